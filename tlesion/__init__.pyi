@@ -1,0 +1,2 @@
+"""The public names, for `lazy_loader` and for type checkers."""
+
