@@ -1,0 +1,29 @@
+"""One wording for every refused option: what it is, what came, what is allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def one_of(what: str, value: object, allowed: Iterable[str]) -> None:
+    """Refuse a value that is not among the allowed names.
+
+    Args:
+        what: What the value is, as the message should call it (``"correction"``).
+        value: The value received.
+        allowed: The names that are allowed.
+
+    Raises:
+        ValueError: The value is not allowed; the message lists what is, and the closest name.
+
+    Example:
+        >>> one_of("test", "welsh", ["student", "welch"])
+        Traceback (most recent call last):
+        ...
+        ValueError: test 'welsh' is unknown; allowed: 'student', 'welch' (did you mean 'welch'?)
+    """
+    names = list(allowed)
+    if isinstance(value, str) and value in names:
+        return
+    closest = get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {closest[0]!r}?)" if closest else ""
+    raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}")

@@ -1,0 +1,183 @@
+"""Hook-point names of a model, and hooks that are gone when a block of code is left.
+
+A TransformerLens hook point has a full name, ``blocks.3.mlp.hook_post``. The short form ``mlp.hook_post``
+stands for that point in every layer.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from torch import Tensor
+from transformer_lens import HookedEncoder, HookedTransformer
+from transformer_lens.hook_points import HookPoint
+
+Model = HookedTransformer | HookedEncoder
+HookFunction = Callable[..., Tensor | None]
+FwdHook = tuple[str, HookFunction]
+
+_IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+
+
+def names(model: Model) -> list[str]:
+    """Every hook-point name of the model, in the order in which TransformerLens lists them."""
+    return list(model.hook_dict)
+
+
+def layer_of(name: str) -> int | None:
+    """The layer of a full hook name, or None for a point outside the blocks.
+
+    Example:
+        >>> layer_of("blocks.3.mlp.hook_post"), layer_of("hook_embed")
+        (3, None)
+    """
+    match = _IN_BLOCK.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def short_form(name: str) -> str:
+    """The name without its layer: ``blocks.3.mlp.hook_post`` gives ``mlp.hook_post``."""
+    match = _IN_BLOCK.fullmatch(name)
+    return match[2] if match else name
+
+
+def require_name(model: Model, name: str) -> None:
+    """Refuse a full hook name that the model lacks or that it would never call.
+
+    Raises:
+        ValueError: The name is not a hook point of this model, or the model's settings keep it silent.
+    """
+    if name not in model.hook_dict:
+        raise ValueError(_unknown(model, name))
+    switch = _switch_of(name)
+    if switch and not getattr(model.cfg, switch):
+        raise ValueError(
+            f"hook point {name!r} is never called in this model, because model.cfg.{switch} is False; "
+            f"switch it on with model.cfg.{switch} = True"
+        )
+
+
+def in_layers(model: Model, hook_point: str, layers: Literal["all"] | Sequence[int] = "all") -> list[str]:
+    """The full names of a hook point in the given layers.
+
+    Args:
+        model: The model whose layers are meant.
+        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which then has to be the only layer.
+        layers: ``"all"``, or layer indices; negative ones count from the last layer.
+
+    Returns:
+        One full name per layer, in the order of ``layers``.
+
+    Raises:
+        ValueError: The model has no such hook point, or no such layer.
+    """
+    if layer_of(hook_point) is not None:
+        require_name(model, hook_point)
+        return [hook_point]
+    full = [f"blocks.{layer}.{hook_point}" for layer in layer_indices(model, layers)]
+    for name in full:
+        require_name(model, name)
+    return full
+
+
+def layer_indices(model: Model, layers: Literal["all"] | Sequence[int] = "all") -> list[int]:
+    """Layer indices from 0, for ``"all"`` or a list that may count from the end.
+
+    Raises:
+        ValueError: A layer does not exist, or the list is empty.
+    """
+    n_layers = model.cfg.n_layers
+    if isinstance(layers, str):
+        if layers != "all":
+            raise ValueError(f"layers {layers!r} is not understood; give 'all' or a list of layer indices")
+        return list(range(n_layers))
+    chosen = [int(layer) for layer in layers]
+    wrong = [layer for layer in chosen if not -n_layers <= layer < n_layers]
+    if wrong or not chosen:
+        problem = f"layers {wrong} do not exist" if wrong else "no layer was given"
+        raise ValueError(f"{problem}; this model has {n_layers} layers, 0 to {n_layers - 1}")
+    return [layer % n_layers for layer in chosen]
+
+
+def hidden_state(model: Model, layer: int) -> str:
+    """The hook point of a block's output, as Hugging Face's ``hidden_states[layer + 1]`` has it.
+
+    BERT normalises after adding, so that its hidden state is ``hook_normalized_resid_post``; a pre-norm
+    model's is ``hook_resid_post``.
+    """
+    point = "hook_normalized_resid_post" if isinstance(model, HookedEncoder) else "hook_resid_post"
+    return f"blocks.{layer_indices(model, [layer])[0]}.{point}"
+
+
+def width(model: Model, name: str) -> tuple[int | None, int]:
+    """How many heads and units an activation at a hook point has: ``(heads or None, units)``.
+
+    Raises:
+        ValueError: The point's activation is not ``[batch, pos, unit]`` or ``[batch, pos, head, unit]``.
+    """
+    cfg = model.cfg
+    point = short_form(name).rsplit(".", 1)[-1]
+    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"}:
+        return None, cfg.d_mlp
+    if point in {"hook_q", "hook_z", "hook_rot_q"}:
+        return cfg.n_heads, cfg.d_head
+    if point in {"hook_k", "hook_v", "hook_rot_k"}:
+        grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
+        return (cfg.n_key_value_heads if grouped else cfg.n_heads), cfg.d_head
+    if point == "hook_result":
+        return cfg.n_heads, cfg.d_model
+    residual = ("resid", "_out", "embed", "mlp_in", "normalized")
+    if any(part in point for part in residual) and not name.startswith("unembed"):
+        return None, cfg.d_model
+    raise ValueError(
+        f"hook point {name!r} has no [batch, pos, unit] activation that an edit could address; "
+        "pass your own hook function as (name, function) instead"
+    )
+
+
+@contextmanager
+def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
+    """Hooks for as long as the ``with`` block lasts; afterwards the model has the hooks it had before.
+
+    Args:
+        model: The model to hook.
+        fwd_hooks: ``(full hook name, function)`` pairs, as in ``run_with_hooks(fwd_hooks=...)``.
+
+    Raises:
+        ValueError: The model lacks a name; nothing is registered then.
+    """
+    pairs = list(fwd_hooks)
+    for name, _ in pairs:
+        require_name(model, name)
+    with model.hooks(fwd_hooks=pairs):
+        yield
+
+
+def user_hooks(model: Model) -> list[str]:
+    """The names of the points that carry hooks right now: somebody else's, outside :func:`scoped`."""
+    return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
+
+
+def _switch_of(name: str) -> str | None:
+    """The setting without which TransformerLens does not call a hook point."""
+    point: dict[str, str] = {
+        "attn.hook_result": "use_attn_result",
+        "hook_q_input": "use_split_qkv_input",
+        "hook_k_input": "use_split_qkv_input",
+        "hook_v_input": "use_split_qkv_input",
+        "hook_mlp_in": "use_hook_mlp_in",
+        "hook_attn_in": "use_attn_in",
+    }
+    return point.get(short_form(name))
+
+
+def _unknown(model: Model, name: Any) -> str:
+    n_layers = model.cfg.n_layers
+    layer = layer_of(str(name))
+    message = f"hook point {name!r} is not in this model ({n_layers} layers, 0 to {n_layers - 1})"
+    same_layer = [n for n in names(model) if layer is None or layer >= n_layers or layer_of(n) == layer]
+    closest = get_close_matches(str(name), same_layer, n=1)
+    hint = f"; did you mean {closest[0]!r}?" if closest and (layer is None or layer < n_layers) else ""
+    return f"{message}{hint}; see tlesion.hooks.names(model)"

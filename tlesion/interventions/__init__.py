@@ -1,0 +1,25 @@
+"""Interventions: ``(hook name, edit)`` pairs that go straight into ``run_with_hooks(fwd_hooks=[...])``.
+
+from tlesion import interventions as iv
+model.run_with_hooks(tokens, fwd_hooks=[iv.zero("blocks.3.mlp.hook_post", units=[5, 7], positions=-1)])
+"""
+
+from tlesion.interventions.edits import Edit, Gaussian, Replace, Scale, Zero
+from tlesion.interventions.make import Intervention, gaussian, replace, scale, zero
+from tlesion.interventions.region import Positions, Region, Units
+
+__all__ = [
+    "Edit",
+    "Gaussian",
+    "Intervention",
+    "Positions",
+    "Region",
+    "Replace",
+    "Scale",
+    "Units",
+    "Zero",
+    "gaussian",
+    "replace",
+    "scale",
+    "zero",
+]
