@@ -1,6 +1,10 @@
 """Shared by all tests: threads, offline mode, shipped models loaded once."""
 
+import importlib.util
 import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 # Nothing may reach for the network: a name that is not shipped or local has to fail at once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -30,3 +34,28 @@ def toy_gpt():
     import tlesion
 
     return tlesion.load_model("toy-gpt")
+
+
+@pytest.fixture(scope="session")
+def checkpoints() -> ModuleType:
+    """The module tests/checkpoints.py: pytest's importlib mode keeps this folder off the import path."""
+    spec = importlib.util.spec_from_file_location("checkpoints", Path(__file__).with_name("checkpoints.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def checkpoint_folder(checkpoints, tmp_path_factory) -> Callable[..., Path]:
+    """`checkpoint_folder("gpt2", n_layer=2)`: a small random-weight checkpoint, made once; never write there."""
+    made: dict[tuple, Path] = {}
+
+    def folder(family: str, *, seed: int = 0, **sizes: object) -> Path:
+        key = (family, seed, repr(sorted(sizes.items())))
+        if key not in made:
+            made[key] = checkpoints.make_checkpoint(family, tmp_path_factory.mktemp(family), seed=seed, **sizes)
+        return made[key]
+
+    return folder

@@ -1,0 +1,22 @@
+"""Names of models: the shipped ones, TransformerLens' own, and the nearest to a name that is neither."""
+
+import difflib
+from pathlib import Path
+
+from transformer_lens.loading_from_pretrained import make_model_alias_map
+
+SHIPPED = {name: Path(__file__).parents[1] / "toy" / name for name in ("toy-bert", "toy-gpt")}
+"""Folders of the models that come with the package."""
+
+
+def official_name(name: str) -> str | None:
+    """Return what the Hugging Face hub calls a model that TransformerLens knows by this name or alias."""
+    return make_model_alias_map().get(name.lower())
+
+
+def alternatives(name: str) -> str:
+    """Name, for an error message, the known names closest to `name` and the shipped models."""
+    close = difflib.get_close_matches(name.lower(), [*SHIPPED, *make_model_alias_map()], n=4, cutoff=0.5)
+    listed = ", ".join(repr(match) for match in close) or "none"
+    shipped = ", ".join(repr(match) for match in SHIPPED)
+    return f"closest known names: {listed}; shipped with the package, no network needed: {shipped}"

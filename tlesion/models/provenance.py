@@ -1,0 +1,147 @@
+"""Say what a model is: where it came from, what was done to it, and which weights it carries now."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from transformer_lens import HookedEncoder, HookedTransformer
+
+_ATTRIBUTE = "tlesion_info"
+_SAMPLES = 1024
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a result records about its model.
+
+    Attributes:
+        name: As the user gave it: a name, a folder, or what a Hugging Face model calls itself.
+        source: "shipped", "TransformerLens" (a name), "folder", "Hugging Face model", or "unknown": not
+            loaded by `tlesion.load_model`.
+        revision: Commit on the Hugging Face hub, if known.
+        architecture: As Hugging Face calls it, such as "GPT2LMHeadModel".
+        processing: "none"; of a model loaded elsewhere "layer norm folded" or, where nothing shows, "unknown".
+        dtype: Of the weights, such as "float32".
+        has_logits: False for a checkpoint without a language-model head.
+        fingerprint: Of the weights: the same wherever they lie, another one when any of them changes.
+    """
+
+    name: str
+    source: str
+    revision: str | None
+    architecture: str
+    processing: str
+    dtype: str
+    has_logits: bool
+    fingerprint: str
+
+
+def record(
+    model: HookedEncoder | HookedTransformer,
+    *,
+    name: str,
+    source: str,
+    architecture: str,
+    revision: str | None = None,
+    has_logits: bool = True,
+) -> None:
+    """Note on a freshly loaded model what only its loader knows."""
+    note = ModelInfo(
+        name=name,
+        source=source,
+        revision=revision,
+        architecture=architecture,
+        processing="none",
+        dtype="",
+        has_logits=has_logits,
+        fingerprint="",
+    )
+    setattr(model, _ATTRIBUTE, note)
+
+
+def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
+    """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
+
+    Works for models from anywhere; what only `tlesion.load_model` could know is then "unknown".
+    """
+    note = getattr(model, _ATTRIBUTE, None)
+    if note is None:
+        note = ModelInfo(
+            name=str(model.cfg.model_name),
+            source="unknown",
+            revision=None,
+            architecture=str(model.cfg.original_architecture or "unknown"),
+            processing="unknown",
+            dtype="",
+            has_logits=True,
+            fingerprint="",
+        )
+    folded = str(model.cfg.normalization_type).endswith("Pre")
+    return replace(
+        note,
+        processing="layer norm folded" if folded else note.processing,
+        dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
+        fingerprint=fingerprint(model),
+    )
+
+
+def fingerprint(model: torch.nn.Module) -> str:
+    """Hash a model's weights in the time of one pass over them, on any device.
+
+    SHA-256 over, for every parameter: its name, shape and dtype, the sum of its elements' bit patterns as integers,
+    which changes with any element and in no order of summation, and up to 1024 evenly spaced elements, which tell
+    apart what only permutes them.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        bits = parameter.detach().contiguous().flatten()
+        bits = bits.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[bits.element_size()])
+        sampled = bits[:: max(1, bits.numel() // _SAMPLES)].cpu().numpy()
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype} {int(bits.sum())}".encode())
+        digest.update(sampled.tobytes())
+    return digest.hexdigest()
+
+
+def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
+    """Tell whether a model's logits mean anything: False for a checkpoint without a language-model head.
+
+    TransformerLens builds a head for every model. Where the checkpoint had none, `tlesion.load_model` fills it with
+    NaN and notes it on the model. Everything up to the last hidden state is as it should be.
+    """
+    note = getattr(model, _ATTRIBUTE, None)
+    return note is None or note.has_logits
+
+
+def require_logits(model: HookedEncoder | HookedTransformer, purpose: str) -> None:
+    """Stop what needs logits if the model has none.
+
+    Args:
+        model: Any hooked model.
+        purpose: What needs them, as the subject of a sentence: "the laminar profile".
+
+    Raises:
+        ValueError: If the model was loaded from a checkpoint without a language-model head.
+    """
+    if not has_logits(model):
+        name = getattr(model, _ATTRIBUTE).name
+        raise ValueError(
+            f"{purpose} needs logits, and the checkpoint {name!r} has no language-model head (it is a bare encoder); "
+            "load a checkpoint with one, such as BertForMaskedLM, or use what needs none: selections, subspaces, drift"
+        )
+
+
+def require_tokenizer(model: HookedEncoder | HookedTransformer, purpose: str) -> None:
+    """Stop what needs text if the model has no tokenizer.
+
+    Args:
+        model: Any hooked model.
+        purpose: What needs it, as the subject of a sentence: "a contrast of sentences".
+
+    Raises:
+        ValueError: If the model has no tokenizer.
+    """
+    if model.tokenizer is None:
+        raise ValueError(
+            f"{purpose} needs a tokenizer, and the model {info(model).name!r} was loaded without one; "
+            "save the tokenizer into the checkpoint's folder or pass it: tlesion.load_model(..., tokenizer=...)"
+        )
