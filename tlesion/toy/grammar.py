@@ -1,0 +1,198 @@
+"""The toy language: texts to train on, and sentences with pronouns to resolve, drawn from a seed.
+
+Held out are combinations of names and patterns: a checksum of pattern and name picks, for every pattern, about one
+name in twelve, and training texts never have such a name in such a pattern. A held-out sentence has nobody else: each of
+its people is new to its pattern. Sentences that ship with the package (`tlesion/data`) are never produced either.
+"""
+
+import functools
+import random
+from dataclasses import dataclass
+
+from tlesion.toy import people_patterns, scene_patterns
+from tlesion.toy.lexicon import NEUTRAL_ROLES
+from tlesion.toy.pattern import Filling, Pattern, Pronoun, Sentence, parse_pattern
+from tlesion.toy.people import GENDERS, PRONOUNS, Person, draw_person, other_gender
+from tlesion.toy.reserved import reserved_sentences
+from tlesion.toy.vocabulary import CROWDS
+
+# Shares of the texts: without any people to resolve, with two such sentences, and of many sentences.
+SCENES_ONLY, TWO_STORIES, LONG = 0.10, 0.10, 0.04
+
+
+@dataclass(frozen=True)
+class PronounItem:
+    """A text in which one pronoun is to be told from the other gender's.
+
+    Attributes:
+        text: the text, pronoun included.
+        start, end: the pronoun's characters, ``text[start:end]``.
+        pronoun, wrong: the right word, and the same form of the other gender.
+        pattern: the id of the pronoun's sentence pattern.
+        lone: no other he, she, his ... stands anywhere in the text.
+        referent_first: the person meant is named before the other one.
+    """
+
+    text: str
+    start: int
+    end: int
+    pronoun: str
+    wrong: str
+    pattern: str
+    lone: bool
+    referent_first: bool
+
+
+@functools.cache
+def people_patterns_list() -> tuple[Pattern, ...]:
+    """The patterns whose pronouns have to be resolved."""
+    return _parse_groups(people_patterns.GROUPS)
+
+
+@functools.cache
+def scene_patterns_list() -> tuple[Pattern, ...]:
+    """The patterns about things, agreement, negation, and the openings."""
+    return _parse_groups(scene_patterns.GROUPS)
+
+
+def _parse_groups(groups: dict[str, str]) -> tuple[Pattern, ...]:
+    return tuple(
+        parse_pattern(line, id=f"{group}-{number:02}")
+        for group, lines in groups.items()
+        for number, line in enumerate(lines.strip().splitlines())
+    )
+
+
+def fill_pattern(pattern: Pattern, rng: random.Random, *, held_out: bool = False, first: str = "") -> Sentence:
+    """Fill a pattern with words.
+
+    Args:
+        pattern: the pattern.
+        rng: where the choices come from.
+        held_out: take only people whom training never puts into this pattern; False takes only the others.
+        first: the gender of the person called A; by default drawn.
+
+    Returns:
+        The sentence (a few patterns have two or three), never one of those that ship with the package.
+    """
+    while True:
+        sentence = _fill_once(pattern, rng, held_out, first or rng.choice(GENDERS))
+        if sentence.text not in reserved_sentences():
+            return sentence
+
+
+def _fill_once(pattern: Pattern, rng: random.Random, held_out: bool, first: str) -> Sentence:
+    def draw(gender: str) -> Person:
+        return draw_person(rng, pattern=pattern.id, gender=gender, held_out=held_out)
+
+    people = {"A": draw(first), "B": draw(other_gender(first))}
+
+    def draw_name() -> str:
+        while (third := draw(rng.choice(GENDERS))) in people.values():
+            pass
+        return third.mention
+
+    def draw_party() -> str:
+        kind = rng.random()
+        if kind < 0.6:
+            return f"the {rng.choice(NEUTRAL_ROLES)}"
+        return rng.choice(CROWDS) if kind < 0.75 else draw_name()
+
+    filling = Filling(rng, people, draw_name, draw_party)
+    filling.fill(pattern.pieces)
+    text = _capitalise("".join(filling.words))
+    return Sentence(text, pattern.id, tuple(filling.pronouns), (people["A"], people["B"]))
+
+
+
+def _capitalise(text: str) -> str:
+    return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
+
+
+def sample_texts(n: int, *, seed: int, held_out: bool = False) -> list[str]:
+    """Draw texts of one to sixteen sentences.
+
+    Args:
+        n: how many.
+        seed: the same seed gives the same texts.
+        held_out: only combinations of names and patterns that are never trained on (see the module's docstring).
+
+    Returns:
+        The texts.
+
+    Example:
+        >>> sample_texts(3, seed=0) == sample_texts(3, seed=0)
+        True
+    """
+    rng = random.Random(seed)
+    return [" ".join(s.text for s in _sample_sentences(rng, held_out)) for _ in range(n)]
+
+
+def _sample_sentences(rng: random.Random, held_out: bool) -> list[Sentence]:
+    def story() -> Sentence:
+        return fill_pattern(rng.choice(people_patterns_list()), rng, held_out=held_out)
+
+    def scenes(n: int) -> list[Sentence]:
+        return [fill_pattern(rng.choice(scene_patterns_list()), rng, held_out=held_out) for _ in range(n)]
+
+    kind = rng.random()
+    if kind < SCENES_ONLY:
+        return scenes(rng.choice((1, 1, 2, 3)))
+    if kind < SCENES_ONLY + TWO_STORIES:
+        return [*scenes(rng.choice((0, 1))), story(), *scenes(rng.choice((0, 1))), story()]
+    if kind < SCENES_ONLY + TWO_STORIES + LONG:
+        return [story() if rng.random() < 0.5 else scenes(1)[0] for _ in range(rng.randint(6, 14))]
+    return [*scenes(rng.choice((0, 0, 0, 1, 1, 2))), story(), *scenes(rng.choice((0, 0, 0, 1)))]
+
+
+def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him") -> list[PronounItem]:
+    """Draw texts with one pronoun each to be resolved, half of them male.
+
+    Args:
+        n: how many.
+        seed: the same seed gives the same items.
+        held_out: only combinations of names and patterns that are never trained on.
+        form: "him" asks for him or her (the object), "he", "his" and "himself" likewise.
+
+    Returns:
+        The items, every pattern that has the form in turn; a scene precedes one in three.
+
+    Raises:
+        ValueError: the form is not one of the four.
+
+    Example:
+        >>> item = sample_items(1, seed=0)[0]
+        >>> item.text[item.start : item.end] == item.pronoun
+        True
+    """
+    if form not in PRONOUNS:
+        raise ValueError(f"form is {form!r}; allowed are {', '.join(PRONOUNS)}: choose one of these")
+    rng = random.Random(seed)
+    patterns = [p for p in people_patterns_list() if f":{form}}}" in p.source]
+    items: list[PronounItem] = []
+    while len(items) < n:
+        pattern = patterns[len(items) // 2 % len(patterns)]
+        wanted = GENDERS[len(items) % 2]
+        sentence = fill_pattern(pattern, rng, held_out=held_out)
+        candidates = [p for p in sentence.pronouns if p.form == form and p.referent.gender == wanted]
+        if candidates:
+            items.append(_item(sentence, rng.choice(candidates), rng, held_out))
+    return items
+
+
+def _item(sentence: Sentence, pronoun: Pronoun, rng: random.Random, held_out: bool) -> PronounItem:
+    scene = ""
+    if rng.random() < 1 / 3:
+        scene = fill_pattern(rng.choice(scene_patterns_list()), rng, held_out=held_out).text + " "
+    words, shift = PRONOUNS[pronoun.form], len(scene)
+    gender = pronoun.referent.gender
+    return PronounItem(
+        text=scene + sentence.text,
+        start=shift + pronoun.start,
+        end=shift + pronoun.end,
+        pronoun=words[gender],
+        wrong=words[other_gender(gender)],
+        pattern=sentence.pattern,
+        lone=len(sentence.pronouns) == 1,
+        referent_first=pronoun.referent == sentence.people[0],
+    )
