@@ -1,5 +1,6 @@
 """Student's, Welch's and the paired t-test for every unit at once, from streamed moments."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,12 +8,12 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.stats.moments import Moments
-from tlesion.stats.tails import log_p_of_t, p_of_t
+from tlesion.stats.tails import p_and_log_p
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TTest:
-    """Result of a two-sided t-test of condition a against condition b, for every unit.
+    """Result of a two-sided t-test of condition a against condition b, for every unit; on the CPU.
 
     Units that cannot be tested are ``dead``: NaN in every other field but ``difference``.
 
@@ -27,6 +28,7 @@ class TTest:
             standard deviation of the differences) for pairs.
         dead: True where no test exists, because there is no variance: in neither condition, or, for
             pairs, not in their differences.
+        min_effect: the null hypothesis that p judges: the true effect lies within ± this (0: there is none).
     """
 
     t: Float64[Tensor, "*unit"]
@@ -37,9 +39,10 @@ class TTest:
     std_error: Float64[Tensor, "*unit"]
     effect_size: Float64[Tensor, "*unit"]
     dead: Bool[Tensor, "*unit"]
+    min_effect: float = 0.0
 
 
-def student(a: Moments, b: Moments) -> TTest:
+def student(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
     r"""Student's t-test: two samples of equal variance.
 
     .. math::
@@ -50,6 +53,7 @@ def student(a: Moments, b: Moments) -> TTest:
     Args:
         a: moments of condition a.
         b: moments of condition b.
+        min_effect: test whether Cohen's d lies beyond ± this, instead of whether it is zero (`t_test`).
 
     Raises:
         ValueError: fewer than two rows in a condition, different shapes, NaN or infinite values.
@@ -70,10 +74,10 @@ def student(a: Moments, b: Moments) -> TTest:
     pooled = pooled_variance(a, b)
     std_error = (pooled * (1 / a.n + 1 / b.n)).sqrt()
     dof = torch.full_like(pooled, a.n + b.n - 2)
-    return t_test(a.mean - b.mean, std_error, dof, pooled.sqrt(), dead=a.constant & b.constant)
+    return t_test(a.mean - b.mean, std_error, dof, pooled.sqrt(), dead=a.constant & b.constant, min_effect=min_effect)
 
 
-def welch(a: Moments, b: Moments) -> TTest:
+def welch(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
     r"""Welch's t-test: two samples whose variances may differ.
 
     .. math::
@@ -84,6 +88,8 @@ def welch(a: Moments, b: Moments) -> TTest:
     Args:
         a: moments of condition a.
         b: moments of condition b.
+        min_effect: test whether Cohen's d lies beyond ± this, instead of whether it is zero. In units of
+            the pooled standard deviation; as approximate as Welch's test itself (`t_test`).
 
     Raises:
         ValueError: fewer than two rows in a condition, different shapes, NaN or infinite values.
@@ -106,10 +112,10 @@ def welch(a: Moments, b: Moments) -> TTest:
     dof = 1 / (share.square() / (a.n - 1) + (1 - share).square() / (b.n - 1))
     std_error = (error_a + error_b).sqrt()
     scale = pooled_variance(a, b).sqrt()
-    return t_test(a.mean - b.mean, std_error, dof, scale, dead=a.constant & b.constant)
+    return t_test(a.mean - b.mean, std_error, dof, scale, dead=a.constant & b.constant, min_effect=min_effect)
 
 
-def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None) -> TTest:
+def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, min_effect: float = 0.0) -> TTest:
     r"""The paired t-test, from the differences a - b within pairs.
 
     .. math::
@@ -124,6 +130,7 @@ def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None) ->
         difference: moments of a - b, one row per pair.
         dead: units to leave out besides, such as ``a.constant & b.constant``. (Constant conditions have
             constant differences, so this is covered unless the differences come from elsewhere.)
+        min_effect: test whether d_z lies beyond ± this, instead of whether it is zero (`t_test`).
 
     Raises:
         ValueError: fewer than two pairs, NaN or infinite values.
@@ -144,7 +151,7 @@ def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None) ->
     std_error = scale / difference.n**0.5
     dof = torch.full_like(scale, difference.n - 1)
     no_variance = difference.constant if dead is None else difference.constant | dead
-    return t_test(difference.mean, std_error, dof, scale, dead=no_variance)
+    return t_test(difference.mean, std_error, dof, scale, dead=no_variance, min_effect=min_effect)
 
 
 def t_test(
@@ -154,19 +161,37 @@ def t_test(
     scale: Float64[Tensor, "*unit"],
     *,
     dead: Bool[Tensor, "*unit"],
+    min_effect: float = 0.0,
 ) -> TTest:
-    """Build the result from a difference and its standard error; dead units become NaN."""
-    std_error, dof, scale = (value.masked_fill(dead, torch.nan) for value in (std_error, dof, scale))
+    r"""Build the result from a difference and its standard error; dead units become NaN.
+
+    With ``min_effect`` :math:`m > 0` the null hypothesis is :math:`|\delta| \le m`, for the true effect
+    :math:`\delta` in units of ``scale``. Its hardest case is :math:`|\delta| = m`, where t follows a
+    noncentral t distribution, so that
+
+    .. math:: p = P(|T_{\nu, \lambda}| \ge |t|), \qquad \lambda = m \, \mathrm{scale} / \mathrm{std\_error}.
+
+    This has exactly size alpha for Student's and the paired test, and is the ordinary p for m = 0.
+
+    Source:
+        Murphy & Myors (1999), Testing the hypothesis that treatments have negligible effects, Journal of
+        Applied Psychology 84:234-248.
+    """
+    check_min_effect(min_effect)
+    difference, dead = difference.cpu(), dead.cpu()
+    std_error, dof, scale = (x.cpu().masked_fill(dead, torch.nan) for x in (std_error, dof, scale))
     t = difference / std_error
+    p, log_p = p_and_log_p(t, dof, min_effect * scale / std_error)
     return TTest(
         t=t,
         dof=dof,
-        p=p_of_t(t, dof),
-        log_p=log_p_of_t(t, dof),
+        p=p,
+        log_p=log_p,
         difference=difference,
         std_error=std_error,
         effect_size=difference / scale,
         dead=dead,
+        min_effect=float(min_effect),
     )
 
 
@@ -198,4 +223,13 @@ def check_rows(moments: Moments, name: str, rows: str) -> None:
         raise ValueError(
             f"{name}: {bad} of {moments.finite.numel()} units hold NaN or infinite values; "
             "finite numbers are needed: look at the activations where `moments.finite` is False"
+        )
+
+
+def check_min_effect(min_effect: float) -> None:
+    """Refuse a smallest effect that is no size."""
+    if not (math.isfinite(min_effect) and min_effect >= 0):
+        raise ValueError(
+            f"min_effect must be a finite number of standard deviations, 0 or more, got {min_effect!r}; "
+            "0 is the ordinary test, 0.5 a medium effect"
         )
