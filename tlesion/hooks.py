@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
 from transformer_lens.hook_points import HookPoint
 
-Model = HookedTransformer | HookedEncoder
+Model: TypeAlias = HookedTransformer | HookedEncoder
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
 

@@ -183,16 +183,14 @@ class Gaussian(Edit):
 
     def new_values(self, part: Tensor, positions: Tensor) -> Tensor:
         n_positions = int(positions.max()) + 1 if positions.numel() else 0
-        draws = torch.from_numpy(_standard_normal(self.seed, self.hook_name, n_positions, tuple(part.shape[2:])))
+        draws = _standard_normal(self.seed, self.hook_name, n_positions, tuple(part.shape[2:]))
         # float64 first: the same numbers then round to whatever dtype the model has.
         noise = (self.mean + self.std * draws.to(part.device)[positions]).to(part.dtype)
         return part + noise if self.mode == "add" else noise.expand(part.shape)
 
 
 @lru_cache(maxsize=16)
-def _standard_normal(seed: int, hook_name: str, n_positions: int, shape: tuple[int, ...]) -> np.ndarray:
+def _standard_normal(seed: int, hook_name: str, n_positions: int, shape: tuple[int, ...]) -> Tensor:
     """Draws that do not depend on how many positions are asked for: numpy fills them one after the other."""
     generator = np.random.default_rng([seed, zlib.crc32(hook_name.encode())])
-    draws = generator.standard_normal((n_positions, *shape), dtype=np.float64)
-    draws.flags.writeable = False
-    return draws
+    return torch.from_numpy(generator.standard_normal((n_positions, *shape), dtype=np.float64))

@@ -1,0 +1,107 @@
+"""Stimuli as a model reads them: token ids, and the positions that matter in them, found once and up front."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from tlesion.checks import one_of
+from tlesion.hooks import Model
+from tlesion.stimuli import Prompt, Sentence, Subword, require_one_mask
+from tlesion.tokens import Encoded, encode, is_masked, require_tokenizer, target_token
+
+Position = str | int
+
+POSITIONS = ("word", "mask", "before")
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPrompt:
+    """A prompt as a model reads it: token ids, readout position, token ids of the targets."""
+
+    ids: Int[Tensor, " pos"]
+    readout: int
+    targets: Int[Tensor, " target"]
+
+
+def encode_prompt(model: Model, prompt: Prompt, *, prepend_bos: bool | None = None) -> EncodedPrompt:
+    """Tokens, readout position (``[MASK]``, or the last token) and target tokens of a prompt.
+
+    Raises:
+        ValueError: No mask token, or more than one, in a masked model; a target that is not one token; a text
+            longer than the context.
+    """
+    encoded = encode(model, prompt.text, prepend_bos=prepend_bos)
+    if is_masked(model):
+        masks = (encoded.ids == require_tokenizer(model).mask_token_id).nonzero().flatten().tolist()
+        require_one_mask(prompt.text, len(masks))
+        readout = masks[0]
+    else:
+        readout = len(encoded.ids) - 1
+    targets = [target_token(model, word, text=prompt.text) for word in prompt.targets]
+    return EncodedPrompt(ids=encoded.ids, readout=readout, targets=torch.tensor(targets))
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSentence:
+    """A sentence as a model reads it: token ids, and the positions whose mean is the sentence's row."""
+
+    ids: Int[Tensor, " pos"]
+    positions: tuple[int, ...]
+
+
+def encode_sentence(
+    model: Model,
+    sentence: Sentence,
+    *,
+    position: Position = "word",
+    subword: Subword = "last",
+    prepend_bos: bool | None = None,
+) -> EncodedSentence:
+    """Tokens of a sentence and the position that matters in it.
+
+    Args:
+        model: The model that will read it.
+        sentence: The sentence and its word.
+        position: ``"word"``: the word's own token. ``"mask"``: the word replaced by the mask token (masked
+            models). ``"before"``: the token before the word, which predicts it (causal models). An int: that
+            many tokens after the word's token, or before it where negative.
+        subword: Which token stands for a word of several.
+        prepend_bos: See :func:`tlesion.tokens.encode`.
+
+    Raises:
+        ValueError: An unknown position; one that this kind of model has not; one outside the sentence.
+    """
+    if not isinstance(position, int):
+        one_of("position", position, POSITIONS)
+    if position == "mask":
+        if not is_masked(model):
+            raise ValueError("position 'mask' needs a masked model; for a causal one use position='before'")
+        encoded = encode(model, sentence.masked)
+        mask = (encoded.ids == require_tokenizer(model).mask_token_id).nonzero().flatten().tolist()
+        require_one_mask(sentence.masked, len(mask))
+        return EncodedSentence(encoded.ids, (mask[0],))
+    encoded = encode(model, sentence.text, prepend_bos=prepend_bos)
+    word = encoded.tokens_within(*sentence.span)
+    if position == "word":
+        return EncodedSentence(encoded.ids, tuple(_of_subword(word, subword)))
+    if position == "before":
+        if is_masked(model):
+            raise ValueError("position 'before' needs a causal model; for a masked one use position='mask'")
+        return EncodedSentence(encoded.ids, (_inside(encoded, word[0] - 1, sentence),))
+    base = word[0] if subword == "first" else word[-1]
+    return EncodedSentence(encoded.ids, (_inside(encoded, base + int(position), sentence),))
+
+
+def _of_subword(positions: list[int], subword: Subword) -> list[int]:
+    return {"last": positions[-1:], "first": positions[:1], "mean": positions}[subword]
+
+
+def _inside(encoded: Encoded, position: int, sentence: Sentence) -> int:
+    if 0 <= position < len(encoded.ids):
+        return position
+    raise ValueError(
+        f"position {position} lies outside the {len(encoded.ids)} tokens of {sentence.text!r}; choose an offset that "
+        "every sentence has (a word that begins its sentence has nothing before it without prepend_bos=True)"
+    )

@@ -1,0 +1,137 @@
+"""Fan-out: a lesion's rows leave the clean residual stream at their first lesioned layer.
+
+The clean run is computed once. Rows join the batch at the block in which their lesion begins, so that lesions of
+each of L layers cost L(L+1)/2 passes through a block instead of L², in one sweep over the weights. Attached to the
+embedding instead (``from_start``), the same code is the plan "batched".
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tlesion.hooks import scoped
+from tlesion.layout import laid_out
+from tlesion.runners import Runner
+from tlesion.sweeps.dispatch import Dispatcher, slots_of
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
+from tlesion.sweeps.rows import read_out, read_out_null
+from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.work import Group
+
+
+def fan_out(
+    runner: Runner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    max_bytes: int,
+    advance: Callable[[int], None],
+    from_start: bool = False,
+) -> None:
+    """Run every lesion over a group of prompts, its rows beside the clean ones.
+
+    Args:
+        runner: The model's runner.
+        group: Prompts of equal length.
+        lesions: What to run; null lesions are answered with the clean run.
+        sink: Takes logits and hidden states.
+        max_bytes: Budget for activations.
+        advance: Told how many row-layers are done.
+        from_start: Let all rows join at the first block, whatever their lesion.
+    """
+    null = [lesion for lesion in lesions if lesion.is_null]
+    live = slots_of([lesion for lesion in lesions if not lesion.is_null])
+    cfg = runner.model.cfg
+    per_slot = group.ids.numel() * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
+    slots_at_once = max(1, int(max_bytes // 2 // per_slot) - 1)
+    for first, end in list(ranges(len(live), slots_at_once)) or [(0, 0)]:
+        _one_batch(
+            runner,
+            group,
+            live[first:end],
+            null if first == 0 else [],
+            sink,
+            max_bytes=max_bytes,
+            advance=advance,
+            from_start=from_start,
+        )
+
+
+def _one_batch(
+    runner: Runner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    sink: Sink,
+    *,
+    max_bytes: int,
+    advance: Callable[[int], None],
+    from_start: bool,
+) -> None:
+    """A sweep over the blocks with the clean rows in slot 0 and a slot for every lesion after it."""
+    n, device = group.n_prompts, runner.model.unembed.W_U.device
+    dispatcher = Dispatcher(group)
+    for slot, lesion in enumerate(lesions, start=1):
+        dispatcher.place(lesion, slot)
+    step = max(1, tokens_per_step(runner.model, group.n_positions, max_bytes, device) // group.ids.numel())
+    clean = runner.embed(group.ids)
+    rows = clean.new_empty((1 + len(lesions)) * n, *clean.shape[1:])
+    rows[:n] = clean
+    active = 1
+    with scoped(runner.model, dispatcher.fwd_hooks):
+        for layer in range(runner.model.cfg.n_layers):
+            joined = active
+            while joined <= len(lesions) and (from_start or lesions[joined - 1].first_layer <= layer):
+                rows[joined * n : (joined + 1) * n] = rows[:n]
+                joined += 1
+            active = joined
+            _through_block(runner, layer, rows, dispatcher, active, n, step)
+            advance(active * n)
+            if sink.wants_hidden:
+                _hand_over(sink, layer, group, lesions[: active - 1], null, rows, n)
+    dispatcher.require_fired()
+    finished = rows[n:].view(len(lesions), n, *rows.shape[1:])
+    read_out_null(runner, sink, group, null, rows[:n])
+    if lesions:
+        read_out(runner, sink, group, lesions, finished, rows[:n], max_bytes=max_bytes)
+
+
+def _through_block(
+    runner: Runner,
+    layer: int,
+    rows: Float[Tensor, "row pos d_model"],
+    dispatcher: Dispatcher,
+    active: int,
+    n: int,
+    step: int,
+) -> None:
+    """The active slots through one block, a few slots at a time, in place."""
+
+    def run(first: int, end: int) -> None:
+        dispatcher.window = (first, end)
+        rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n])
+
+    with laid_out(runner.model.blocks[layer]):
+        in_steps(active, step, run)
+    dispatcher.window = None
+
+
+def _hand_over(
+    sink: Sink,
+    layer: int,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    rows: Float[Tensor, "row pos d_model"],
+    n: int,
+) -> None:
+    clean = rows[:n]
+    if lesions:
+        lesioned = rows[n : (1 + len(lesions)) * n].view(len(lesions), *clean.shape)
+        sink.hidden(layer, lesions, group, lesioned, clean)
+    if null:
+        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

@@ -1,0 +1,124 @@
+"""Lesions as a sweep sees them: where they begin, in depth and along the text, and what they may share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tlesion.hooks import HookFunction, Model, layer_of, names, require_name, short_form
+from tlesion.interventions import Edit
+from tlesion.sweeps.work import Group
+
+LesionLike = Sequence[tuple[str | Callable[[str], bool], HookFunction]]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """One or more interventions applied together, in order.
+
+    Attributes:
+        index: Place in the sweep's list.
+        pairs: ``(full hook name, function)``, edits that change nothing left out.
+        is_null: True where nothing is left: the lesioned run is the clean run.
+    """
+
+    index: int
+    pairs: tuple[tuple[str, HookFunction], ...]
+
+    @property
+    def is_null(self) -> bool:
+        return not self.pairs
+
+    @property
+    def first_layer(self) -> int:
+        """The first block that the lesion touches; 0 where it begins before the blocks."""
+        return min(layer_of(name) or 0 for name, _ in self.pairs)
+
+    @property
+    def outside_blocks(self) -> list[str]:
+        """Hook names that lie before the first or after the last block."""
+        return [name for name, _ in self.pairs if layer_of(name) is None]
+
+    @property
+    def edits(self) -> list[Edit]:
+        """Those of the functions that say where they work."""
+        return [function for _, function in self.pairs if isinstance(function, Edit)]
+
+    def first_position(self, group: Group) -> int:
+        """The first position that the lesion can change in any prompt of a group; 0 where that is not known."""
+        if len(self.edits) < len(self.pairs):
+            return 0
+        return min(_first_position(edit, group) for edit in self.edits)
+
+    @property
+    def sees_past_keys(self) -> bool:
+        """True where a hook point holds the positions before a row's first one, too."""
+        return any(short_form(name) in _WHOLE_CONTEXT for name, _ in self.pairs)
+
+
+_WHOLE_CONTEXT = {"attn.hook_rot_k", "attn.hook_attn_scores", "attn.hook_pattern"}
+
+
+def read_lesions(model: Model, lesions: Sequence[LesionLike]) -> list[Lesion]:
+    """Check a sweep's lesions and drop the edits that change nothing.
+
+    Raises:
+        ValueError: There is no lesion; a hook name that the model lacks.
+        TypeError: A lesion is not a list of ``(hook name, function)`` pairs.
+    """
+    if not lesions:
+        raise ValueError("no lesion was given; a sweep takes a list of lesions, each a list of interventions")
+    read = []
+    for index, lesion in enumerate(lesions):
+        pairs = [pair for entry in _pairs(lesion, index) for pair in _expanded(model, entry)]
+        live = [(name, function) for name, function in pairs if not (isinstance(function, Edit) and function.is_null)]
+        read.append(Lesion(index=index, pairs=tuple(live)))
+    return read
+
+
+def bind(function: HookFunction, group: Group) -> HookFunction:
+    """A hook function for one plain run over a group: ``"readout"`` becomes each prompt's position."""
+    if not (isinstance(function, Edit) and function.at_readout):
+        return function
+    edit, at = function, group.readout[:, 0]
+
+    def edit_at_readout(activation: Tensor, hook: object) -> Tensor:
+        edited = activation.clone()
+        edit.apply_(edited, at=at)
+        return edited
+
+    return edit_at_readout
+
+
+def _pairs(lesion: LesionLike, index: int) -> list[tuple[str | Callable[[str], bool], HookFunction]]:
+    if isinstance(lesion, tuple) and len(lesion) == 2 and callable(lesion[1]):
+        raise TypeError(
+            f"lesion {index} is a single intervention; a lesion is a list of interventions: write [{lesion[0]!r}, ...] "
+            "as [[intervention], [intervention], ...]"
+        )
+    for entry in lesion:
+        if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[1])):
+            raise TypeError(f"lesion {index} holds {entry!r}, which is no (hook name, function) pair")
+    return list(lesion)
+
+
+def _expanded(model: Model, entry: tuple[str | Callable[[str], bool], HookFunction]) -> list[tuple[str, HookFunction]]:
+    """A pair for every hook point that is meant: TransformerLens also takes a filter in place of a name."""
+    name, function = entry
+    if isinstance(name, str):
+        require_name(model, name)
+        return [(name, function)]
+    matching = [candidate for candidate in names(model) if name(candidate)]
+    if not matching:
+        raise ValueError("a hook-name filter matches no hook point of this model; see tlesion.hooks.names(model)")
+    return [(candidate, function) for candidate in matching]
+
+
+def _first_position(edit: Edit, group: Group) -> int:
+    if edit.at_readout:
+        return int(group.readout[:, 0].min())
+    index = edit.region.position_index(group.n_positions, torch.device("cpu"), edit.hook_name)
+    if index is None:
+        return 0
+    return int(index.min()) if len(index) else group.n_positions - 1

@@ -1,0 +1,74 @@
+"""How many rows fit: a budget in bytes, and smaller steps when an allocation fails all the same."""
+
+from collections.abc import Callable, Iterator
+
+import psutil
+import torch
+
+from tlesion.hooks import Model
+
+# Past a few thousand tokens a larger batch is not faster on a CPU, and its activations fall out of the caches.
+_TOKENS_PER_STEP_CPU = 4096
+_TOKENS_PER_STEP_ACCELERATOR = 65536
+_SHARE_OF_FREE = 0.4
+
+
+def default_max_bytes(device: torch.device) -> int:
+    """A share of what is free on a device, for activations."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _SHARE_OF_FREE)
+    return int(psutil.virtual_memory().available * _SHARE_OF_FREE)
+
+
+def bytes_per_token(model: Model, n_positions: int) -> int:
+    """What one token takes while it passes through a block: MLP, attention, scores against every position."""
+    cfg = model.cfg
+    values = 4 * cfg.d_mlp + 12 * cfg.d_model + 3 * cfg.n_heads * n_positions
+    return values * torch.finfo(cfg.dtype).bits // 8
+
+
+def tokens_per_step(model: Model, n_positions: int, max_bytes: int, device: torch.device) -> int:
+    """How many tokens to send through a block at once."""
+    usual = _TOKENS_PER_STEP_CPU if device.type == "cpu" else _TOKENS_PER_STEP_ACCELERATOR
+    return max(1, min(usual, max_bytes // bytes_per_token(model, n_positions)))
+
+
+def in_steps(n_slots: int, slots_per_step: int, run: Callable[[int, int], None]) -> None:
+    """Call ``run(first, end)`` over all slots, in halves where an allocation fails.
+
+    Args:
+        n_slots: How many there are.
+        slots_per_step: How many to try at once, at least 1.
+        run: Does the work for a range of slots. It may be called again for part of a range that failed.
+
+    Raises:
+        MemoryError: One slot alone does not fit.
+    """
+    first = 0
+    while first < n_slots:
+        end = min(n_slots, first + slots_per_step)
+        try:
+            run(first, end)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if end - first == 1:
+                raise MemoryError(
+                    "one lesion over one batch of prompts does not fit into memory; give shorter prompts, or lower "
+                    "max_bytes so that fewer prompts share a batch"
+                ) from error
+            slots_per_step = max(1, (end - first) // 2)
+            continue
+        first = end
+
+
+def ranges(n_items: int, size: int) -> Iterator[tuple[int, int]]:
+    """``(first, end)`` over a number of items, ``size`` at a time."""
+    for first in range(0, n_items, size):
+        yield first, min(n_items, first + size)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error) or "not enough memory" in str(error)

@@ -1,0 +1,161 @@
+"""Prefix: in a causal model nothing before the first edited position changes.
+
+Rows carry only the positions from there on and attend to the clean run's keys and values. For a lesion at the last
+token a row is one token.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
+
+from tlesion.hooks import scoped
+from tlesion.layout import laid_out
+from tlesion.runners import CausalRunner
+from tlesion.sweeps.attention import attending_to_prefix
+from tlesion.sweeps.dispatch import Dispatcher, slots_of
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
+from tlesion.sweeps.rows import read_out, read_out_null
+from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.work import Group
+
+
+def prefix(
+    runner: CausalRunner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    max_bytes: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Run every lesion over a group of prompts, each row from its first edited position on.
+
+    Args:
+        runner: The model's runner.
+        group: Prompts of equal length.
+        lesions: What to run; each says at which positions it works. Null lesions are answered with the clean run.
+        sink: Takes logits and hidden states (of the tail of positions that a row carries).
+        max_bytes: Budget for activations.
+        advance: Told how many row-layers are done.
+    """
+    null = [lesion for lesion in lesions if lesion.is_null]
+    by_start: dict[int, list[Lesion]] = {}
+    for lesion in lesions:
+        if not lesion.is_null:
+            by_start.setdefault(lesion.first_position(group), []).append(lesion)
+    if not by_start:
+        by_start[group.n_positions - 1] = []
+    cfg = runner.model.cfg
+    for start, alike in by_start.items():
+        per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
+        ordered = slots_of(alike)
+        for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
+            _one_batch(runner, group, ordered[first:end], null, sink, start=start, max_bytes=max_bytes, advance=advance)
+            null = []
+
+
+def _one_batch(
+    runner: CausalRunner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    sink: Sink,
+    *,
+    start: int,
+    max_bytes: int,
+    advance: Callable[[int], None],
+) -> None:
+    """A sweep over the blocks: in each the clean rows first, then the lesioned tails beside their keys."""
+    model, n = runner.model, group.n_prompts
+    dispatcher = Dispatcher(group, offset=start)
+    for slot, lesion in enumerate(lesions):
+        dispatcher.place(lesion, slot)
+    step = _slots_per_step(runner, group, start, max_bytes)
+    clean = runner.embed(group.ids)
+    tail = clean[:, start:]
+    rows = tail.new_empty(len(lesions) * n, *tail.shape[1:])
+    active = 0
+    with scoped(model, dispatcher.fwd_hooks):
+        for layer in range(model.cfg.n_layers):
+            while active < len(lesions) and lesions[active].first_layer <= layer:
+                rows[active * n : (active + 1) * n] = clean[:, start:]
+                active += 1
+            with laid_out(model.blocks[layer]):
+                before = _empty_cache(runner, n)
+                clean = runner.block(layer, clean, cache=before)
+                _through_block(runner, layer, rows, before, dispatcher, start, active, n, step)
+            advance(n + active * n)
+            if sink.wants_hidden:
+                _hand_over(sink, layer, group, lesions[:active], null, rows, clean, start)
+    dispatcher.require_fired()
+    read_out_null(runner, sink, group, null, clean)
+    if lesions:
+        finished = rows.view(len(lesions), n, *rows.shape[1:])
+        read_out(runner, sink, group, lesions, finished, clean, max_bytes=max_bytes)
+
+
+def _through_block(
+    runner: CausalRunner,
+    layer: int,
+    rows: Float[Tensor, "row tail d_model"],
+    clean_cache: TransformerLensKeyValueCacheEntry,
+    dispatcher: Dispatcher,
+    start: int,
+    active: int,
+    n: int,
+    step: int,
+) -> None:
+    """The active rows through one block, a few lesions at a time, in place."""
+    if not active:
+        return
+    keys, values = clean_cache.past_keys[:, :start], clean_cache.past_values[:, :start]
+    attention = runner.model.blocks[layer].attn
+    with attending_to_prefix(attention, keys, values) as written_out:
+
+        def run(first: int, end: int) -> None:
+            dispatcher.window = (first, end)
+            cache = None if written_out else _expanded_cache(keys, values, end - first)
+            rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
+
+        in_steps(active, step, run)
+    dispatcher.window = None
+
+
+def _slots_per_step(runner: CausalRunner, group: Group, start: int, max_bytes: int) -> int:
+    tokens_per_slot = group.n_prompts * (group.n_positions - start)
+    device = runner.model.unembed.W_U.device
+    return max(1, tokens_per_step(runner.model, group.n_positions, max_bytes, device) // tokens_per_slot)
+
+
+def _empty_cache(runner: CausalRunner, n: int) -> TransformerLensKeyValueCacheEntry:
+    """A cache that holds the clean run's keys and values once a block has been called with it."""
+    cfg = runner.model.cfg
+    return TransformerLensKeyValueCacheEntry.init_cache_entry(cfg, runner.model.unembed.W_U.device, n)
+
+
+def _expanded_cache(keys: Tensor, values: Tensor, n_slots: int) -> TransformerLensKeyValueCacheEntry:
+    """The clean prefix once for every lesion: what TransformerLens' own attention wants."""
+    return TransformerLensKeyValueCacheEntry(
+        past_keys=keys.repeat(n_slots, 1, 1, 1), past_values=values.repeat(n_slots, 1, 1, 1), frozen=True
+    )
+
+
+def _hand_over(
+    sink: Sink,
+    layer: int,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    rows: Float[Tensor, "row tail d_model"],
+    clean: Float[Tensor, "prompt pos d_model"],
+    start: int,
+) -> None:
+    tail = clean[:, start:]
+    if lesions:
+        sink.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
+    if null:
+        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

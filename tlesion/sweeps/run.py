@@ -1,0 +1,116 @@
+"""Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a sink that keeps the results."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from tlesion.hooks import Model
+from tlesion.runners import CausalRunner, Runner, runner_for
+from tlesion.sweeps.fanout import fan_out
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.loop import loop
+from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
+from tlesion.sweeps.plan import Choice, choose
+from tlesion.sweeps.prefix import prefix
+from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.work import Group, Reading, groups_of_equal_length
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a sweep was carried out.
+
+    Attributes:
+        plan: The plan, or the plans that its lesions had (``"prefix+fanout"``).
+        reason: Why, for each.
+    """
+
+    plan: str
+    reason: str
+
+
+def run_sweep(
+    model: Model,
+    readings: Sequence[Reading],
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    plan: str = "auto",
+    max_bytes: int | None = None,
+) -> Settled:
+    """Run lesions over readings and hand everything to a sink.
+
+    Args:
+        model: The model; it carries the same hooks afterwards as before.
+        readings: Texts and where to read them.
+        lesions: From :func:`tlesion.sweeps.lesions.read_lesions`.
+        sink: Takes logits and hidden states.
+        plan: ``"auto"``, ``"loop"``, ``"batched"``, ``"fanout"`` or ``"prefix"``.
+        max_bytes: Budget for activations; default: a share of what is free.
+
+    Raises:
+        ValueError: A plan that is unknown or would not be exact; an edit that never fired.
+    """
+    runner = runner_for(model)
+    device = model.unembed.W_U.device
+    budget = max_bytes or default_max_bytes(device)
+    longest = max(len(reading.ids) for reading in readings)
+    groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
+    chosen = [(choose(model, lesion, groups, plan), lesion) for lesion in lesions]
+    by_plan: dict[str, list[Lesion]] = {}
+    for choice, lesion in chosen:
+        by_plan.setdefault(choice.plan, []).append(lesion)
+    total = sum(_row_layers(name, few, group, model) for name, few in by_plan.items() for group in groups)
+    was_training = model.training
+    model.eval()
+    try:
+        # disable=None: a bar on a terminal, nothing in a log file.
+        with torch.no_grad(), tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar:
+            for group, (name, few) in itertools.product(groups, by_plan.items()):
+                _run_group(name, runner, group, few, sink, budget, bar)
+    finally:
+        model.train(was_training)
+    return _settled([choice for choice, _ in chosen])
+
+
+def _run_group(
+    plan: str, runner: Runner, group: Group, lesions: Sequence[Lesion], sink: Sink, max_bytes: int, bar: tqdm
+) -> None:
+    if plan == "loop":
+        loop(runner.model, group, lesions, sink, advance=bar.update)
+    elif plan == "prefix":
+        assert isinstance(runner, CausalRunner)
+        prefix(runner, group, lesions, sink, max_bytes=max_bytes, advance=bar.update)
+    else:
+        fan_out(
+            runner,
+            group,
+            lesions,
+            sink,
+            max_bytes=max_bytes,
+            advance=bar.update,
+            from_start=plan == "batched",
+        )
+
+
+def _row_layers(plan: str, lesions: Sequence[Lesion], group: Group, model: Model) -> int:
+    """How many rows pass through how many blocks: what the progress bar counts."""
+    n_layers = model.cfg.n_layers
+    live = [lesion for lesion in lesions if not lesion.is_null]
+    if plan == "loop":
+        passes = n_layers * (1 + len(lesions))
+    elif plan == "batched":
+        passes = n_layers * (1 + len(live))
+    else:
+        passes = n_layers + sum(n_layers - lesion.first_layer for lesion in live)
+    return group.n_prompts * passes
+
+
+def _settled(choices: Sequence[Choice]) -> Settled:
+    reasons: dict[str, str] = {}
+    for choice in choices:
+        reasons.setdefault(choice.plan, choice.reason)
+    return Settled(plan="+".join(reasons), reason="; ".join(f"{plan}: {why}" for plan, why in reasons.items()))
