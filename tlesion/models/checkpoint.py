@@ -1,4 +1,4 @@
-"""Read a local Hugging Face folder: configuration, weights, tokenizer."""
+"""Read a Hugging Face checkpoint, from a folder or from the hub: configuration, weights, tokenizer."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,49 +18,82 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+_HEADS = ("cls.", "lm_head.", "embed_out.", "bert.pooler.")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder held."""
+    """A model as Hugging Face has it.
+
+    Attributes:
+        hf_model: With every part that its class has, whether the checkpoint brought it or not.
+        tokenizer: None if there is none.
+        absent: Parameters of `hf_model` that the checkpoint did not bring: heads that it was saved without.
+    """
 
     hf_model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase | None
-    absent: frozenset[str]
-    """Parameters of `hf_model` that the folder did not have: a head that this checkpoint was saved without."""
+    absent: frozenset[str] = frozenset()
+
+    @property
+    def architecture(self) -> str:
+        """Class that the checkpoint was saved from, else the one it was read into."""
+        return (self.hf_model.config.architectures or [type(self.hf_model).__name__])[0]
 
 
-def read_checkpoint(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
-    """Load what a folder holds, as Hugging Face has it.
-
-    Args:
-        folder: A folder with config.json, weights, and a tokenizer unless text is not needed.
-        dtype: To load the weights in.
+def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
+    """Read a local folder.
 
     Raises:
-        ValueError: If the folder is no checkpoint, or one of a kind that is not supported, or incomplete.
+        ValueError: If the folder is no checkpoint, one of a kind that is not supported, or an incomplete one.
     """
     _require_files(folder)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    loader = _model_class(config, folder)
-    hf_model, report = loader.from_pretrained(
-        folder, config=config, dtype=dtype, local_files_only=True, output_loading_info=True
-    )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"config.json in {str(folder)!r} is not readable: {first_line(error)}") from None
+    # Without any of these files, transformers may answer with a tokenizer of no words at all.
+    has_tokenizer = any((folder / name).is_file() for name in _TOKENIZERS)
+    return read(str(folder), config, dtype=dtype, has_tokenizer=has_tokenizer)
+
+
+def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_tokenizer: bool = True) -> Checkpoint:
+    """Read weights and tokenizer from a folder or a repository of the hub.
+
+    Args:
+        source: Folder, or the repository's name.
+        config: What stands there in config.json.
+        dtype: To load the weights in.
+        has_tokenizer: Whether there is one to read.
+
+    Raises:
+        ValueError: If the checkpoint is of a kind that is not supported, or incomplete.
+        OSError: If the hub does not give it.
+    """
+    loader = _model_class(config, source)
+    hf_model, report = loader.from_pretrained(source, config=config, dtype=dtype, output_loading_info=True)
     absent = frozenset(report["missing_keys"])
-    lost = sorted(key for key in absent if not key.startswith(("cls.", "lm_head.", "bert.pooler.")))
+    lost = sorted(key for key in absent if not key.startswith(_HEADS))
     if lost:
         raise ValueError(
-            f"the weights in {str(folder)!r} lack {len(lost)} of the tensors that its config.json calls for "
+            f"the weights in {source!r} lack {len(lost)} of the tensors that its config.json calls for "
             f"({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}); save the checkpoint again"
         )
-    return Checkpoint(hf_model, _tokenizer(folder), absent)
+    tokenizer = AutoTokenizer.from_pretrained(source) if has_tokenizer else None
+    return Checkpoint(hf_model, tokenizer, absent)
+
+
+def first_line(error: Exception) -> str:
+    """Shorten the message of an error of another library to what fits into one of ours."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def _require_files(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ValueError(
             f"the folder {str(folder)!r} has no config.json, so it is no Hugging Face checkpoint; "
-            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder)"
+            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder), or, if a name "
+            "was meant, load from where no folder is called like it"
         )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         raise ValueError(
@@ -68,19 +101,17 @@ def _require_files(folder: Path) -> None:
         )
 
 
-def _model_class(config: PretrainedConfig, folder: Path) -> Any:
-    if config.model_type == "bert":
-        return BertForPreTraining
-    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+def _model_class(config: PretrainedConfig, source: str) -> Any:
+    if getattr(config, "quantization_config", None):
         raise ValueError(
-            f"the checkpoint in {str(folder)!r} is of type {config.model_type!r}, which is neither BERT nor a causal "
-            "language model"
+            f"the checkpoint {source!r} is quantized, and TransformerLens reads plain weights only; "
+            "load a version of it that is not quantized"
+        )
+    if config.model_type == "bert" and not config.is_decoder:
+        return BertForPreTraining
+    if config.model_type == "bert" or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ValueError(
+            f"the checkpoint {source!r} is of type {config.model_type!r}; supported are BERT encoders and causal "
+            "language models (GPT-2, GPT-Neo, GPT-NeoX, Llama, ...)"
         )
     return AutoModelForCausalLM
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase | None:
-    # Without any of these files, transformers may answer with a tokenizer of no words at all.
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        return None
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -2,7 +2,7 @@
 
 TransformerLens brings the converters. What it does not read from a configuration (a BERT whose activation is not
 GELU, an MLP that is not four times as wide as the model, the base of GPT-NeoX's rotary embedding, heads of another
-width) is corrected here. Whether the outcome is right is not taken on trust: see `tlesion.models.probe`.
+width) is corrected here. Whether the outcome is right is then measured, not taken on trust.
 """
 
 import copy
@@ -16,48 +16,49 @@ import torch
 from transformer_lens import HookedEncoder, HookedTransformer
 from transformer_lens import loading_from_pretrained as loading
 from transformer_lens.config.hooked_transformer_config import HookedTransformerConfig
+from transformer_lens.utilities.activation_functions import SUPPORTED_ACTIVATIONS
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
+from tlesion.models.checkpoint import Checkpoint, first_line
+from tlesion.models.probe import check_agreement
 
-_SUPPORTED = "BERT, GPT-2, GPT-Neo, GPT-NeoX (Pythia), Llama, GPT-J, OPT, Mistral, Bloom, Qwen2, Qwen3, Phi"
+_SUPPORTED = "BERT, GPT-2, GPT-Neo, GPT-NeoX (Pythia), Llama, Mistral, Mixtral, Qwen2, Qwen3, Bloom, GPT-J and OPT"
 
 
-def convert(
-    hf_model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase | None,
-    *,
-    name: str,
-    dtype: torch.dtype,
-    absent: frozenset[str] = frozenset(),
-) -> HookedEncoder | HookedTransformer:
-    """Build the hooked model with the weights of `hf_model`, on the same device.
+def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedEncoder | HookedTransformer:
+    """Build the hooked model with the weights of a checkpoint, on the device where they are.
 
     Args:
-        hf_model: A model of Hugging Face; it is left as it is.
-        tokenizer: Its tokenizer, or None: the model then takes tokens only. It is left as it is.
+        checkpoint: Model and tokenizer of Hugging Face; they are left as they are.
         name: What to call the model.
         dtype: Of the new model's weights.
-        absent: Parameters that `hf_model` has and its checkpoint had not.
 
     Returns:
         The model, unprocessed and in eval mode. Heads that the checkpoint lacks hold NaN.
 
     Raises:
-        ValueError: If TransformerLens has no converter for the model.
+        ValueError: If TransformerLens has no counterpart for the model, or one that computes something else.
     """
-    is_bert = hf_model.config.model_type == "bert"
-    with neutral_folder() as folder:
-        cfg = _hooked_config(hf_model, folder, name=name, dtype=dtype)
+    tokenizer = checkpoint.tokenizer
+    with _explaining(name, checkpoint.hf_model), neutral_folder() as folder:
+        cfg = _hooked_config(checkpoint.hf_model, folder, name=name, dtype=dtype)
         own = None if tokenizer is None else tokenizers.private_copy(tokenizer, folder / "tokenizer")
-        model = _empty_model(cfg, own, hf_model.config)
-        weights = bert.complete(hf_model, absent) if is_bert else hf_model
-        state = loading.get_pretrained_state_dict(str(folder), cfg, weights, dtype=dtype)
-    model.load_state_dict(loading.fill_missing_keys(model, state), strict=True)
+        model = _empty_model(cfg, own, checkpoint.hf_model.config)
+        _fill(model, checkpoint, folder)
+        model.eval()
+        check_agreement(model, checkpoint.hf_model, name=name, logits=has_language_head(checkpoint))
     if tokenizer is not None:
         tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
-    return model.eval()
+    return model
+
+
+def has_language_head(checkpoint: Checkpoint) -> bool:
+    """Tell whether the checkpoint brought what turns hidden states into logits."""
+    if checkpoint.hf_model.config.model_type == "bert":
+        return bert.has_language_head(checkpoint.hf_model, checkpoint.absent)
+    return not any(name.startswith(("lm_head.", "embed_out.")) for name in checkpoint.absent)
 
 
 @contextmanager
@@ -77,6 +78,25 @@ def neutral_folder() -> Iterator[Path]:
         yield Path(path)
 
 
+@contextmanager
+def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
+    """Turn what TransformerLens raises on a model that it cannot take into one error that says so."""
+    architecture = type(hf_model).__name__
+    try:
+        yield
+    except ValueError:
+        raise
+    except NotImplementedError:
+        raise ValueError(
+            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; "
+            f"it has them for {_SUPPORTED}, with their language-model head"
+        ) from None
+    except Exception as error:
+        raise ValueError(
+            f"TransformerLens' converter for {architecture} fails on {name!r}: {first_line(error)}"
+        ) from error
+
+
 def _hooked_config(
     hf_model: PreTrainedModel, folder: Path, *, name: str, dtype: torch.dtype
 ) -> HookedTransformerConfig:
@@ -86,13 +106,6 @@ def _hooked_config(
     if architecture == "GPT2LMHeadModel":
         config.n_ctx = config.n_positions  # Configurations of transformers 5 no longer say it.
     (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
-    try:
-        fields = loading.convert_hf_model_config(str(folder))
-    except NotImplementedError:
-        raise ValueError(
-            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; "
-            f"it has one for {_SUPPORTED}"
-        ) from None
     common: dict[str, Any] = {
         "model_name": Path(name).name,
         "tokenizer_name": None,  # No path of this machine; the tokenizer itself is at hand.
@@ -100,10 +113,24 @@ def _hooked_config(
         "dtype": dtype,
         "device": str(hf_model.device),
     }
-    prepends = fields.get("default_prepend_bos", True)
-    return HookedTransformerConfig.from_dict(
-        fields | {"default_prepend_bos": prepends} | common | _corrections(hf_model.config)
-    )
+    fields = {"default_prepend_bos": True, **loading.convert_hf_model_config(str(folder))}
+    fields = fields | common | _corrections(hf_model.config)
+    if fields["act_fn"] not in SUPPORTED_ACTIVATIONS:
+        raise ValueError(
+            f"the activation function {fields['act_fn']!r} of {name!r} has no counterpart in TransformerLens, "
+            f"which has {', '.join(SUPPORTED_ACTIVATIONS)}"
+        )
+    return HookedTransformerConfig.from_dict(fields)
+
+
+def _fill(model: HookedEncoder | HookedTransformer, checkpoint: Checkpoint, folder: Path) -> None:
+    is_bert = isinstance(model, HookedEncoder)
+    weights = bert.complete(checkpoint.hf_model, checkpoint.absent) if is_bert else checkpoint.hf_model
+    state = loading.get_pretrained_state_dict(str(folder), model.cfg, weights, dtype=model.cfg.dtype)
+    # Not strict: some converters add biases that a norm has not. A weight that is missing raises here.
+    model.load_state_dict(loading.fill_missing_keys(model, state), strict=False)
+    if not is_bert and not has_language_head(checkpoint):
+        model.unembed.W_U.data.fill_(torch.nan)
 
 
 def _corrections(config: PretrainedConfig) -> dict[str, Any]:
@@ -131,9 +158,7 @@ def _empty_model(
         encoder = HookedEncoder(cfg, tokenizer, move_to_device=False)
         bert.fit_modules(encoder, config)
         return encoder
-    if tokenizer is not None:
-        tokenizers.make_paddable(tokenizer)
     model = HookedTransformer(cfg, tokenizer, move_to_device=False)
     if tokenizer is not None:
-        tokenizers.forget_invented_tokens(model)
+        tokenizers.settle(model)
     return model

@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 from transformer_lens import HookedEncoder, HookedTransformer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tlesion.models import bert, names, provenance
-from tlesion.models.checkpoint import read_checkpoint
-from tlesion.models.convert import convert
-from tlesion.models.probe import check_agreement
+from tlesion.models import hub, names, provenance
+from tlesion.models import tokenizer as tokenizers
+from tlesion.models.checkpoint import Checkpoint, read_folder
+from tlesion.models.convert import convert, has_language_head, neutral_folder
 from tlesion.models.quiet import quiet
 
-_DTYPES = {
-    str(dtype).removeprefix("torch."): dtype for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-}
+DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 def load_model(
@@ -29,14 +28,15 @@ def load_model(
     """Load a model so that its logits and hidden states equal Hugging Face's.
 
     Nothing is folded or centred, and the model is in eval mode. A BERT becomes a `HookedEncoder`, a causal language
-    model a `HookedTransformer`. A folder of that name wins over a name.
+    model a `HookedTransformer`. Nothing is printed; only a download shows its progress, on a terminal.
 
     Args:
-        name: A shipped model ("toy-bert", "toy-gpt"), any name of TransformerLens ("gpt2-xl", "bert-large-uncased"),
-            or a local Hugging Face folder (config.json, weights, tokenizer).
+        name: A local Hugging Face folder (config.json, weights, tokenizer); a shipped model ("toy-bert", "toy-gpt");
+            any name of TransformerLens ("gpt2-xl", "bert-large-uncased"); or another repository of the hub. Looked
+            for in this order: a folder wins over a name.
         hf_model: Instead of a name: a model that transformers has loaded. It stays as it is.
-        tokenizer: The tokenizer, in place of the one that the name or folder brings; needed beside `hf_model` if the
-            model is to read text. It stays as it is.
+        tokenizer: In place of the one that the name or folder brings; with `hf_model` the only one. Without a
+            tokenizer the model takes tokens, not text. It stays as it is.
         dtype: Of the weights: "float32", "bfloat16", "float16", "float64", or torch's. None: `hf_model`'s own, else
             float32.
         device: Where to, as torch names it. None: `hf_model`'s own, else CUDA if there is one, else CPU.
@@ -45,72 +45,102 @@ def load_model(
         The model. What it is stands in `tlesion.models.info(model)`.
 
     Raises:
-        ValueError: If the name is unknown or cannot be fetched, a folder is no complete checkpoint of a supported
-            kind, or TransformerLens' version would differ from the original.
+        ValueError: If the name is unknown or cannot be fetched, a folder holds no complete checkpoint of a supported
+            kind, or TransformerLens' version of it would compute something else than the original.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> type(model).__name__, model.cfg.n_layers
+        ('HookedEncoder', 12)
     """
-    if (name is None) == (hf_model is None):
-        raise ValueError(f"load_model takes a name or hf_model=, one of the two; received {name!r} and {hf_model!r}")
+    _require_one(name, hf_model, tokenizer)
+    precision = _dtype(dtype or getattr(hf_model, "dtype", "float32"))
+    place = _device(device or getattr(hf_model, "device", None))
     with quiet(), torch.random.fork_rng(devices=[]):
         if hf_model is not None:
-            return _convert(
-                hf_model,
-                tokenizer,
-                frozenset(),
-                name=hf_model.name_or_path,
-                source="Hugging Face model",
-                dtype=_dtype(dtype or hf_model.dtype),
-                device=device or hf_model.device,
+            given = Checkpoint(hf_model, tokenizer)
+            label = hf_model.name_or_path or type(hf_model).__name__
+            return _hooked(given, label, "Hugging Face model", dtype=precision, device=place)
+        label, folder, source = _locate(name)
+        checkpoint = read_folder(folder, dtype=precision) if folder else hub.fetch(label, dtype=precision)
+        if checkpoint is None:
+            return _by_transformer_lens(label, tokenizer, dtype=precision, device=place)
+        chosen = Checkpoint(checkpoint.hf_model, tokenizer or checkpoint.tokenizer, checkpoint.absent)
+        return _hooked(chosen, label, source, dtype=precision, device=place)
+
+
+def _require_one(name: object, hf_model: object, tokenizer: object) -> None:
+    if (name is None) == (hf_model is None):
+        received = "neither" if name is None else f"name {name!r} and a {type(hf_model).__name__}"
+        raise ValueError(f"load_model takes a name or hf_model=, one of the two; received {received}")
+    for argument, value, kind in (
+        ("hf_model", hf_model, PreTrainedModel),
+        ("tokenizer", tokenizer, PreTrainedTokenizerBase),
+    ):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{argument} is a {type(value).__name__}; pass an object that transformers has loaded, "
+                f"a {kind.__name__}" + ("" if argument == "tokenizer" else ", or pass a name or folder as the name")
             )
-        folder, source = _find_folder(name)
-        if folder is None:
-            raise ValueError(f"there is no folder or model {name!r}; {names.alternatives(str(name))}")
-        checkpoint = read_checkpoint(folder, dtype=_dtype(dtype or "float32"))
-        return _convert(
-            checkpoint.hf_model,
-            tokenizer or checkpoint.tokenizer,
-            checkpoint.absent,
-            name=str(name),
-            source=source,
-            dtype=_dtype(dtype or "float32"),
-            device=device,
-        )
 
 
-def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+def _dtype(dtype: object) -> torch.dtype:
     key = str(dtype).removeprefix("torch.")
-    if key not in _DTYPES:
-        raise ValueError(f"dtype {dtype!r} is not one of {', '.join(_DTYPES)}")
-    return _DTYPES[key]
+    if key not in DTYPES:
+        raise ValueError(f"dtype {str(dtype)!r} is not supported; allowed: {', '.join(map(repr, DTYPES))}")
+    return getattr(torch, key)
 
 
-def _find_folder(name: str | os.PathLike[str] | None) -> tuple[Path | None, str]:
-    path = Path(str(name)).expanduser()
+def _device(device: torch.device | str | None) -> str:
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = next(iter(str(error).splitlines()), "")[:120]
+        raise ValueError(
+            f"device {str(device)!r} cannot be used here ({reason}); try 'cpu', or 'cuda' where torch sees a GPU"
+        ) from None
+    return str(device)
+
+
+def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
+    """Return the name as text, the folder that it stands for, if any, and what kind of thing it names."""
+    label = os.fspath(name) if name is not None else ""
+    path = Path(label).expanduser()
     if path.is_dir():
-        return path, "folder"
-    if str(name) in names.SHIPPED:
-        return names.SHIPPED[str(name)], "shipped"
-    return None, "TransformerLens"
+        return label, path, "folder"
+    if label in names.SHIPPED:
+        return label, names.SHIPPED[label], "shipped"
+    if path.is_file() or path.is_absolute() or label.startswith((".", "~")):
+        what = "a file" if path.is_file() else "not there"
+        raise ValueError(f"the path {label!r} is {what}; pass a folder with config.json, weights and tokenizer")
+    return label, None, "hub"
 
 
-def _convert(
-    hf_model: Any,
-    tokenizer: Any,
-    absent: frozenset[str],
-    *,
-    name: str,
-    source: str,
-    dtype: torch.dtype,
-    device: torch.device | str | None,
+def _hooked(
+    checkpoint: Checkpoint, name: str, source: str, *, dtype: torch.dtype, device: str
 ) -> HookedEncoder | HookedTransformer:
-    model = convert(hf_model, tokenizer, name=name, dtype=dtype, absent=absent)
-    if hf_model.config.model_type == "bert":
-        logits = bert.has_language_head(hf_model, absent)
-    else:
-        logits = "lm_head.weight" not in absent
-    check_agreement(model, hf_model, name=name, logits=logits)
-    provenance.record(model, name=name, source=source, architecture=type(hf_model).__name__, has_logits=logits)
-    if device is None and torch.cuda.is_available():
-        device = "cuda"
-    if device is not None:
-        model.to(str(device), print_details=False)
-    return model
+    model = convert(checkpoint, name=name, dtype=dtype)
+    provenance.record(
+        model,
+        name=name,
+        source=source,
+        revision=getattr(checkpoint.hf_model.config, "_commit_hash", None),
+        architecture=checkpoint.architecture,
+        has_logits=has_language_head(checkpoint),
+    )
+    return model.to(device, print_details=False)
+
+
+def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, device: str) -> HookedTransformer:
+    with neutral_folder() as folder:
+        own = None if tokenizer is None else tokenizers.private_copy(tokenizer, folder)
+        model = hub.load_by_transformer_lens(name, tokenizer=own, dtype=dtype, device=device)
+    if model.tokenizer is not None:
+        tokenizers.settle(model)
+    if tokenizer is not None:
+        tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
+    provenance.record(model, name=name, source="hub", architecture=str(model.cfg.original_architecture))
+    return model.eval()

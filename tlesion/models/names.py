@@ -17,6 +17,8 @@ def official_name(name: str) -> str | None:
 def alternatives(name: str) -> str:
     """Name, for an error message, the known names closest to `name` and the shipped models."""
     close = difflib.get_close_matches(name.lower(), [*SHIPPED, *make_model_alias_map()], n=4, cutoff=0.5)
-    listed = ", ".join(repr(match) for match in close) or "none"
-    shipped = ", ".join(repr(match) for match in SHIPPED)
-    return f"closest known names: {listed}; shipped with the package, no network needed: {shipped}"
+    listed = ", ".join(map(repr, close)) or "none"
+    return (
+        f"closest known names: {listed}; "
+        f"shipped with the package, so that no network is needed: {', '.join(map(repr, SHIPPED))}"
+    )

@@ -16,8 +16,8 @@ class ModelInfo:
 
     Attributes:
         name: As the user gave it: a name, a folder, or what a Hugging Face model calls itself.
-        source: "shipped", "TransformerLens" (a name), "folder", "Hugging Face model", or "unknown": not
-            loaded by `tlesion.load_model`.
+        source: "shipped", "folder", "hub" (a name), "Hugging Face model" (an object), or "unknown": not loaded by
+            `tlesion.load_model`.
         revision: Commit on the Hugging Face hub, if known.
         architecture: As Hugging Face calls it, such as "GPT2LMHeadModel".
         processing: "none"; of a model loaded elsewhere "layer norm folded" or, where nothing shows, "unknown".
@@ -127,21 +127,4 @@ def require_logits(model: HookedEncoder | HookedTransformer, purpose: str) -> No
         raise ValueError(
             f"{purpose} needs logits, and the checkpoint {name!r} has no language-model head (it is a bare encoder); "
             "load a checkpoint with one, such as BertForMaskedLM, or use what needs none: selections, subspaces, drift"
-        )
-
-
-def require_tokenizer(model: HookedEncoder | HookedTransformer, purpose: str) -> None:
-    """Stop what needs text if the model has no tokenizer.
-
-    Args:
-        model: Any hooked model.
-        purpose: What needs it, as the subject of a sentence: "a contrast of sentences".
-
-    Raises:
-        ValueError: If the model has no tokenizer.
-    """
-    if model.tokenizer is None:
-        raise ValueError(
-            f"{purpose} needs a tokenizer, and the model {info(model).name!r} was loaded without one; "
-            "save the tokenizer into the checkpoint's folder or pass it: tlesion.load_model(..., tokenizer=...)"
         )
