@@ -6,7 +6,7 @@ batch is small. The same numbers in the same shape, but with strides that make t
 bit-identical results without the copy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch

@@ -19,15 +19,17 @@ class Lesion:
 
     Attributes:
         index: Place in the sweep's list.
-        pairs: ``(full hook name, function)``, edits that change nothing left out.
-        is_null: True where nothing is left: the lesioned run is the clean run.
+        all_pairs: ``(full hook name, function)``, as they were given.
+        pairs: The same, without the edits that change nothing.
     """
 
     index: int
+    all_pairs: tuple[tuple[str, HookFunction], ...]
     pairs: tuple[tuple[str, HookFunction], ...]
 
     @property
     def is_null(self) -> bool:
+        """True where no edit changes anything: the lesioned run is the clean run."""
         return not self.pairs
 
     @property
@@ -61,7 +63,7 @@ _WHOLE_CONTEXT = {"attn.hook_rot_k", "attn.hook_attn_scores", "attn.hook_pattern
 
 
 def read_lesions(model: Model, lesions: Sequence[LesionLike]) -> list[Lesion]:
-    """Check a sweep's lesions and drop the edits that change nothing.
+    """Check a sweep's lesions, and tell the edits that change something from those that do not.
 
     Raises:
         ValueError: There is no lesion; a hook name that the model lacks.
@@ -73,13 +75,13 @@ def read_lesions(model: Model, lesions: Sequence[LesionLike]) -> list[Lesion]:
     for index, lesion in enumerate(lesions):
         pairs = [pair for entry in _pairs(lesion, index) for pair in _expanded(model, entry)]
         live = [(name, function) for name, function in pairs if not (isinstance(function, Edit) and function.is_null)]
-        read.append(Lesion(index=index, pairs=tuple(live)))
+        read.append(Lesion(index=index, all_pairs=tuple(pairs), pairs=tuple(live)))
     return read
 
 
 def bind(function: HookFunction, group: Group) -> HookFunction:
     """A hook function for one plain run over a group: ``"readout"`` becomes each prompt's position."""
-    if not (isinstance(function, Edit) and function.at_readout):
+    if not (isinstance(function, Edit) and function.at_readout) or function.is_null:
         return function
     edit, at = function, group.readout[:, 0]
 

@@ -36,10 +36,10 @@ def loop(
     advance(group.n_prompts * model.cfg.n_layers)
     for lesion in lesions:
         fired: set[str] = set()
-        hooks = [(name, _noting(bind(function, group), name, fired)) for name, function in lesion.pairs]
+        hooks = [(name, _noting(bind(function, group), name, fired)) for name, function in lesion.all_pairs]
         logits, hidden = _run(model, group, hooks, sink)
         advance(group.n_prompts * model.cfg.n_layers)
-        missed = sorted({name for name, _ in lesion.pairs} - fired)
+        missed = sorted({name for name, _ in lesion.all_pairs} - fired)
         if missed:
             raise ValueError(f"edits at {missed} never fired: this model does not call these hook points")
         for layer, (lesioned, clean) in enumerate(zip(hidden, clean_hidden, strict=True)):

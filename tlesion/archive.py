@@ -1,0 +1,73 @@
+"""Read saved results back: a format version and checksums are verified, and nothing in them is executed."""
+
+import hashlib
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load as from_safetensors
+
+from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result
+from tlesion.selection import NeuronSelection
+from tlesion.studies.laminar import LaminarProfile
+from tlesion.sweeps.sweep import SweepResult
+
+_KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (NeuronSelection, LaminarProfile, SweepResult)}
+
+
+def load_result(folder: str | os.PathLike[str]) -> Any:
+    """Read a result that ``.save(folder)`` wrote.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The result, equal to the one that was saved (same ``content_hash``).
+
+    Raises:
+        ValueError: No saved result is there, its format is another version's, or its files are damaged.
+    """
+    path = Path(folder)
+    if not (path / RESULT_FILE).is_file() or not (path / TENSOR_FILE).is_file():
+        raise ValueError(
+            f"{str(path)!r} holds no saved result ({RESULT_FILE} and {TENSOR_FILE}); give the folder that .save() wrote"
+        )
+    record = _record(path)
+    tensors = (path / TENSOR_FILE).read_bytes()
+    if hashlib.sha256(tensors).hexdigest() != record["tensors_sha256"]:
+        raise ValueError(f"the result in {str(path)!r} is damaged: {TENSOR_FILE} does not match its checksum")
+    kind = _KINDS.get(record["kind"])
+    if kind is None:
+        raise ValueError(f"{str(path)!r} holds a {record['kind']!r}, which this version of tlesion does not know")
+    plain = {name: _tuples(value) for name, value in record["fields"].items() if name != "provenance"}
+    provenance = _provenance(record["fields"]["provenance"])
+    values = {**plain, **from_safetensors(tensors), "provenance": provenance}
+    result = kind(**{field.name: values[field.name] for field in fields(kind)})
+    if result.content_hash != record["content_hash"]:
+        raise ValueError(f"the result in {str(path)!r} is damaged: its content does not match its hash")
+    return result
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((path / RESULT_FILE).read_text())
+        found = record["format"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ValueError(f"the result in {str(path)!r} is damaged: {RESULT_FILE} cannot be read") from None
+    if found != FORMAT_VERSION:
+        raise ValueError(
+            f"the result in {str(path)!r} has format {found}, and this version of tlesion reads {FORMAT_VERSION}; "
+            "make the result again, or use the version of tlesion that wrote it"
+        )
+    return dict(record)
+
+
+def _provenance(record: dict[str, Any]) -> Provenance:
+    return Provenance(**{**record, "stimuli": tuple(record["stimuli"])})
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where results have tuples."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,47 @@
+"""The contrasts that ship with the package, in words that both shipped models know."""
+
+from tlesion.files import read_pairs, shipped
+from tlesion.stimuli import Contrast, Subword
+
+
+def him_her(*, subword: Subword = "last") -> Contrast:
+    """54 pairs of sentences that differ in "him" and "her" alone: the classic contrast at the word itself.
+
+    Example:
+        >>> contrast = him_her()
+        >>> len(contrast.a), contrast.conditions
+        (54, ('him', 'her'))
+    """
+    return read_pairs(shipped("him_her.jsonl"), words=("him", "her"), subword=subword)
+
+
+def him_her_in_context(*, subword: Subword = "last") -> Contrast:
+    """Pairs in which the context decides between "him" and "her", for ``position="mask"`` and ``"before"``.
+
+    The two sentences of a pair differ in who did what to whom; names are balanced over roles.
+
+    Example:
+        >>> len(him_her_in_context().a) >= 54
+        True
+    """
+    return read_pairs(shipped("him_her_in_context.jsonl"), words=("him", "her"), subword=subword)
+
+
+def singular_plural(*, subword: Subword = "last") -> Contrast:
+    """Pairs that differ in one noun's number, each pair with a noun of its own.
+
+    Example:
+        >>> singular_plural().conditions
+        ('singular', 'plural')
+    """
+    return read_pairs(shipped("singular_plural.jsonl"), conditions=("singular", "plural"), subword=subword)
+
+
+def noun_verb(*, subword: Subword = "last") -> Contrast:
+    """Pairs in which one word form is a noun in one sentence and a verb in the other.
+
+    Example:
+        >>> noun_verb().conditions
+        ('noun', 'verb')
+    """
+    return read_pairs(shipped("noun_verb.jsonl"), conditions=("noun", "verb"), subword=subword)

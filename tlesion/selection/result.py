@@ -1,0 +1,119 @@
+"""`NeuronSelection`: the test of every neuron of every layer, and the masks that follow from it."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from tlesion.checks import one_of
+from tlesion.results import Result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NeuronSelection(Result):
+    """Test results of condition a against condition b, a row per layer.
+
+    Dead neurons (no variance) are NaN in ``t``, ``dof``, ``p``, ``log_p``, ``p_adjusted`` and ``effect_size``,
+    are in no mask, and belong to no correction's family.
+
+    Attributes:
+        t: The statistic. Positive: larger in condition a.
+        dof: Its degrees of freedom.
+        p: Two-sided p-value.
+        log_p: Its natural logarithm, which stays finite where p underflows to 0.
+        p_adjusted: p after the correction; a neuron is selected where it is at most ``alpha``.
+        effect_size: Cohen's d (two samples) or d_z (pairs); positive where a is larger.
+        mean_a, mean_b: Mean activation in each condition.
+        dead: True where no test exists.
+        conditions: Names of a and b.
+        layers: The model's layer of every row.
+        hook_point: Short form of the hook point, ``mlp.hook_pre``.
+        n_a, n_b: Sentences in each condition.
+        test, correction, family, alpha: How it was tested.
+        top_k: At most so many neurons in a layer's mask of one direction; None: no limit.
+    """
+
+    t: Float64[Tensor, "layer neuron"]
+    dof: Float64[Tensor, "layer neuron"]
+    p: Float64[Tensor, "layer neuron"]
+    log_p: Float64[Tensor, "layer neuron"]
+    p_adjusted: Float64[Tensor, "layer neuron"]
+    effect_size: Float64[Tensor, "layer neuron"]
+    mean_a: Float64[Tensor, "layer neuron"]
+    mean_b: Float64[Tensor, "layer neuron"]
+    dead: Bool[Tensor, "layer neuron"]
+    conditions: tuple[str, str]
+    layers: tuple[int, ...]
+    hook_point: str
+    n_a: int
+    n_b: int
+    test: str
+    correction: str
+    family: str
+    alpha: float
+    top_k: int | None
+
+    def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
+        """The selected neurons.
+
+        Args:
+            direction: The name of condition a (significant and t > 0), of condition b (t < 0), or ``"any"``.
+
+        Raises:
+            ValueError: Another direction.
+        """
+        one_of("direction", direction, (*self.conditions, "any"))
+        if direction == "any":
+            return self.mask(self.conditions[0]) | self.mask(self.conditions[1])
+        sign = 1 if direction == self.conditions[0] else -1
+        chosen = (self.p_adjusted <= self.alpha) & (sign * self.t > 0)
+        return chosen if self.top_k is None else _strongest(chosen, self.t.abs(), self.top_k)
+
+    def by_layer(self, direction: str = "any") -> dict[int, Bool[Tensor, " neuron"]]:
+        """The mask as ``{layer: bool [neuron]}``."""
+        return dict(zip(self.layers, self.mask(direction), strict=True))
+
+    def density(self) -> pd.DataFrame:
+        """Share of selected neurons in every layer.
+
+        Columns: layer, one for each condition (share with that sign), any, n_selected, n_neurons, n_dead. Shares are
+        of all neurons of the layer, dead ones included.
+        """
+        frame = pd.DataFrame({"layer": self.layers})
+        for direction in (*self.conditions, "any"):
+            frame[direction] = self.mask(direction).double().mean(dim=1).numpy()
+        frame["n_selected"] = self.mask("any").sum(dim=1).numpy()
+        frame["n_neurons"] = self.t.shape[1]
+        frame["n_dead"] = self.dead.sum(dim=1).numpy()
+        return frame
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy: a row per layer and neuron.
+
+        Columns: layer, neuron, t, dof, p, p_adjusted, effect_size, direction. ``direction`` is the condition whose
+        mask holds the neuron, or "none".
+        """
+        n_layers, n_neurons = self.t.shape
+        frame = pd.DataFrame(
+            {
+                "layer": torch.tensor(self.layers).repeat_interleave(n_neurons).numpy(),
+                "neuron": torch.arange(n_neurons).repeat(n_layers).numpy(),
+            }
+        )
+        for name in ("t", "dof", "p", "p_adjusted", "effect_size"):
+            frame[name] = getattr(self, name).flatten().numpy()
+        frame["direction"] = "none"
+        for condition in self.conditions:
+            frame.loc[self.mask(condition).flatten().numpy(), "direction"] = condition
+        return frame
+
+
+def _strongest(
+    chosen: Bool[Tensor, "layer neuron"], strength: Float64[Tensor, "layer neuron"], k: int
+) -> Bool[Tensor, "layer neuron"]:
+    """At most k of the chosen in every layer; of equal ones the first, so that there are never more than k."""
+    ranked = strength.masked_fill(~chosen, -torch.inf).sort(dim=1, descending=True, stable=True).indices[:, :k]
+    kept = torch.zeros_like(chosen).scatter_(1, ranked, True)
+    return kept & chosen

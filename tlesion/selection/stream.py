@@ -1,0 +1,152 @@
+"""One row per sentence and hook point, taken inside the forward pass and streamed into sums."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+from transformer_lens.hook_points import HookPoint
+
+from tlesion.encoding import EncodedSentence
+from tlesion.hooks import Model, layer_of, scoped
+from tlesion.runners import runner_for
+from tlesion.stats import Moments
+from tlesion.tokens import collate
+
+
+class RowSink(Protocol):
+    """Takes the rows of one hook point, batch by batch: first those of condition a, then those of b."""
+
+    def take(self, rows_a: Tensor, rows_b: Tensor) -> None:
+        """Rows of a batch, ``[sentence, unit]`` each; either may be empty."""
+        ...
+
+
+@dataclass(eq=False)
+class Streamed:
+    """Moments of both conditions, and of their differences where sentences come in pairs.
+
+    Attributes:
+        a, b: Moments of the conditions.
+        difference: Moments of a − b, pair by pair.
+    """
+
+    paired: bool
+    a: Moments = field(default_factory=lambda: Moments.zeros((0,)))
+    b: Moments = field(default_factory=lambda: Moments.zeros((0,)))
+    difference: Moments = field(default_factory=lambda: Moments.zeros((0,)))
+
+    def take(self, rows_a: Tensor, rows_b: Tensor) -> None:
+        """See :class:`RowSink`."""
+        if self.a.n == 0 and self.b.n == 0:
+            self.a, self.b, self.difference = (Moments.zeros(rows_a.shape[1:], rows_a.device) for _ in range(3))
+        self.a.update(rows_a)
+        self.b.update(rows_b)
+        if self.paired:
+            self.difference.update(rows_a.double() - rows_b.double())
+
+
+@dataclass(eq=False)
+class Kept:
+    """All rows of both conditions, for what cannot be streamed (permutations, medians)."""
+
+    rows_a: list[Tensor] = field(default_factory=list)
+    rows_b: list[Tensor] = field(default_factory=list)
+
+    def take(self, rows_a: Tensor, rows_b: Tensor) -> None:
+        """See :class:`RowSink`."""
+        self.rows_a.append(rows_a.cpu())
+        self.rows_b.append(rows_b.cpu())
+
+
+def stream_rows(
+    model: Model,
+    a: Sequence[EncodedSentence],
+    b: Sequence[EncodedSentence],
+    sinks: dict[str, RowSink],
+    *,
+    paired: bool,
+    batch_size: int,
+) -> None:
+    """Run sentences through the model once and give every hook point's rows to its sink.
+
+    The blocks after the last hook point, and the unembedding, are not run.
+
+    Args:
+        model: The model.
+        a: Sentences of condition a.
+        b: Sentences of condition b; ``b[i]`` belongs to ``a[i]`` where ``paired``.
+        sinks: One for every full hook name.
+        paired: Keep the two sentences of a pair in one batch.
+        batch_size: Sentences in a batch.
+    """
+    runner = runner_for(model)
+    last_layer = max(layer_of(name) or 0 for name in sinks)
+    taker = _Taker(sinks)
+    batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
+    pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
+            # disable=None: a bar on a terminal, nothing in a log file.
+            for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
+                tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
+                taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a))
+                residual = runner.embed(tokens, real)
+                for layer in range(last_layer + 1):
+                    residual = runner.block(layer, residual)
+    finally:
+        model.train(was_training)
+
+
+class _Taker:
+    """The hook function: each sentence's row out of a batch's activation."""
+
+    def __init__(self, sinks: dict[str, RowSink]) -> None:
+        self._sinks = sinks
+
+    def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int) -> None:
+        """Say which positions make the rows of the next batch."""
+        self._n_a = n_a
+        self._positions = positions
+        self._single = torch.tensor([where[0] for where in positions])
+        self._all_single = all(len(where) == 1 for where in positions)
+
+    def __call__(self, activation: Tensor, hook: HookPoint) -> None:
+        if self._all_single:
+            rows = rows_at(activation, self._single)
+        else:
+            rows = torch.stack(
+                [one[list(where)].mean(0) for one, where in zip(activation, self._positions, strict=True)]
+            )
+            rows = rows.flatten(1)
+        self._sinks[str(hook.name)].take(rows[: self._n_a], rows[self._n_a :])
+
+
+def rows_at(
+    activation: Float[Tensor, "sentence pos *unit"], positions: Int[Tensor, " sentence"]
+) -> Float[Tensor, "sentence flat_unit"]:
+    """Each sentence's activation at its position; heads and their units are laid side by side."""
+    rows = torch.arange(len(activation), device=activation.device)
+    return activation[rows, positions.to(activation.device)].flatten(1)
+
+
+def _batches(
+    a: Sequence[EncodedSentence], b: Sequence[EncodedSentence], *, paired: bool, batch_size: int
+) -> Iterator[tuple[list[EncodedSentence], list[EncodedSentence]]]:
+    """Batches of like length, so that little is padding; pairs stay together."""
+    if paired:
+        order = sorted(range(len(a)), key=lambda i: max(len(a[i].ids), len(b[i].ids)))
+        size = max(1, batch_size // 2)
+        for start in range(0, len(order), size):
+            few = order[start : start + size]
+            yield [a[i] for i in few], [b[i] for i in few]
+        return
+    marked = sorted([(one, True) for one in a] + [(one, False) for one in b], key=lambda pair: len(pair[0].ids))
+    for start in range(0, len(marked), batch_size):
+        chosen = marked[start : start + batch_size]
+        yield [one for one, in_a in chosen if in_a], [one for one, in_a in chosen if not in_a]

@@ -1,0 +1,147 @@
+"""The public sweep: many lesions over many prompts, read at the prompts' readout positions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tlesion.encoding import encode_prompt
+from tlesion.hooks import Model
+from tlesion.models import require_logits
+from tlesion.results import Result, provenance_of
+from tlesion.stimuli import Prompt
+from tlesion.sweeps.lesions import LesionLike, read_lesions
+from tlesion.sweeps.run import run_sweep
+from tlesion.sweeps.sinks import TargetSink
+from tlesion.sweeps.work import Reading
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SweepResult(Result):
+    """What a sweep read.
+
+    Attributes:
+        clean_logits: Logits of the targets in the clean run.
+        lesioned_logits: The same in every lesioned run.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits; NaN where it was not
+            asked for.
+        prompts: The prompts' texts.
+        targets: The target words of each prompt.
+        plan: How it was run; several joined by "+" where lesions were run in different ways.
+        reason: Why.
+    """
+
+    clean_logits: Float[Tensor, "prompt target"]
+    lesioned_logits: Float[Tensor, "lesion prompt target"]
+    global_change: Float[Tensor, "lesion prompt"]
+    prompts: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    plan: str
+    reason: str
+
+    @property
+    def logit_drop(self) -> Float[Tensor, "lesion prompt target"]:
+        """Clean − lesioned logit of every target. Positive: the lesion cost that token."""
+        return self.clean_logits - self.lesioned_logits
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy: a row per lesion, prompt and target.
+
+        Columns: lesion, prompt, text, target, clean_logit, lesioned_logit, logit_drop, global_change.
+        """
+        n_lesions, n_prompts, n_targets = self.lesioned_logits.shape
+        index = pd.MultiIndex.from_product(
+            [range(n_lesions), range(n_prompts), range(n_targets)], names=["lesion", "prompt", "target"]
+        )
+        frame = index.to_frame(index=False)
+        frame["text"] = [self.prompts[i] for i in frame["prompt"]]
+        frame["target"] = [self.targets[i][j] for i, j in zip(frame["prompt"], frame["target"], strict=True)]
+        frame["clean_logit"] = self.clean_logits.expand_as(self.lesioned_logits).flatten().numpy()
+        frame["lesioned_logit"] = self.lesioned_logits.flatten().numpy()
+        frame["logit_drop"] = self.logit_drop.flatten().numpy()
+        frame["global_change"] = self.global_change[..., None].expand_as(self.lesioned_logits).flatten().numpy()
+        return frame
+
+
+def sweep(
+    model: Model,
+    prompts: Sequence[Prompt],
+    lesions: Sequence[LesionLike],
+    *,
+    plan: str = "auto",
+    global_change: bool = True,
+    max_bytes: int | None = None,
+    prepend_bos: bool | None = None,
+) -> SweepResult:
+    """Run every lesion over every prompt and read the targets' logits; equal to a run of its own for each.
+
+    Args:
+        model: A `HookedTransformer` or `HookedEncoder`.
+        prompts: Prompts with equally many targets each; lengths and readout positions may differ.
+        lesions: A list of lesions, each a list of ``(hook name, function)`` pairs that are applied together:
+            interventions of :mod:`tlesion.interventions`, or hook functions of your own. A function of your own
+            sees ``[prompt, pos, ...]`` for a batch of prompts of equal length, without padding.
+        plan: ``"loop"`` (one run per lesion: the reference), ``"batched"``, ``"fanout"``, ``"prefix"`` (causal
+            models, edits with known positions), or ``"auto"``: the cheapest that is exact.
+        global_change: Also measure how far the whole vocabulary's logits move; without it only the targets'
+            columns are computed.
+        max_bytes: Budget for activations; default: a share of the free memory.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+
+    Returns:
+        Logits of the targets, clean and lesioned, and what was done.
+
+    Raises:
+        ValueError: No prompt, no lesion, an unknown hook name or plan, a target that is not one token, an edit
+            that never fired.
+
+    Example:
+        >>> import tlesion
+        >>> from tlesion import interventions as iv
+        >>> model = tlesion.load_model("toy-bert")
+        >>> prompts = [tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"))]
+        >>> lesions = [[iv.zero(f"blocks.{layer}.mlp.hook_post", positions="readout")] for layer in range(12)]
+        >>> result = tlesion.sweep(model, prompts, lesions)
+        >>> result.logit_drop.shape, result.plan
+        (torch.Size([12, 1, 2]), 'fanout')
+    """
+    require_logits(model, "a sweep")
+    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    read = read_lesions(model, lesions)
+    sink = TargetSink(readings, len(read), global_change=global_change)
+    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=max_bytes)
+    settings = {
+        "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
+        "plan": plan,
+        "global_change": global_change,
+        "prepend_bos": prepend_bos,
+    }
+    stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
+    return SweepResult(
+        clean_logits=sink.clean[:, 0].double(),
+        lesioned_logits=sink.lesioned[:, :, 0].double(),
+        global_change=sink.global_change[:, :, 0].double(),
+        prompts=tuple(prompt.text for prompt in prompts),
+        targets=tuple(prompt.targets for prompt in prompts),
+        plan=settled.plan,
+        reason=settled.reason,
+        provenance=provenance_of(model, settings=settings, stimuli=stimuli),
+    )
+
+
+def encode_prompts(model: Model, prompts: Sequence[Prompt], *, prepend_bos: bool | None = None) -> list[Reading]:
+    """Tokens, readout position and targets of all prompts, found once and up front.
+
+    Raises:
+        ValueError: There is no prompt, or prompts with different numbers of targets.
+    """
+    if not prompts:
+        raise ValueError("no prompt was given; give a list with at least one tlesion.Prompt")
+    counts = sorted({len(prompt.targets) for prompt in prompts})
+    if len(counts) > 1:
+        raise ValueError(f"prompts have {counts} targets; give every prompt of a list equally many")
+    encoded = [encode_prompt(model, prompt, prepend_bos=prepend_bos) for prompt in prompts]
+    return [Reading(one.ids, torch.tensor([one.readout]), one.targets[None]) for one in encoded]
