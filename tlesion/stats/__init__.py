@@ -2,10 +2,12 @@
 
 from tlesion.stats.correction import adjust, reject
 from tlesion.stats.effect_size import EffectSize, cohens_d, d_z, hedges_g
+from tlesion.stats.level import corrected_level
 from tlesion.stats.moderated import ModeratedTTest, VariancePrior, moderated, moderated_paired
 from tlesion.stats.moments import Moments
 from tlesion.stats.overlap import jaccard, jaccard_by_chance
 from tlesion.stats.permutation import PermutationTest, permutation
+from tlesion.stats.power import PowerCurve, power_curve
 from tlesion.stats.ttest import TTest, paired, student, welch
 
 __all__ = [
@@ -13,10 +15,12 @@ __all__ = [
     "ModeratedTTest",
     "Moments",
     "PermutationTest",
+    "PowerCurve",
     "TTest",
     "VariancePrior",
     "adjust",
     "cohens_d",
+    "corrected_level",
     "d_z",
     "hedges_g",
     "jaccard",
@@ -25,6 +29,7 @@ __all__ = [
     "moderated_paired",
     "paired",
     "permutation",
+    "power_curve",
     "reject",
     "student",
     "welch",

@@ -1,21 +1,16 @@
 """Standardised effect sizes with confidence intervals."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64
-from numpy.typing import NDArray
-from scipy import special, stats
-from scipy.optimize import elementwise
+from scipy import special
 from torch import Tensor
 
 from tlesion.stats.moments import Moments
+from tlesion.stats.noncentral import noncentrality_interval
 from tlesion.stats.ttest import TTest, paired, student
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,21 +147,3 @@ def _interval(test: TTest, *, per_t: float, level: float, unbias: float = 1.0) -
         upper=torch.from_numpy(upper),
         level=level,
     )
-
-
-def noncentrality_interval(t: Array, dof: Array, level: float) -> tuple[Array, Array]:
-    """Confidence interval of the noncentrality of which a t statistic (not negative) is a draw."""
-    tail = (1 - level) / 2
-    far = stats.norm.isf(tail / 2)
-    # Outside these the tail beyond (before) t is surely smaller than asked, and larger inside.
-    low = np.full_like(t, -far)
-    high = t * np.sqrt(stats.chi2.isf(tail / 2, dof) / dof) + far
-    lower = _solve(stats.nct.sf, tail, low, high, t, dof)
-    upper = _solve(stats.nct.cdf, tail, low, high, t, dof)
-    return lower, upper
-
-
-def _solve(probability: Callable[..., Any], tail: float, low: Array, high: Array, t: Array, dof: Array) -> Array:
-    """Noncentrality between low and high that makes the probability of t equal to the tail, elementwise."""
-    find_root: Any = elementwise.find_root  # its type stub knows functions of one argument only
-    return find_root(lambda nc, t, dof: probability(t, dof, nc) - tail, (low, high), args=(t, dof)).x

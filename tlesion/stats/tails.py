@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 from torch import Tensor
+
+from tlesion.stats.noncentral import noncentral_p
 
 Array = NDArray[np.float64]
 
@@ -38,7 +40,7 @@ def p_and_log_p(
     shift = np.abs(noncentrality.numpy(force=True)).ravel()
     central = shift == 0
     p = np.where(central, 2 * special.stdtr(nu, -size), np.nan)
-    p[~central] = _noncentral_p(size[~central], nu[~central], shift[~central])
+    p[~central] = noncentral_p(size[~central], nu[~central], shift[~central])
     p = np.minimum(p, 1.0)
     with np.errstate(divide="ignore"):
         log_p = np.log(p)
@@ -68,14 +70,6 @@ def log_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
         _log_tail(t[i : i + CHUNK, None], dof[i : i + CHUNK, None], noncentrality[i : i + CHUNK, None]) for i in chunks
     ]
     return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _noncentral_p(t: Array, dof: Array, shift: Array) -> Array:
-    normal = special.ndtr(shift - t) + special.ndtr(-shift - t)
-    finite = np.where(np.isfinite(dof), dof, 1.0)
-    # sf(t, -shift) is cdf(-t, shift), which scipy computes as NaN where it is very small.
-    p = stats.nct.sf(t, finite, shift) + stats.nct.sf(t, finite, -shift)
-    return np.where(np.isfinite(dof), p, normal)
 
 
 def _log_tail(t: Array, dof: Array, shift: Array) -> Array:

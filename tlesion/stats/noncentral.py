@@ -1,0 +1,57 @@
+"""The noncentral t distribution: tails, and the noncentralities that belong to given tails."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+from scipy.optimize import elementwise
+
+Array = NDArray[np.float64]
+
+
+def noncentral_p(t: Array, dof: Array, noncentrality: Array) -> Array:
+    r"""Two-sided tail :math:`P(|T| \ge t)`; infinite ``dof`` is the normal distribution.
+
+    Args:
+        t: not negative.
+        dof: degrees of freedom.
+        noncentrality: not negative.
+    """
+    normal = special.ndtr(noncentrality - t) + special.ndtr(-noncentrality - t)
+    finite = np.where(np.isfinite(dof), dof, 1.0)
+    # sf(t, -nc) is cdf(-t, nc), which scipy computes as NaN where it is very small.
+    p = stats.nct.sf(t, finite, noncentrality) + stats.nct.sf(t, finite, -noncentrality)
+    return np.where(np.isfinite(dof), p, normal)
+
+
+def noncentrality_interval(t: Array, dof: Array, level: float) -> tuple[Array, Array]:
+    """Confidence interval of the noncentrality of which a t statistic (not negative) is a draw."""
+    tail = (1 - level) / 2
+    low, high = np.full_like(t, -stats.norm.isf(tail / 2)), _surely_beyond(t, dof, tail)
+    lower = _solve(lambda nc, t, dof: stats.nct.sf(t, dof, nc) - tail, low, high, t, dof)
+    upper = _solve(lambda nc, t, dof: stats.nct.cdf(t, dof, nc) - tail, low, high, t, dof)
+    return lower, upper
+
+
+def noncentrality_of_power(critical: Array, dof: Array, power: float) -> Array:
+    r"""Noncentrality with which :math:`|T|` exceeds its critical value with the given probability."""
+    high = _surely_beyond(critical, dof, 1 - power)
+    return _solve(lambda nc, t, dof: noncentral_p(t, dof, nc) - power, np.zeros_like(critical), high, critical, dof)
+
+
+def _surely_beyond(t: Array, dof: Array, tail: float) -> Array:
+    """A noncentrality so large that T stays below t with a probability under ``tail``.
+
+    T < t takes a standard deviation larger, or a normal draw lower, than these; half the tail each.
+    """
+    finite = np.where(np.isfinite(dof), dof, 1.0)
+    error = np.where(np.isfinite(dof), np.sqrt(stats.chi2.isf(tail / 2, finite) / finite), 1.0)
+    return t * error + stats.norm.isf(tail / 2)
+
+
+def _solve(function: Callable[..., Any], low: Array, high: Array, *args: Array) -> Array:
+    """Root of ``function(x, *args)`` between low and high, for every element by itself."""
+    find_root: Any = elementwise.find_root  # its type stub knows functions of one argument only
+    return find_root(function, (low, high), args=args).x
