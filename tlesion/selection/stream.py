@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from tlesion.stats import Moments
 from tlesion.tokens import collate
 
 
+@runtime_checkable
 class RowSink(Protocol):
     """Takes the rows of one hook point, batch by batch: first those of condition a, then those of b."""
 

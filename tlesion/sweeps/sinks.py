@@ -1,7 +1,7 @@
 """What a sweep keeps of every lesioned run: sinks take logits and hidden states as they come."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +11,7 @@ from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.work import Group, Reading
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Receives what a sweep computes; it keeps what its study needs and drops the rest.
 

@@ -1,0 +1,136 @@
+"""The floors of the package: who may import whom, what stays light, and that every public name is there."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tlesion
+
+PACKAGE = Path(tlesion.__file__).parent
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+# From the bottom up: a module imports only from lines above its own here, and from its own package. The number is the
+# floor; lines within a floor are in order as well, so that no two modules can come to need each other.
+FLOORS: tuple[tuple[int, set[str]], ...] = (
+    (0, {"checks"}),
+    (0, {"stats", "activations"}),
+    (0, {"measures", "covariance", "subspace"}),
+    (1, {"hooks", "models"}),
+    (1, {"tokens", "runners", "layout", "interventions"}),
+    (1, {"stimuli"}),
+    (1, {"files", "encoding", "results"}),
+    (1, {"contrasts", "prompts", "ablation"}),
+    (2, {"sweeps"}),
+    (2, {"selection"}),
+    (2, {"reference", "inference"}),
+    (3, {"studies"}),
+    (3, {"archive", "toy"}),
+    (4, {"plots"}),
+    (5, {"report"}),
+    (5, {"cli", "__main__"}),
+)
+ORDER = {name: line for line, (_, names) in enumerate(FLOORS) for name in names}
+FLOOR = {name: floor for floor, names in FLOORS for name in names}
+
+
+def module_of(path: Path) -> str:
+    """The first part of the name inside the package: `subspace` for tlesion/subspace/fit.py."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[tuple[int, str]]:
+    """Every import of a file, those inside functions too: (line, dotted name)."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; write the full name"
+            # `from tlesion import hooks` names a module in its second half.
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def id_of(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_imports_go_strictly_downward(path):
+    own = module_of(path)
+    assert own in ORDER, f"tlesion.{own} has no floor yet: give it a line in FLOORS"
+    for line, name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "tlesion":
+            continue
+        other = parts[1]
+        assert other in ORDER, f"{path}:{line} imports {other!r} from tlesion itself; import its module"
+        assert other == own or ORDER[other] < ORDER[own], (
+            f"{path}:{line}: {own} (floor {FLOOR[own]}) imports {other} (floor {FLOOR[other]}), which is not below it"
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=id_of)
+def test_plotly_and_transformer_lens_stay_on_their_floors(path):
+    outside = {name.split(".")[0] for _, name in imported(path)}
+    if module_of(path) != "plots":
+        assert "plotly" not in outside, "only plots imports plotly"
+    if FLOOR[module_of(path)] == 0:
+        assert not outside & {"transformer_lens", "transformers"}, "floor 0 is pure tensor and array mathematics"
+
+
+@pytest.mark.parametrize("path", [*SOURCES, PACKAGE / "__init__.py"], ids=id_of)
+def test_no_module_switches_off_the_shape_checks_of_dataclasses(path):
+    future = [name for _, name in imported(path) if name == "__future__.annotations"]
+    assert not future, "with postponed annotations jaxtyping no longer checks dataclass fields"
+
+
+def test_the_table_would_catch_an_upward_import(tmp_path):
+    """The reader of imports sees all of their forms, and the order of the table is the one that is meant."""
+    source = tmp_path / "upward.py"
+    source.write_text(
+        "import tlesion.plots as p\ndef f():\n    from tlesion import cli\n    from tlesion.hooks import a\n"
+    )
+    assert [name for _, name in imported(source)] == ["tlesion.plots", "tlesion.cli", "tlesion.hooks.a"]
+    assert ORDER["stats"] < ORDER["hooks"] < ORDER["sweeps"] < ORDER["selection"] < ORDER["studies"] < ORDER["plots"]
+    assert len(ORDER) == sum(len(names) for _, names in FLOORS), "a module stands on one line only"
+    assert [floor for floor, _ in FLOORS] == sorted(floor for floor, _ in FLOORS)
+
+
+def test_importing_the_package_is_light_and_floor_0_runs_alone():
+    floor_0 = sorted({module_of(path) for path in SOURCES if FLOOR[module_of(path)] == 0})
+    script = f"""
+import importlib, sys
+import tlesion
+heavy = {{"torch", "transformer_lens", "transformers", "pandas", "scipy", "plotly", "numpy"}} & set(sys.modules)
+assert not heavy, f"import tlesion imported {{heavy}}"
+assert "laminar_profile" in dir(tlesion)
+for name in {floor_0}:
+    importlib.import_module(f"tlesion.{{name}}")
+heavy = {{"transformer_lens", "transformers", "plotly"}} & set(sys.modules)
+assert not heavy, f"floor 0 imported {{heavy}}"
+print("light")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "light", done.stderr
+
+
+def public_names() -> list[str]:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    return [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_every_public_name_is_there_and_says_what_it_is(name):
+    value = getattr(tlesion, name)
+    assert (value.__doc__ or "").strip(), f"tlesion.{name} has no docstring"
+    assert name in dir(tlesion)
+    assert name in tlesion.__all__
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="laminar_profil"):
+        tlesion.laminar_profil  # noqa: B018
