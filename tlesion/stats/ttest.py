@@ -215,7 +215,7 @@ def check_rows(moments: Moments, name: str, rows: str) -> None:
     """Refuse moments of fewer than two rows, or of rows with NaN or infinite values."""
     if moments.n < 2:
         raise ValueError(
-            f"a t-test needs at least 2 {rows} to estimate a variance, but {name} has {moments.n}; "
+            f"a t-test needs at least 2 {rows} to estimate a variance, got {moments.n} for {name}; "
             f"add {rows} (each is one sentence, or one pair of sentences)"
         )
     bad = int((~moments.finite).sum())
