@@ -38,7 +38,10 @@ def fetch(name: str, *, dtype: torch.dtype) -> Checkpoint | None:
     if repository.startswith((*_NOT_ON_TRANSFORMERS, *loading.NEED_REMOTE_CODE_MODELS)):
         return None
     with _reaching(name, repository):
-        config = AutoConfig.from_pretrained(repository)
+        try:
+            config = AutoConfig.from_pretrained(repository)
+        except ValueError as error:
+            raise ValueError(f"{repository!r} on the hub is no model of transformers: {first_line(error)}") from None
         if official is not None and config.model_type not in _CONVERTED:
             return None
         return read(repository, config, dtype=dtype)

@@ -108,6 +108,8 @@ def _device(device: torch.device | str | None) -> str:
 def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
     """Return the name as text, the folder that it stands for, if any, and what kind of thing it names."""
     label = os.fspath(name) if name is not None else ""
+    if not label.strip():
+        raise ValueError(f"the name is empty ({label!r}); pass a folder or a name, such as 'toy-bert'")
     path = Path(label).expanduser()
     if path.is_dir():
         return label, path, "folder"
