@@ -1,0 +1,170 @@
+"""Options that several commands share, explained once."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print JSON for machines instead of a table.", rich_help_panel="Output")
+]
+Out: TypeAlias = Annotated[
+    Path,
+    typer.Option(help="Folder to write into; made if it is not there, results in it are replaced."),
+]
+
+ModelName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="A shipped model (toy-bert, toy-gpt), a Hugging Face folder, or a name that TransformerLens knows.",
+        rich_help_panel="Model",
+    ),
+]
+Device: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where the model runs, as torch names it.",
+        show_default="cuda if there is one, else cpu",
+        rich_help_panel="Model",
+    ),
+]
+Dtype: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="DTYPE", help="float32, bfloat16, float16 or float64.", rich_help_panel="Model"),
+]
+PrependBos: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--prepend-bos/--no-prepend-bos",
+        help="Begin every text with the beginning-of-sequence token; masked models ignore it.",
+        show_default="as TransformerLens does for the model",
+        rich_help_panel="Model",
+    ),
+]
+
+Pairs: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Pairs of sentences, CSV or JSON lines with the columns a, b, word_a, word_b (tlesion example pairs).",
+        show_default="the shipped him/her pairs",
+        rich_help_panel="Data",
+    ),
+]
+Words: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="The two words that matter, where the file has no columns word_a and word_b.",
+        show_default="the file's columns",
+        rich_help_panel="Data",
+    ),
+]
+Conditions: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="What the two conditions are called.",
+        show_default="their words",
+        rich_help_panel="Data",
+    ),
+]
+Prompts: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Prompts, CSV or JSON lines with the columns text, targets, correct (tlesion example prompts).",
+        show_default="the shipped him/her prompts",
+        rich_help_panel="Data",
+    ),
+]
+
+HookPoint: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="POINT", help="Where neurons are tested.", rich_help_panel="Selection"),
+]
+Position: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="POSITION",
+        help="Where in a sentence: word (its own token), mask (a mask token in its place; masked models), before "
+        "(the token that predicts it; causal models), or a number of tokens from the word.",
+        rich_help_panel="Selection",
+    ),
+]
+Test: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="TEST",
+        help="student, welch, paired, moderated or moderated_paired.",
+        rich_help_panel="Selection",
+    ),
+]
+Correction: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="METHOD",
+        help="For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), or none.",
+        rich_help_panel="Selection",
+    ),
+]
+Family: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="FAMILY", help="What one correction spans: a layer, or the model.", rich_help_panel="Selection"
+    ),
+]
+Alpha: TypeAlias = Annotated[float, typer.Option(help="Level of the corrected p-values.", rich_help_panel="Selection")]
+MinEffect: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="Smallest effect size that counts, in standard deviations (d, or d_z of pairs).",
+        rich_help_panel="Selection",
+    ),
+]
+TopK: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="At most so many neurons per layer and direction, the strongest first.",
+        show_default="no limit",
+        rich_help_panel="Selection",
+    ),
+]
+BatchSize: TypeAlias = Annotated[int, typer.Option(help="Sentences in a forward pass.", rich_help_panel="Selection")]
+
+
+def two_words(text: str | None, option: str) -> tuple[str, str] | None:
+    """The two words of ``--words him,her``.
+
+    Raises:
+        ValueError: There are not two.
+
+    Example:
+        >>> two_words("him, her", "--words")
+        ('him', 'her')
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if len(words) != 2 or not all(words):
+        raise ValueError(f"{option} {text!r} is not understood; give two words with a comma, such as {option} him,her")
+    return words[0], words[1]
+
+
+def number_or_name(text: str) -> str | int:
+    """A position as the library takes it: a number where it reads as one.
+
+    Example:
+        >>> number_or_name("-1"), number_or_name("word")
+        (-1, 'word')
+    """
+    try:
+        return int(text)
+    except ValueError:
+        return text

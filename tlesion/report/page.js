@@ -1,0 +1,28 @@
+// Draws each figure when it comes near the screen, in the page's colours, and again when those change.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const plots = Array.from(document.querySelectorAll(".plot"));
+const records = new Map(plots.map((plot) => [plot, JSON.parse(plot.querySelector("script").textContent)]));
+const drawn = new Set();
+
+function draw(plot) {
+  const record = records.get(plot);
+  const layout = { ...record.layout, autosize: true };
+  if (record.themed) layout.template = TEMPLATES[dark.matches ? "dark" : "light"];
+  const config = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth > 700 ? "hover" : false };
+  Plotly.react(plot, record.data, layout, config);
+  drawn.add(plot);
+}
+
+const nearby = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      nearby.unobserve(entry.target);
+      draw(entry.target);
+    }
+  },
+  { rootMargin: "800px" },
+);
+plots.forEach((plot) => nearby.observe(plot));
+dark.addEventListener("change", () => drawn.forEach(draw));
+window.addEventListener("beforeprint", () => plots.forEach((plot) => drawn.has(plot) || draw(plot)));

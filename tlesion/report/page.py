@@ -1,0 +1,166 @@
+"""One self-contained HTML page: sections of text, figures, tables and facts; nothing is loaded from elsewhere."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from tlesion.plots.embed import figure_json, plotly_js, template_json
+from tlesion.plots.style import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A figure on a page.
+
+    Attributes:
+        figure: A plotly figure.
+        caption: What it shows and how to read it, in plain words.
+        half: Half the page's width, beside its neighbour where the screen is wide enough.
+    """
+
+    figure: Figure
+    caption: str = ""
+    half: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table on a page.
+
+    Attributes:
+        frame: The rows; the index is not shown.
+        caption: What the columns mean, with units and signs.
+        digits: Decimals of floating-point columns.
+    """
+
+    frame: pd.DataFrame
+    caption: str = ""
+    digits: int = 3
+
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """Names of the columns, and whether they hold numbers."""
+        return [(str(name), pd.api.types.is_numeric_dtype(self.frame[name])) for name in self.frame.columns]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells as text."""
+        return [[self._cell(value) for value in row] for row in self.frame.itertuples(index=False, name=None)]
+
+    def _cell(self, value: object) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        text = f"{value:.{self.digits}f}"
+        return text.replace("-", "−") if float(text) else text.removeprefix("-")
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A part of a page under its own heading.
+
+    Attributes:
+        title: The heading.
+        text: Paragraphs, in plain words.
+        drawings: Figures, in reading order.
+        tables: Tables, after the figures.
+        facts: Names and values, last.
+    """
+
+    title: str
+    text: Sequence[str] = ()
+    drawings: Sequence[Drawing] = ()
+    tables: Sequence[Table] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """The heading as part of an address."""
+        return "-".join("".join(c if c.isalnum() else " " for c in self.title.lower()).split())
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A report.
+
+    Attributes:
+        title: What was done.
+        summary: What was found: the sentences that a hurried reader sees first.
+        sections: The parts, in reading order.
+        subtitle: Model and data, in a line.
+
+    Example:
+        >>> page = Page("A study", summary=["Nothing was found."], sections=[Section("Data", ["Two sentences."])])
+        >>> "<h2>Data</h2>" in page.html()
+        True
+    """
+
+    title: str
+    summary: Sequence[str]
+    sections: Sequence[Section]
+    subtitle: str = ""
+
+    def html(self) -> str:
+        """The page as text; plotly.js is in it once if there is a figure, and not at all if there is none."""
+        folder = files("tlesion.report")
+        environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+        source = (folder / "page.html.jinja").read_text(encoding="utf-8")
+        drawn = any(section.drawings for section in self.sections)
+        return environment.from_string(source).render(
+            page=self,
+            style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+            script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+            plotly_js=Markup(plotly_js()) if drawn else "",
+            schemes={scheme: Markup(template_json(scheme)) for scheme in ("light", "dark")},
+            figure_json=lambda figure: Markup(figure_json(figure)),
+        )
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the page, complete or not at all.
+
+        Args:
+            path: The file; an older one is replaced, folders above it are made.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: The path is a folder, or lies below a file.
+        """
+        target = Path(path)
+        if target.is_dir():
+            raise ValueError(
+                f"cannot write the page to {str(target)!r}: it is a folder; give the name of a file, "
+                f"such as {str(target / 'report.html')!r}"
+            )
+        make_folder(target.parent)
+        text = self.html()
+        handle, staging = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(staging).chmod(0o644)
+            Path(staging).replace(target)
+        finally:
+            Path(staging).unlink(missing_ok=True)
+        return target
+
+
+def make_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, if it is not there.
+
+    Raises:
+        ValueError: It, or something above it, is a file.
+    """
+    path = Path(folder)
+    for part in (path, *path.parents):
+        if part.exists() and not part.is_dir():
+            raise ValueError(f"cannot write into {str(path)!r}: {str(part)!r} is a file; give the name of a folder")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
