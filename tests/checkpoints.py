@@ -88,17 +88,22 @@ def make_checkpoint(family: str, folder: Path, *, seed: int = 0, **sizes: Any) -
 
 
 def make_model(family: str, d_vocab: int, *, seed: int = 0, **sizes: Any) -> PreTrainedModel:
-    """Build the model alone, in eval mode; every parameter is drawn from its own seed, biases and norms too."""
+    """Build the model alone, in eval mode."""
     model_class, config_class, fields = FAMILIES[family]
     with torch.random.fork_rng(devices=[]):
         model = model_class(config_class(vocab_size=d_vocab, **(fields | sizes)))
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            drawn = torch.randn(parameter.shape, generator=generator)
-            is_scale = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.2 * drawn if is_scale else 0.2 * drawn)
+    draw_weights(model, seed=seed)
     return model.eval()
+
+
+@torch.no_grad()
+def draw_weights(model: PreTrainedModel, *, seed: int) -> None:
+    """Draw every parameter anew: no bias is zero and no scale is one, as they would be in a fresh model."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        drawn = torch.randn(parameter.shape, generator=generator)
+        is_scale = parameter.ndim == 1 and name.endswith("weight")
+        parameter.copy_(1 + 0.2 * drawn if is_scale else 0.2 * drawn)
 
 
 _ENDS = {"bos_token_id": 0, "eos_token_id": 0}

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import pytest
 import torch
 from transformer_lens import HookedEncoder, HookedTransformer
-from transformers import AutoModelForCausalLM, BertForMaskedLM, BertModel
+from transformers import AutoConfig, AutoModelForCausalLM, BertForMaskedLM, BertModel
 
 from tlesion.models import has_logits, load_model
+from tlesion.models.checkpoint import CAUSAL_TYPES
 
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama")
 TEXTS = [
@@ -241,3 +242,41 @@ def test_path_of_a_checkpoint_says_nothing_about_its_architecture(checkpoints, t
     model = load_model(folder)
     assert model.cfg.original_architecture == "GPT2LMHeadModel"
     assert model.cfg.model_name == "hubert"
+
+
+SMALL = {
+    "vocab_size": 100,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "max_position_embeddings": 64,
+}
+GROUPED = {**SMALL, "num_key_value_heads": 2, "pad_token_id": 0}
+OTHER_TYPES = {
+    "mistral": {**GROUPED, "sliding_window": 4},
+    "mixtral": {**GROUPED, "num_local_experts": 4},
+    "qwen2": GROUPED,
+    "qwen3": {**GROUPED, "head_dim": 16},
+    "phi3": GROUPED,
+    "apertus": GROUPED,
+    "bloom": {"vocab_size": 100, "hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "gptj": {"vocab_size": 100, "n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4},
+    "opt": {**SMALL, "ffn_dim": 48, "word_embed_proj_dim": 32},
+}
+
+
+def test_types_said_to_load_are_all_tested_here():
+    assert {*OTHER_TYPES, "gpt2", "gpt_neo", "gpt_neox", "llama"} == set(CAUSAL_TYPES)
+
+
+@pytest.mark.parametrize("model_type", OTHER_TYPES)
+def test_other_types_said_to_load_equal_hugging_face(checkpoints, model_type):
+    hf_model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **OTHER_TYPES[model_type])).eval()
+    checkpoints.draw_weights(hf_model, seed=0)
+    tokens = (7 * torch.arange(30)[None] + 5) % 100
+    model = load_model(hf_model=hf_model)
+    everywhere = torch.ones_like(tokens, dtype=torch.bool)
+    if model_type == "opt":
+        hf_model.base_model.layers = hf_model.base_model.decoder.layers
+    assert_equal_where(everywhere, run_hooked(model, tokens), run_hugging_face(hf_model, tokens))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -14,11 +15,27 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 _HEADS = ("cls.", "lm_head.", "embed_out.", "bert.pooler.")
+
+CAUSAL_TYPES = (
+    "gpt2",
+    "gpt_neo",
+    "gpt_neox",
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "bloom",
+    "gptj",
+    "opt",
+    "phi3",
+    "apertus",
+)
+"""Causal language models, by the `model_type` of their configuration, that TransformerLens converts truly."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,10 @@ def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
         raise ValueError(f"config.json in {str(folder)!r} is not readable: {first_line(error)}") from None
     # Without any of these files, transformers may answer with a tokenizer of no words at all.
     has_tokenizer = any((folder / name).is_file() for name in _TOKENIZERS)
-    return read(str(folder), config, dtype=dtype, has_tokenizer=has_tokenizer)
+    try:
+        return read(str(folder), config, dtype=dtype, has_tokenizer=has_tokenizer)
+    except OSError as error:
+        raise ValueError(f"the checkpoint in {str(folder)!r} is not readable: {first_line(error)}") from None
 
 
 def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_tokenizer: bool = True) -> Checkpoint:
@@ -71,16 +91,21 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
         OSError: If the hub does not give it.
     """
     loader = _model_class(config, source)
-    hf_model, report = loader.from_pretrained(source, config=config, dtype=dtype, output_loading_info=True)
-    absent = frozenset(report["missing_keys"])
-    lost = sorted(key for key in absent if not key.startswith(_HEADS))
-    if lost:
-        raise ValueError(
-            f"the weights in {source!r} lack {len(lost)} of the tensors that its config.json calls for "
-            f"({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}); save the checkpoint again"
+    try:
+        hf_model, report = loader.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
         )
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"the weights in {source!r} are not readable: {first_line(error)}") from None
+    absent = frozenset(report["missing_keys"])
+    _require_tensors(absent, report["mismatched_keys"], source)
     tokenizer = AutoTokenizer.from_pretrained(source) if has_tokenizer else None
     return Checkpoint(hf_model, tokenizer, absent)
+
+
+def supported_types() -> str:
+    """Say, for an error message, which models can be loaded."""
+    return f"supported are 'bert' encoders and, with their language-model head, {', '.join(map(repr, CAUSAL_TYPES))}"
 
 
 def first_line(error: Exception) -> str:
@@ -101,6 +126,20 @@ def _require_files(folder: Path) -> None:
         )
 
 
+def _require_tensors(absent: frozenset[str], mismatched: set[Any], source: str) -> None:
+    lost = sorted(key for key in absent if not key.startswith(_HEADS))
+    if lost:
+        raise ValueError(
+            f"the weights in {source!r} lack {len(lost)} of the tensors that its config.json calls for "
+            f"({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''}); save the checkpoint again"
+        )
+    for key, found, expected in sorted(mismatched, key=str):
+        raise ValueError(
+            f"the weights in {source!r} do not fit its config.json: {key} is {list(found)}, and the configuration "
+            f"calls for {list(expected)}; save the checkpoint again"
+        )
+
+
 def _model_class(config: PretrainedConfig, source: str) -> Any:
     if getattr(config, "quantization_config", None):
         raise ValueError(
@@ -109,9 +148,7 @@ def _model_class(config: PretrainedConfig, source: str) -> Any:
         )
     if config.model_type == "bert" and not config.is_decoder:
         return BertForPreTraining
-    if config.model_type == "bert" or config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        raise ValueError(
-            f"the checkpoint {source!r} is of type {config.model_type!r}; supported are BERT encoders and causal "
-            "language models (GPT-2, GPT-Neo, GPT-NeoX, Llama, ...)"
-        )
+    if config.model_type not in CAUSAL_TYPES:
+        kind = "'bert' with is_decoder" if config.model_type == "bert" else repr(config.model_type)
+        raise ValueError(f"the checkpoint {source!r} is of type {kind}; {supported_types()}")
     return AutoModelForCausalLM

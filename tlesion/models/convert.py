@@ -21,10 +21,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
-from tlesion.models.checkpoint import Checkpoint, first_line
+from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
 from tlesion.models.probe import check_agreement
-
-_SUPPORTED = "BERT, GPT-2, GPT-Neo, GPT-NeoX (Pythia), Llama, Mistral, Mixtral, Qwen2, Qwen3, Bloom, GPT-J and OPT"
 
 
 def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedEncoder | HookedTransformer:
@@ -88,8 +86,7 @@ def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
         raise
     except NotImplementedError:
         raise ValueError(
-            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; "
-            f"it has them for {_SUPPORTED}, with their language-model head"
+            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; {supported_types()}"
         ) from None
     except Exception as error:
         raise ValueError(
