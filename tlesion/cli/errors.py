@@ -52,7 +52,7 @@ def one_line(error: Exception) -> str:
     """
     expected = (ValueError, TypeError, KeyError, OSError)
     if hasattr(error, "format_message"):  # a usage error of the command line itself
-        text = f"{error.format_message().rstrip(".")}. {_where_to_look(error)}"
+        text = f"{error.format_message().rstrip('.')}. {_where_to_look(error)}"
     elif isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
     elif isinstance(error, expected):
