@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
@@ -59,12 +59,12 @@ def require_name(model: Model, name: str) -> None:
         )
 
 
-def in_layers(model: Model, hook_point: str, layers: Literal["all"] | Sequence[int] = "all") -> list[str]:
+def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> list[str]:
     """The full names of a hook point in the given layers.
 
     Args:
         model: The model whose layers are meant.
-        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which then has to be the only layer.
+        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which says its only layer itself.
         layers: ``"all"``, or layer indices; negative ones count from the last layer.
 
     Returns:
@@ -73,8 +73,14 @@ def in_layers(model: Model, hook_point: str, layers: Literal["all"] | Sequence[i
     Raises:
         ValueError: The model has no such hook point, or no such layer.
     """
-    if layer_of(hook_point) is not None:
+    own = layer_of(hook_point)
+    if own is not None:
         require_name(model, hook_point)
+        if layer_indices(model, layers) not in (list(range(model.cfg.n_layers)), [own]):
+            raise ValueError(
+                f"hook point {hook_point!r} names layer {own}, and layers {list(layers)} were asked for; "
+                f"give the short form {short_form(hook_point)!r} with layers, or the full name alone"
+            )
         return [hook_point]
     full = [f"blocks.{layer}.{hook_point}" for layer in layer_indices(model, layers)]
     for name in full:
@@ -82,11 +88,11 @@ def in_layers(model: Model, hook_point: str, layers: Literal["all"] | Sequence[i
     return full
 
 
-def layer_indices(model: Model, layers: Literal["all"] | Sequence[int] = "all") -> list[int]:
+def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int]:
     """Layer indices from 0, for ``"all"`` or a list that may count from the end.
 
     Raises:
-        ValueError: A layer does not exist, or the list is empty.
+        ValueError: A layer does not exist or comes twice, or the list is empty.
     """
     n_layers = model.cfg.n_layers
     if isinstance(layers, str):
@@ -98,7 +104,10 @@ def layer_indices(model: Model, layers: Literal["all"] | Sequence[int] = "all") 
     if wrong or not chosen:
         problem = f"layers {wrong} do not exist" if wrong else "no layer was given"
         raise ValueError(f"{problem}; this model has {n_layers} layers, 0 to {n_layers - 1}")
-    return [layer % n_layers for layer in chosen]
+    indices = [layer % n_layers for layer in chosen]
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"layers {chosen} name a layer twice ({indices}); give each one once")
+    return indices
 
 
 def hidden_state(model: Model, layer: int) -> str:
@@ -119,14 +128,17 @@ def width(model: Model, name: str) -> tuple[int | None, int]:
     """
     cfg = model.cfg
     point = short_form(name).rsplit(".", 1)[-1]
+    grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
+    n_key_heads = cfg.n_key_value_heads if grouped else cfg.n_heads
     if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"}:
         return None, cfg.d_mlp
     if point in {"hook_q", "hook_z", "hook_rot_q"}:
         return cfg.n_heads, cfg.d_head
     if point in {"hook_k", "hook_v", "hook_rot_k"}:
-        grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
-        return (cfg.n_key_value_heads if grouped else cfg.n_heads), cfg.d_head
-    if point == "hook_result":
+        return n_key_heads, cfg.d_head
+    if point in {"hook_k_input", "hook_v_input"}:
+        return n_key_heads, cfg.d_model
+    if point in {"hook_q_input", "hook_attn_in", "hook_result"}:
         return cfg.n_heads, cfg.d_model
     residual = ("resid", "_out", "embed", "mlp_in", "normalized")
     if any(part in point for part in residual) and not name.startswith("unembed"):
