@@ -46,6 +46,15 @@ def test_directions_with_activations_have_their_mean_and_ratios():
     assert torch.equal(given_mean.mean, torch.zeros(2, dtype=torch.float64))
 
 
+def test_no_directions_at_all():
+    x = gaussian(4, 3)
+    subspace = Subspace.from_directions(torch.zeros(0, 3), activations=x)
+    assert subspace.rank == 0
+    assert torch.equal(subspace.remove(x), x)
+    # Without the mean there is no null removal: the mean goes whatever the rank.
+    torch.testing.assert_close(subspace.remove(x, restore_mean=False), x - x.mean(dim=0), rtol=0, atol=1e-15)
+
+
 def test_an_oblique_eraser_reads_one_direction_and_moves_along_another():
     eraser = ObliqueEraser(
         left=torch.tensor([[1.0, 1.0]]),
@@ -131,6 +140,10 @@ def test_dtype_is_kept_and_computed_no_coarser_than_float32(dtype):
     assert removed.dtype == dtype
     assert subspace.project(x).dtype == dtype
     torch.testing.assert_close(removed.double(), exact, rtol=0, atol=tolerance)
+    if dtype in (torch.float16, torch.bfloat16):
+        # No rounding but the last one: not of the mean, the basis, or the products.
+        assert torch.equal(removed, subspace.remove(x.float()).to(dtype))
+        assert torch.equal(subspace.project(x), subspace.project(x.float()).to(dtype))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

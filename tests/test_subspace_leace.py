@@ -112,6 +112,17 @@ def test_shrinkage_carries_over_to_other_tokens_where_units_outnumber_tokens():
     assert left_over[None] < 0.9 * left_over[0.0]
 
 
+def test_a_weak_concept_of_few_tokens_is_erased():
+    """One token of 400 in condition a, correlated about 1e-6 with each unit: still above rounding."""
+    x, labels = labelled(400, 12)
+    labels = torch.arange(400) == 7
+    x[labels] = x[~labels].mean(dim=0)
+    x[labels] += 1e-6 * 400**0.5 * x.std(dim=0)
+    before = difference(x, labels).norm()
+    erased = fit_leace(x, labels, shrinkage=0.0).remove(x)
+    assert float(difference(erased, labels).norm()) < 1e-3 * float(before)
+
+
 def test_input_stays_and_dtype_is_kept():
     x, labels = labelled(60, 5)
     x = x.to(torch.bfloat16)

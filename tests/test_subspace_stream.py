@@ -150,6 +150,19 @@ def test_rows_kept_by_default():
     assert wide.discarded_ratio > 0
 
 
+def test_empty_batches_change_nothing():
+    """A batch whose tokens were all padding, at the start, in between and at the end."""
+    x = decaying(40, 6, decay=0.8)
+    empty = x[:0]
+    fitter = SubspaceFitter(kept=2).update(empty).update(x[:3]).update(empty).update(x[3:]).update(empty)
+    other = SubspaceFitter(kept=2).update(x[:3]).update(x[3:])
+    assert fitter.n_rows == 40
+    torch.testing.assert_close(fitter.fit().basis, other.fit().basis, rtol=0, atol=1e-12)
+    assert fitter.discarded_ratio == pytest.approx(other.discarded_ratio, rel=1e-12)
+    with pytest.raises(ValueError, match="at least 2 tokens, got 0"):
+        SubspaceFitter().update(empty).fit()
+
+
 def test_batches_are_copied_not_kept():
     x = decaying(40, 6, decay=0.8)
     batch = x.clone()

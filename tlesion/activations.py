@@ -41,6 +41,10 @@ def check_activations(activations: Any, *, name: str = "activations") -> Float[T
             f"{name} hold {int((~finite).sum())} values that are not finite, the first at token {token}, "
             f"unit {unit}; leave those tokens out, or run the model in float32"
         )
-    # MPS has no float64; the statistics are worth the way to the CPU.
-    device = torch.device("cpu") if activations.device.type == "mps" else activations.device
-    return activations.detach().to(device=device, dtype=torch.float64, copy=True)
+    return copy_in_float64(activations)
+
+
+def copy_in_float64(values: Tensor) -> Float[Tensor, "*axes"]:
+    """A float64 copy without a graph, on the CPU where the device (MPS) has no float64."""
+    device = torch.device("cpu") if values.device.type == "mps" else values.device
+    return values.detach().to(device=device).to(dtype=torch.float64, copy=True)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from tlesion.activations import copy_in_float64
 from tlesion.subspace.projection import check_width, cut_part, orthonormalise, remove_part
 from tlesion.subspace.rows import centre_rows
 
@@ -95,14 +96,14 @@ class Subspace:
             tensor([[0., 1.],
                     [1., 0.]], dtype=torch.float64)
         """
-        rows = torch.as_tensor(directions).detach()
+        rows = copy_in_float64(torch.as_tensor(directions))
         rows = rows[None] if rows.ndim == 1 else rows
         if rows.ndim != 2 or not bool(torch.isfinite(rows).all()):
             raise ValueError(
                 f"directions must be finite, of shape [direction, unit], got shape {tuple(rows.shape)}"
                 f"{'' if rows.ndim != 2 else ' with values that are not finite'}"
             )
-        basis = orthonormalise(rows.to(torch.float64))
+        basis = orthonormalise(rows)
         ratio, centre, n_rows = torch.full((len(basis),), torch.nan, dtype=torch.float64), None, 0
         if activations is not None:
             data = centre_rows(activations)
@@ -110,7 +111,7 @@ class Subspace:
             basis = basis.to(data.rows.device)
             ratio, centre, n_rows = data.variance_ratio(basis), data.mean, data.n_tokens
         if mean is not None:
-            centre = torch.as_tensor(mean).detach().to(device=basis.device, dtype=torch.float64)
+            centre = copy_in_float64(torch.as_tensor(mean)).to(basis.device)
             if centre.shape != basis.shape[1:]:
                 raise ValueError(
                     f"directions of {basis.shape[1]} units need a mean of shape ({basis.shape[1]},), "

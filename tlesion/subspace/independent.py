@@ -53,7 +53,7 @@ def mixing_directions(
             f"FastICA did not settle on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
             "depend on the seed; give fewer n_sources, or more tokens",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
     mixing = torch.as_tensor(ica.mixing_.T, dtype=torch.float64, device=data.rows.device) @ principal
     order = mixing.square().sum(dim=1).argsort(descending=True)

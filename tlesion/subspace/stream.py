@@ -34,6 +34,7 @@ class SubspaceFitter:
     with C the true scatter matrix and ε the sum of the largest squared singular value that each truncation
     discarded, 0 ≼ C − SᵀS ≼ εI: variance ratios are low by at most ε/tr C, and the angle between the fitted
     and the true subspace is bounded by `angle_bound`. The mean and the total variance are always exact.
+    Exact means up to float64 rounding, and so do the bounds.
 
     Args:
         kept: Rows of the sketch. None: all units up to 1024 units, 256 rows beyond.
@@ -67,7 +68,7 @@ class SubspaceFitter:
         self._bound = 0.0
 
     def update(self, activations: Any) -> "SubspaceFitter":
-        """Add a batch of tokens ``[token, unit]``, one or more; returns the fitter.
+        """Add a batch of tokens ``[token, unit]``, any number of them; returns the fitter.
 
         Raises:
             TypeError: If the batch is no tensor.
@@ -163,7 +164,7 @@ class SubspaceFitter:
 
     def _merge(self) -> None:
         """Let the tokens that wait join the sketch, the mean and the total variance."""
-        if not self._pending or self._sketch is None or self._mean is None:
+        if self._sketch is None or self._mean is None or not any(len(waiting) for waiting in self._pending):
             return
         batch = torch.cat(self._pending)
         self._pending = []
