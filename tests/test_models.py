@@ -68,8 +68,8 @@ def load_hugging_face(folder, family):
 @torch.no_grad()
 def run_hugging_face(hf_model, tokens, mask=None):
     """Every block's output, by plain hooks, and the logits: the last of `hidden_states` is after the final norm."""
-    base = hf_model.base_model
-    layers = getattr(base, "h", None) or getattr(base, "layers", None) or base.encoder.layer
+    names = dict(hf_model.base_model.named_modules())
+    layers = next(names[path] for path in ("h", "layers", "encoder.layer", "decoder.layers") if path in names)
     states = []
     with ExitStack() as stack:
         for layer in layers:
@@ -277,6 +277,4 @@ def test_other_types_said_to_load_equal_hugging_face(checkpoints, model_type):
     tokens = (7 * torch.arange(30)[None] + 5) % 100
     model = load_model(hf_model=hf_model)
     everywhere = torch.ones_like(tokens, dtype=torch.bool)
-    if model_type == "opt":
-        hf_model.base_model.layers = hf_model.base_model.decoder.layers
     assert_equal_where(everywhere, run_hooked(model, tokens), run_hugging_face(hf_model, tokens))

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants, get_session
+from huggingface_hub import constants, get_session, try_to_load_from_cache
 from transformer_lens import HookedTransformer
 from transformer_lens import loading_from_pretrained as loading
 from transformers import AutoConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL_LM_NAMES
 
 from tlesion.models import names
 from tlesion.models.checkpoint import Checkpoint, first_line, read
@@ -42,7 +44,7 @@ def fetch(name: str, *, dtype: torch.dtype) -> Checkpoint | None:
             config = AutoConfig.from_pretrained(repository)
         except ValueError as error:
             raise ValueError(f"{repository!r} on the hub is no model of transformers: {first_line(error)}") from None
-        if official is not None and config.model_type not in _CONVERTED:
+        if official and config.model_type not in _CONVERTED and config.model_type in CAUSAL_LM_NAMES:
             return None
         return read(repository, config, dtype=dtype)
 
@@ -61,6 +63,12 @@ def load_by_transformer_lens(name: str, *, tokenizer: Any, dtype: torch.dtype, d
             )
         except (NotImplementedError, RuntimeError) as error:
             raise ValueError(f"TransformerLens cannot load {name!r}: {first_line(error)}") from error
+
+
+def revision(name: str) -> str | None:
+    """Return the commit of what was fetched by this name, as the cache has it."""
+    config = try_to_load_from_cache(names.official_name(name) or name, "config.json")
+    return Path(config).parent.name if isinstance(config, str) else None
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def _hooked(
         model,
         name=name,
         source=source,
-        revision=getattr(checkpoint.hf_model.config, "_commit_hash", None),
+        revision=hub.revision(name) if source == "hub" else None,
         architecture=checkpoint.architecture,
         has_logits=has_language_head(checkpoint),
     )
@@ -144,5 +144,6 @@ def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, devic
         tokenizers.settle(model)
     if tokenizer is not None:
         tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
-    provenance.record(model, name=name, source="hub", architecture=str(model.cfg.original_architecture))
+    architecture = str(model.cfg.original_architecture)
+    provenance.record(model, name=name, source="hub", revision=hub.revision(name), architecture=architecture)
     return model.eval()

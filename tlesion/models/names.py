@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from transformer_lens.loading_from_pretrained import make_model_alias_map
+from transformer_lens.supported_models import MODEL_ALIASES, OFFICIAL_MODEL_NAMES
 
 SHIPPED = {name: Path(__file__).parents[1] / "toy" / name for name in ("toy-bert", "toy-gpt")}
 """Folders of the models that come with the package."""
@@ -16,8 +17,10 @@ def official_name(name: str) -> str | None:
 
 def alternatives(name: str) -> str:
     """Name, for an error message, the known names closest to `name` and the shipped models."""
-    close = difflib.get_close_matches(name.lower(), [*SHIPPED, *make_model_alias_map()], n=4, cutoff=0.5)
-    listed = ", ".join(map(repr, close)) or "none"
+    aliases = [alias for several in MODEL_ALIASES.values() for alias in several]
+    spelling = {known.lower(): known for known in [*SHIPPED, *aliases, *OFFICIAL_MODEL_NAMES]}
+    close = difflib.get_close_matches(name.lower(), spelling.keys() - {name.lower()}, n=4, cutoff=0.5)
+    listed = ", ".join(repr(spelling[match]) for match in close) or "none"
     return (
         f"closest known names: {listed}; "
         f"shipped with the package, so that no network is needed: {', '.join(map(repr, SHIPPED))}"

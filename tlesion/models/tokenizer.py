@@ -17,9 +17,8 @@ def private_copy(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrained
 
 
 def mark_token_types(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a tokenizer return token types, which HookedEncoder reads; a generic class leaves them out."""
-    if "token_type_ids" not in tokenizer.model_input_names:
-        tokenizer.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
+    """Have a tokenizer return the token types and mask that HookedEncoder reads; a generic class leaves them out."""
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
 
 
 def settle(model: HookedTransformer) -> None:
