@@ -16,8 +16,27 @@ from tlesion.toy.people import GENDERS, PRONOUNS, Person, draw_person, other_gen
 from tlesion.toy.reserved import reserved_sentences
 from tlesion.toy.vocabulary import CROWDS
 
-# Shares of the texts: without any people to resolve, with two such sentences, and of many sentences.
-SCENES_ONLY, TWO_STORIES, LONG = 0.10, 0.10, 0.04
+
+@dataclass(frozen=True)
+class Mix:
+    """What texts are made of: shares of all texts, and of the stories (sentences about people) in them.
+
+    Attributes:
+        near: share of the stories in which a pronoun means the person named last.
+        bare: share of the texts that are one story and nothing else.
+        scenes: share of the texts without people to resolve.
+        two: share of the texts with two stories.
+        long: share of the texts of six to fourteen sentences.
+    """
+
+    near: float
+    bare: float
+    scenes: float = 0.0
+    two: float = 0.0
+    long: float = 0.0
+
+
+USUAL = Mix(near=0.05, bare=0.45, scenes=0.12, two=0.10, long=0.03)
 
 
 @dataclass(frozen=True)
@@ -44,13 +63,19 @@ class PronounItem:
 
 
 @functools.cache
-def people_patterns_list() -> tuple[Pattern, ...]:
-    """The patterns whose pronouns have to be resolved."""
+def story_patterns() -> tuple[Pattern, ...]:
+    """The patterns about two people, whose pronouns have to be resolved."""
     return _parse_groups(people_patterns.GROUPS)
 
 
 @functools.cache
-def scene_patterns_list() -> tuple[Pattern, ...]:
+def near_patterns() -> tuple[Pattern, ...]:
+    """The easy patterns about two people, in which a pronoun means the person named last."""
+    return _parse_groups({"near": people_patterns.NEAR})
+
+
+@functools.cache
+def all_scene_patterns() -> tuple[Pattern, ...]:
     """The patterns about things, agreement, negation, and the openings."""
     return _parse_groups(scene_patterns.GROUPS)
 
@@ -104,18 +129,18 @@ def _fill_once(pattern: Pattern, rng: random.Random, held_out: bool, first: str)
     return Sentence(text, pattern.id, tuple(filling.pronouns), (people["A"], people["B"]))
 
 
-
 def _capitalise(text: str) -> str:
     return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
 
 
-def sample_texts(n: int, *, seed: int, held_out: bool = False) -> list[str]:
+def sample_texts(n: int, *, seed: int, held_out: bool = False, mix: Mix = USUAL) -> list[str]:
     """Draw texts of one to sixteen sentences.
 
     Args:
         n: how many.
         seed: the same seed gives the same texts.
         held_out: only combinations of names and patterns that are never trained on (see the module's docstring).
+        mix: what the texts are made of.
 
     Returns:
         The texts.
@@ -125,24 +150,29 @@ def sample_texts(n: int, *, seed: int, held_out: bool = False) -> list[str]:
         True
     """
     rng = random.Random(seed)
-    return [" ".join(s.text for s in _sample_sentences(rng, held_out)) for _ in range(n)]
+    return [" ".join(s.text for s in _sample_sentences(rng, mix, held_out)) for _ in range(n)]
 
 
-def _sample_sentences(rng: random.Random, held_out: bool) -> list[Sentence]:
+def _sample_sentences(rng: random.Random, mix: Mix, held_out: bool) -> list[Sentence]:
     def story() -> Sentence:
-        return fill_pattern(rng.choice(people_patterns_list()), rng, held_out=held_out)
+        patterns = near_patterns() if rng.random() < mix.near else story_patterns()
+        return fill_pattern(rng.choice(patterns), rng, held_out=held_out)
 
-    def scenes(n: int) -> list[Sentence]:
-        return [fill_pattern(rng.choice(scene_patterns_list()), rng, held_out=held_out) for _ in range(n)]
+    def scenes(*numbers: int) -> list[Sentence]:
+        return [fill_pattern(rng.choice(all_scenes), rng, held_out=held_out) for _ in range(rng.choice(numbers))]
 
-    kind = rng.random()
-    if kind < SCENES_ONLY:
-        return scenes(rng.choice((1, 1, 2, 3)))
-    if kind < SCENES_ONLY + TWO_STORIES:
-        return [*scenes(rng.choice((0, 1))), story(), *scenes(rng.choice((0, 1))), story()]
-    if kind < SCENES_ONLY + TWO_STORIES + LONG:
+    all_scenes = all_scene_patterns()
+    kinds = {"bare": mix.bare, "scenes": mix.scenes, "two": mix.two, "long": mix.long}
+    kind = rng.choices([*kinds, "usual"], [*kinds.values(), 1 - sum(kinds.values())])[0]
+    if kind == "bare":
+        return [story()]
+    if kind == "scenes":
+        return scenes(1, 1, 2, 3)
+    if kind == "two":
+        return [*scenes(0, 1), story(), *scenes(0, 1), story()]
+    if kind == "long":
         return [story() if rng.random() < 0.5 else scenes(1)[0] for _ in range(rng.randint(6, 14))]
-    return [*scenes(rng.choice((0, 0, 0, 1, 1, 2))), story(), *scenes(rng.choice((0, 0, 0, 1)))]
+    return [*scenes(0, 1, 1, 2), story(), *scenes(0, 0, 1)]
 
 
 def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him") -> list[PronounItem]:
@@ -168,7 +198,7 @@ def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him")
     if form not in PRONOUNS:
         raise ValueError(f"form is {form!r}; allowed are {', '.join(PRONOUNS)}: choose one of these")
     rng = random.Random(seed)
-    patterns = [p for p in people_patterns_list() if f":{form}}}" in p.source]
+    patterns = [p for p in story_patterns() if f":{form}}}" in p.source]
     items: list[PronounItem] = []
     while len(items) < n:
         pattern = patterns[len(items) // 2 % len(patterns)]
@@ -183,7 +213,7 @@ def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him")
 def _item(sentence: Sentence, pronoun: Pronoun, rng: random.Random, held_out: bool) -> PronounItem:
     scene = ""
     if rng.random() < 1 / 3:
-        scene = fill_pattern(rng.choice(scene_patterns_list()), rng, held_out=held_out).text + " "
+        scene = fill_pattern(rng.choice(all_scene_patterns()), rng, held_out=held_out).text + " "
     words, shift = PRONOUNS[pronoun.form], len(scene)
     gender = pronoun.referent.gender
     return PronounItem(

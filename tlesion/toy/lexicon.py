@@ -72,7 +72,7 @@ SUBJECTS = "history physics chemistry geography biology poetry maths grammar dra
 WEATHER = "cold warm hot wet dry cloudy windy rainy sunny foggy stormy mild".split()
 SEASONS = "spring summer autumn winter".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MONTHS = "January February March April June July August September October November December".split()
+MONTHS = "January February March April May June July August September October November December".split()
 COLOURS = "red blue green yellow black white brown purple pink grey golden silver".split()
 NUMBERS = "two three four five six seven eight nine ten eleven twelve twenty".split()
 SIZES = """big small large little tiny huge heavy light long short old new young strong weak fast slow clean dirty
@@ -109,7 +109,11 @@ VERBS = {
 GOOD_COMPARATIVES = "stronger faster taller cleverer braver wiser quicker better".split()
 BAD_COMPARATIVES = "weaker slower smaller lazier clumsier worse sillier duller".split()
 
-TIMES = """today yesterday tonight later|this morning|last week|last night|last year|in the evening|after lunch|
+TIMES = (
+    """today yesterday tonight later|this morning|last week|last night|last year|in the evening|after lunch|
 before breakfast|at noon|at midnight|one day|two days ago|a month ago|after the party|during the holidays""".replace(
-    "\n", ""
-).replace("today yesterday tonight later", "today|yesterday|tonight|later").split("|")
+        "\n", ""
+    )
+    .replace("today yesterday tonight later", "today|yesterday|tonight|later")
+    .split("|")
+)

@@ -125,9 +125,7 @@ def _parse_slot(text: str) -> Slot:
     match = SLOT.fullmatch(text)
     if match is None:
         raise ValueError(f"slot {{{text}}} is not understood; see tlesion.toy.people_patterns for the notation")
-    return Slot(
-        match["name"], match["form"] or "", match["bind"] or "", bool(match["article"]), bool(match["np"])
-    )
+    return Slot(match["name"], match["form"] or "", match["bind"] or "", bool(match["article"]), bool(match["np"]))
 
 
 @dataclass

@@ -10,8 +10,8 @@ from tlesion.toy import lexicon
 
 # A name and a pattern are kept apart in training when their checksum is a multiple of this.
 HELD_OUT_EVERY = 12
-# Frequencies fall with the rank as 1 / (rank + this): the last name is about five times rarer than the first.
-RANK_OFFSET = 40
+# Frequencies fall with the rank as 1 / (rank + this): the last name is about twenty times rarer than the first.
+RANK_OFFSET = 10
 
 # form: {gender: word}
 PRONOUNS = {

@@ -144,4 +144,23 @@ ERRANDS = """
 {A} brought {B} to the {building} before {who} could see {B:him} there.
 """
 
+# Here the person meant is the one named last: the easy cases, left out of evaluations.
+NEAR = """
+{A} lost {A:his} {thing}, and {B} lost {B:his} {cloth}.
+{A} washed {A:himself}, and {B} cut {B:himself} with a {tool}.
+{A} said that {A:he} was {tired}, but {B} said that {B:he} was {happy}.
+{A} likes {A:his} {animal}, and {B} likes {B:his} {plant}.
+{A} cleaned {A:his} {cloth} while {B} cleaned {B:his} {furniture}.
+{A} looked at {A:himself} in the mirror, and {B} looked at {B:himself} in the (lake|window).
+When {A} came home, {A:he} saw {B} and {B:his} {animal}.
+{A} asked {B} whether {B:he} had lost {B:his} {thing}.
+{A} wrote about {A:himself} in {A:his} book, and {B} read it.
+The {animal} saw {A} and followed {A:him} home, but {B} was not there.
+The {neutral} met {A} and gave {A:him} {a:thing}, but {B} came later.
+{who} {reward} {A} and thanked {A:him}, while {B} waited.
+{who} saw {A} and greeted {A:him}. Then {who} saw {B} and greeted {B:him}.
+{A} sat at the {furniture}. {A:he} was {happy}. {B} stood in the {place}. {B:he} was {sad}.
+The {neutral} knew {A} and liked {A:him}, and the {neutral} knew {B} and liked {B:him}.
+"""
+
 GROUPS = {"errand": ERRANDS, "deed": DEEDS, "contest": CONTESTS, "gift": GIFTS, "speech": SPEECH}

@@ -74,4 +74,42 @@ People should not (fight|steal|lie), because {abstract} is important.
 You never know what the {neutral} will {make:inf} next.
 """
 
-GROUPS = {"thing": THINGS, "walk": WALKS, "opening": OPENINGS}
+DAYS = """
+The {plant} in the {place} fell in the storm, because the wind was (strong|cold).
+The {plant:pl} smelled (sweet|strange) after the rain.
+The {neutral} (read|opened|wrote) the (letter|book|newspaper) (slowly|at noon|without a word).
+The {neutral} opened the (door|gate|window) (quietly|at midnight|with the key).
+The {neutral:pl} closed the (doors|gates|windows) because of the (storm|rain|snow|wind).
+The {neutral} stood (at the door|near the gate|behind the wall|between the {furniture} and the {furniture}).
+The {neutral} watered the {plant:pl} and washed the {cloth:pl}.
+The {animal} came (out of the {place}|through the snow|from the sea|over the wall|across the river).
+The {neutral} heard the (bell|bells|song|songs|wind|storm) in the (dark|evening|morning).
+The (actor|actors|king|kings|queen|queens|girls|waiters|knights) wore (golden|silver|{colour}) {cloth:pl}.
+The {neutral} forgot the (name|names) of the (song|songs|actor|{animal}).
+The {toy} flew (over|across) the (hill|river|field|wall).
+The (river|rivers|lake) froze in the snow, and the {animal:pl} were (asleep|cold|hungry).
+Please (do not|let us) (ask|call|wake) the {neutral} (now|again), it is a (secret|surprise).
+Without the {neutral} the orchestra would sound (strange|sad|boring).
+Because of the (rain|storm|snow), the journey to the {building} was (long|slow|boring).
+Between the {building} and the {place} stood {a:plant}.
+From the {neutral} we (learn|know) that {abstract} is (important|a secret|a miracle).
+For the {neutral:pl} the {season} was (long|lonely|warm|too hot).
+A letter from the {neutral} came in {month}.
+The more we heard, the less we (trusted|believed) the {neutral}.
+The {neutral} asked why the {thing} was (broken|wet|in the wrong room).
+The museum bought {number} paintings (from|of) the {neutral}.
+The {vehicle} hit the (wall|gate|door), and the {neutral} was (angry|still afraid).
+The {neutral} flew to the island without the {thing}, where it was {weather}.
+The {animal} with the {colour} saddle is (asleep|clever|funny|quiet|still hungry).
+The (baby|babies) woke in the dark, and {name} cooked fish and {food:pl}.
+The (loud|quiet|funny|high) {walk:inf} in the room was a (secret|surprise|good plan).
+With a sharp {tool} the {neutral} cut the high {plant}.
+The (kings|queens|knights|artists) (come|travel) with many servants.
+It rained (all day|at night|in {month}), and the holiday was over.
+Nobody (likes|knows|sees|hears|can dream of) a {neutral} (like|without|behind) the {neutral}.
+The words of the {neutral} were (kind|true|clever|too loud), and the fans laughed.
+The general sat near the fountain and made a clever plan.
+The {neutral} is a good (actor|artist|knight|{neutral}), but not a (kind|clever) one.
+"""
+
+GROUPS = {"day": DAYS, "thing": THINGS, "walk": WALKS, "opening": OPENINGS}

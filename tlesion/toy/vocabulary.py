@@ -78,7 +78,7 @@ def all_words() -> list[str]:
 def _literal_words() -> list[str]:
     """The words that patterns spell out, those at a sentence's start in lower case."""
     words = []
-    for groups in (people_patterns.GROUPS, scene_patterns.GROUPS):
-        for line in "\n".join(groups.values()).splitlines():
-            words += re.findall(r"[A-Za-z]+", re.sub(r"\{.*?\}", " ", line))
+    groups = [people_patterns.NEAR, *people_patterns.GROUPS.values(), *scene_patterns.GROUPS.values()]
+    for line in "\n".join(groups).splitlines():
+        words += re.findall(r"[A-Za-z]+", re.sub(r"\{.*?\}", " ", line))
     return [word if word == "I" else word.lower() for word in words]
