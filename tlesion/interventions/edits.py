@@ -9,7 +9,6 @@ import zlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
@@ -117,9 +116,9 @@ class Replace(Edit):
     def new_values(self, part: Tensor, positions: Tensor) -> Tensor:
         values = self.values.to(part.device)
         channels = part.ndim - 2
-        if values.ndim > channels and values.shape[-channels - 1] != 1:
-            values = self._at_positions(values, positions, channels)
         try:
+            if values.ndim > channels and values.shape[-channels - 1] != 1:
+                values = self._at_positions(values, positions, channels)
             return values.expand(part.shape)
         except RuntimeError:
             raise ValueError(
@@ -175,7 +174,7 @@ class Gaussian(Edit):
     mean: float
     std: float
     seed: int
-    mode: Literal["substitute", "add"]
+    mode: str
 
     @property
     def is_null(self) -> bool:
@@ -184,8 +183,8 @@ class Gaussian(Edit):
     def new_values(self, part: Tensor, positions: Tensor) -> Tensor:
         n_positions = int(positions.max()) + 1 if positions.numel() else 0
         draws = _standard_normal(self.seed, self.hook_name, n_positions, tuple(part.shape[2:]))
-        # float64 first: the same numbers then round to whatever dtype the model has.
-        noise = (self.mean + self.std * draws.to(part.device)[positions]).to(part.dtype)
+        # float64 on the CPU first: the same numbers then round to whatever dtype and device the model has.
+        noise = (self.mean + self.std * draws[positions.cpu()]).to(part.device, part.dtype)
         return part + noise if self.mode == "add" else noise.expand(part.shape)
 
 

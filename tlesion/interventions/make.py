@@ -4,16 +4,21 @@ All of them take ``units``, ``heads`` and ``positions``: a bool mask, indices, a
 are also ``"readout"``: each prompt's readout position, which the sweep knows.
 """
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import layer_of
 from tlesion.interventions.edits import Gaussian, Replace, Scale, Zero
-from tlesion.interventions.region import READOUT, Positions, Region, Units
+from tlesion.interventions.region import Positions, Region, Units
+
+_SHORT_FORM = re.compile(r"(mlp|attn|ln\d)\..+|hook_(resid|mlp|attn|normalized|[qkv]_input).*")
 
 
 class Intervention(NamedTuple):
@@ -46,7 +51,7 @@ def zero(hook_name: str, *, units: Units = None, heads: Units = None, positions:
 
 def replace(
     hook_name: str,
-    values: Tensor | float,
+    values: Tensor | np.ndarray | Sequence[Any] | float | int,
     *,
     units: Units = None,
     heads: Units = None,
@@ -57,7 +62,8 @@ def replace(
     Args:
         hook_name: A full hook name.
         values: A number, one value per unit ``[unit]``, per position and unit ``[pos, unit]``, or a whole
-            activation. They span *all* units; ``units`` picks those that are written.
+            activation ``[batch, pos, unit]``; inside attention ``[head, unit]`` stands for ``[unit]``. They span
+            *all* units and positions; ``units``, ``heads`` and ``positions`` pick those that are written. Copied.
         units: Which units.
         heads: Which heads.
         positions: Which token positions.
@@ -70,7 +76,7 @@ def replace(
         >>> edit(torch.zeros(1, 1, 2))
         tensor([[[0., 6.]]])
     """
-    tensor = torch.as_tensor(values).detach()
+    tensor = values.detach().clone() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise ValueError(f"values for {hook_name!r} hold {bad} NaN or infinite entries; replacement values are finite")
@@ -78,7 +84,7 @@ def replace(
 
 
 def scale(
-    hook_name: str, factor: float, *, units: Units = None, heads: Units = None, positions: Positions = None
+    hook_name: str, factor: float | int, *, units: Units = None, heads: Units = None, positions: Positions = None
 ) -> Intervention:
     """Multiply part of an activation by a factor; a factor of 1 changes nothing at all.
 
@@ -104,10 +110,10 @@ def scale(
 def gaussian(
     hook_name: str,
     *,
-    mean: float = 0.0,
-    std: float = 1.0,
+    mean: float | int = 0.0,
+    std: float | int = 1.0,
     seed: int = 0,
-    mode: Literal["substitute", "add"] = "substitute",
+    mode: str = "substitute",
     units: Units = None,
     heads: Units = None,
     positions: Positions = None,
@@ -144,7 +150,7 @@ def gaussian(
 
 
 def _region(hook_name: str, units: Units, heads: Units, positions: Positions) -> Region:
-    if layer_of(hook_name) is None and hook_name.split(".")[0] in {"mlp", "attn", "ln1", "ln2"}:
+    if layer_of(hook_name) is None and _SHORT_FORM.fullmatch(hook_name):
         raise ValueError(
             f"hook point {hook_name!r} is the short form for every layer; an intervention names one: "
             f"'blocks.<layer>.{hook_name}'"
@@ -154,13 +160,9 @@ def _region(hook_name: str, units: Units, heads: Units, positions: Positions) ->
             f"hook point {hook_name!r} has no [batch, pos, unit] activation that an edit could address; "
             "pass your own hook function as (name, function) instead"
         )
-    if isinstance(positions, str) and positions != READOUT:
-        raise ValueError(
-            f"positions {positions!r} is not understood; give {READOUT!r}, an index, a list, a slice, a mask or None"
-        )
     return Region(units=units, heads=heads, positions=positions)
 
 
-def _require_finite(what: str, value: float) -> None:
-    if not torch.isfinite(torch.tensor(float(value))):
+def _require_finite(what: str, value: float | int) -> None:
+    if not math.isfinite(value):
         raise ValueError(f"{what} {value} is not finite")

@@ -4,13 +4,16 @@ An activation is ``[batch, pos, unit]`` or, inside attention, ``[batch, pos, hea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-Units = slice | int | Sequence[int] | Tensor | None
-Positions = slice | int | Sequence[int] | Tensor | str | None
+Part: TypeAlias = slice | int | Sequence[Any] | np.ndarray | Tensor | None
+Units: TypeAlias = Part
+Positions: TypeAlias = Part | str
 
 READOUT = "readout"
 
@@ -24,11 +27,20 @@ class Region:
         heads: An index, indices, a slice or a bool mask over the head axis, or None.
         positions: An index (negative ones count from the end), indices, a slice, a bool mask over the
             positions, ``"readout"`` (each prompt's readout position: the sweep fills it in), or None.
+
+    What is given is copied: a mask that changes later does not change the region.
+
+    Raises:
+        ValueError: A part is none of these.
     """
 
     units: Units = None
     heads: Units = None
     positions: Positions = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, _canonical(getattr(self, field.name), field.name))
 
     @property
     def is_empty(self) -> bool:
@@ -71,35 +83,65 @@ class Region:
         return mask.nonzero().flatten()
 
 
-def _is_empty(part: Positions) -> bool:
-    if part is None or isinstance(part, int | slice | str):
-        return False
+def _canonical(part: Any, what: str) -> slice | Tensor | str | None:
+    """One way to name a part of an axis out of many: None, a slice, 1-D indices, a 1-D mask, or ``"readout"``."""
+    if part is None or (what == "positions" and isinstance(part, str) and part == READOUT):
+        return part
+    if isinstance(part, slice):
+        if part.step is not None and part.step < 1:
+            raise ValueError(f"{what} {part} run backwards; give a slice with a step of 1 or more")
+        return part
+    values = part.detach().clone() if isinstance(part, Tensor) else _tensor(part, what)
+    if values.dtype == torch.bool and values.ndim == 1:
+        return values
+    whole = not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
+    if values.ndim <= 1 and (whole or values.numel() == 0):
+        return values.reshape(-1).long()
+    hint = "; a mask [layer, unit] is given a layer at a time, mask[layer]" if values.ndim == 2 else ""
+    raise ValueError(
+        f"{what} of shape {tuple(values.shape)} and type {values.dtype} name no part of one axis; "
+        f"give {_ALLOWED[what]}{hint}"
+    )
+
+
+_ONE_AXIS = "an index, a list of indices, a slice, a bool mask over the axis, or None for all"
+_ALLOWED = {"units": _ONE_AXIS, "heads": _ONE_AXIS, "positions": f"{READOUT!r}, {_ONE_AXIS}"}
+
+
+def _tensor(part: Any, what: str) -> Tensor:
+    try:
+        return torch.from_numpy(np.array(part))
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} {part!r} are not understood; give {_ALLOWED[what]}") from None
+
+
+def _is_empty(part: Any) -> bool:
     if isinstance(part, Tensor):
         return not bool(part.any()) if part.dtype == torch.bool else part.numel() == 0
-    return len(part) == 0
+    if isinstance(part, slice) and part.stop is not None:
+        start = part.start or 0
+        return (start < 0) == (part.stop < 0) and part.stop <= start
+    return False
 
 
-def _axis_mask(part: Positions, size: int, device: torch.device, *, what: str, hook_name: str) -> Tensor:
-    """A bool mask over an axis, from any of the ways to name a part of it."""
-    if part is None:
-        return torch.ones(size, dtype=torch.bool, device=device)
+def _axis_mask(part: Any, size: int, device: torch.device, *, what: str, hook_name: str) -> Tensor:
+    """A bool mask over an axis, from any of the canonical ways to name a part of it."""
     if isinstance(part, Tensor) and part.dtype == torch.bool:
-        if tuple(part.shape) != (size,):
+        if len(part) != size:
             raise ValueError(
                 f"{what} mask of shape {tuple(part.shape)} at {hook_name!r}; the activation there has {size} {what}, "
                 f"so that the mask has to have shape ({size},)"
             )
         return part.to(device)
     mask = torch.zeros(size, dtype=torch.bool, device=device)
-    if isinstance(part, slice):
-        mask[part] = True
+    if not isinstance(part, Tensor):
+        mask[slice(None) if part is None else part] = True
         return mask
-    index = torch.as_tensor([part] if isinstance(part, int) else part, dtype=torch.long, device=device)
-    outside = index[(index < -size) | (index >= size)]
+    outside = part[(part < -size) | (part >= size)]
     if len(outside):
         raise ValueError(
             f"{what} {outside.tolist()} at {hook_name!r} do not exist; the activation there has {size} {what}, "
             f"0 to {size - 1}"
         )
-    mask[index] = True
+    mask[part.to(device)] = True
     return mask
