@@ -1,10 +1,10 @@
 """The contrasts that ship with the package, in words that both shipped models know."""
 
 from tlesion.files import read_pairs, shipped
-from tlesion.stimuli import Contrast, Subword
+from tlesion.stimuli import Contrast
 
 
-def him_her(*, subword: Subword = "last") -> Contrast:
+def him_her(*, subword: str = "last") -> Contrast:
     """54 pairs of sentences that differ in "him" and "her" alone: the classic contrast at the word itself.
 
     Example:
@@ -15,7 +15,7 @@ def him_her(*, subword: Subword = "last") -> Contrast:
     return read_pairs(shipped("him_her.jsonl"), words=("him", "her"), subword=subword)
 
 
-def him_her_in_context(*, subword: Subword = "last") -> Contrast:
+def him_her_in_context(*, subword: str = "last") -> Contrast:
     """Pairs in which the context decides between "him" and "her", for ``position="mask"`` and ``"before"``.
 
     The two sentences of a pair differ in who did what to whom; names are balanced over roles.
@@ -27,7 +27,7 @@ def him_her_in_context(*, subword: Subword = "last") -> Contrast:
     return read_pairs(shipped("him_her_in_context.jsonl"), words=("him", "her"), subword=subword)
 
 
-def singular_plural(*, subword: Subword = "last") -> Contrast:
+def singular_plural(*, subword: str = "last") -> Contrast:
     """Pairs that differ in one noun's number, each pair with a noun of its own.
 
     Example:
@@ -37,7 +37,7 @@ def singular_plural(*, subword: Subword = "last") -> Contrast:
     return read_pairs(shipped("singular_plural.jsonl"), conditions=("singular", "plural"), subword=subword)
 
 
-def noun_verb(*, subword: Subword = "last") -> Contrast:
+def noun_verb(*, subword: str = "last") -> Contrast:
     """Pairs in which one word form is a noun in one sentence and a verb in the other.
 
     Example:

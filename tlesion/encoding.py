@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import Model
-from tlesion.stimuli import Prompt, Sentence, Subword, require_one_mask
+from tlesion.stimuli import SUBWORDS, Prompt, Sentence, require_one_mask
 from tlesion.tokens import Encoded, encode, is_masked, require_tokenizer, target_token
 
 Position = str | int
@@ -56,7 +56,7 @@ def encode_sentence(
     sentence: Sentence,
     *,
     position: Position = "word",
-    subword: Subword = "last",
+    subword: str = "last",
     prepend_bos: bool | None = None,
 ) -> EncodedSentence:
     """Tokens of a sentence and the position that matters in it.
@@ -71,8 +71,10 @@ def encode_sentence(
         prepend_bos: See :func:`tlesion.tokens.encode`.
 
     Raises:
-        ValueError: An unknown position; one that this kind of model has not; one outside the sentence.
+        ValueError: An unknown position or subword; a position that this kind of model has not, or that lies outside
+            the sentence; a word that the tokenizer drops.
     """
+    one_of("subword", subword, SUBWORDS)
     if not isinstance(position, int):
         one_of("position", position, POSITIONS)
     if position == "mask":
@@ -84,6 +86,8 @@ def encode_sentence(
         return EncodedSentence(encoded.ids, (mask[0],))
     encoded = encode(model, sentence.text, prepend_bos=prepend_bos)
     word = encoded.tokens_within(*sentence.span)
+    if not word:
+        raise ValueError(f"the word {sentence.word!r} of {sentence.text!r} has no token in this model; choose another")
     if position == "word":
         return EncodedSentence(encoded.ids, tuple(_of_subword(word, subword)))
     if position == "before":
@@ -94,7 +98,7 @@ def encode_sentence(
     return EncodedSentence(encoded.ids, (_inside(encoded, base + int(position), sentence),))
 
 
-def _of_subword(positions: list[int], subword: Subword) -> list[int]:
+def _of_subword(positions: list[int], subword: str) -> list[int]:
     return {"last": positions[-1:], "first": positions[:1], "mean": positions}[subword]
 
 

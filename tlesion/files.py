@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlesion.stimuli import Contrast, Prompt, Subword
+from tlesion.stimuli import Contrast, Prompt
 
 PAIR_COLUMNS = ("a", "b")
 PROMPT_COLUMNS = ("text", "targets")
@@ -24,9 +24,9 @@ def shipped(name: str) -> Path:
 def read_pairs(
     path: str | os.PathLike[str],
     *,
-    words: tuple[str, str] | None = None,
-    conditions: tuple[str, str] | None = None,
-    subword: Subword = "last",
+    words: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    subword: str = "last",
 ) -> Contrast:
     """A paired contrast from a file.
 
@@ -77,10 +77,10 @@ def _rows(path: str | os.PathLike[str], required: Sequence[str]) -> list[dict[st
         raise ValueError(f"{str(file)!r} is no file; give a CSV or JSON-lines file with the columns {list(required)}")
     try:
         if file.suffix == ".csv":
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
             rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
         else:
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            rows = [json.loads(line) for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(file)!r} cannot be read as CSV (.csv) or JSON lines: {error}") from None
     if not rows or not all(isinstance(row, dict) for row in rows):
@@ -93,9 +93,9 @@ def _require_columns(
     rows: Sequence[dict[str, Any]], required: Sequence[str], path: str | os.PathLike[str], *, hint: str = ""
 ) -> None:
     for number, row in enumerate(rows, start=1):
-        missing = [name for name in required if not row.get(name)]
+        missing = [name for name in required if not (row.get(name) and isinstance(row[name], str | list))]
         if missing:
-            raise ValueError(f"row {number} of {str(path)!r} lacks {missing}; it has {sorted(row)}{hint}")
+            raise ValueError(f"row {number} of {str(path)!r} has no text in {missing}; it has {sorted(row)}{hint}")
 
 
 def _listed(value: Any) -> list[str]:

@@ -1,17 +1,15 @@
-"""Stimuli: a `Contrast` to select neurons with, a `Prompt` to measure effects on."""
+"""`Contrast`: two sets of sentences to select neurons with, each sentence with the word that matters in it."""
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tlesion.checks import one_of
+from tlesion.stimuli.hashing import stimulus_hash
 from tlesion.tokens import MASK, find_word
 
-Subword = Literal["last", "first", "mean"]
-
 SUBWORDS = ("last", "first", "mean")
+RESERVED = ("any", "none")
+"""Names that a condition cannot have: masks and tables use them for "either" and "neither"."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +51,25 @@ class Contrast:
         groups: One label per sentence index (a template, say) for folds that keep like with like; empty: none known.
 
     Raises:
-        ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal
-            condition names.
+        ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal or
+            reserved condition names, an unknown ``subword``.
     """
 
     a: tuple[Sentence, ...]
     b: tuple[Sentence, ...]
     conditions: tuple[str, str]
     paired: bool = True
-    subword: Subword = "last"
+    subword: str = "last"
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         one_of("subword", self.subword, SUBWORDS)
+        check_conditions(self.conditions)
         for name, sentences in zip(self.conditions, (self.a, self.b), strict=True):
             if len(sentences) < 2:
                 raise ValueError(
                     f"condition {name!r} has {len(sentences)} sentence(s); a test needs at least two in each condition"
                 )
-        if self.conditions[0] == self.conditions[1]:
-            raise ValueError(f"both conditions are called {self.conditions[0]!r}; give them different names")
         if self.paired and len(self.a) != len(self.b):
             raise ValueError(
                 f"{len(self.a)} sentences against {len(self.b)} are no pairs; give equally many, "
@@ -84,11 +81,11 @@ class Contrast:
     @classmethod
     def from_pairs(
         cls,
-        pairs: Sequence[tuple[str, str]],
-        words: tuple[str, str] | Sequence[tuple[str, str]],
+        pairs: Sequence[Sequence[str]],
+        words: Sequence[str] | Sequence[Sequence[str]],
         *,
-        conditions: tuple[str, str] | None = None,
-        subword: Subword = "last",
+        conditions: Sequence[str] | None = None,
+        subword: str = "last",
         groups: Sequence[str] = (),
     ) -> "Contrast":
         """A paired contrast from pairs of sentences.
@@ -101,7 +98,7 @@ class Contrast:
             groups: See the class.
 
         Raises:
-            ValueError: See the class; a sentence without its word, or with it twice.
+            ValueError: See the class; a sentence without its word, or with it twice; a pair that is none.
 
         Example:
             >>> contrast = Contrast.from_pairs([("We saw him.", "We saw her."), ("Ask him now.", "Ask her now.")],
@@ -109,6 +106,9 @@ class Contrast:
             >>> contrast.conditions, len(contrast.a)
             (('him', 'her'), 2)
         """
+        for number, pair in enumerate(pairs, start=1):
+            if isinstance(pair, str) or len(pair) != 2:
+                raise ValueError(f"pair {number} is {pair!r}; a pair is (sentence of a, sentence of b)")
         per_pair = _words_per_pair(words, len(pairs))
         if conditions is None:
             if len(set(per_pair)) != 1:
@@ -116,21 +116,45 @@ class Contrast:
             conditions = per_pair[0]
         a = tuple(Sentence(text, word) for (text, _), (word, _) in zip(pairs, per_pair, strict=True))
         b = tuple(Sentence(text, word) for (_, text), (_, word) in zip(pairs, per_pair, strict=True))
-        return cls(a=a, b=b, conditions=conditions, paired=True, subword=subword, groups=tuple(groups))
+        check_conditions(conditions)
+        names = (conditions[0], conditions[1])
+        return cls(a=a, b=b, conditions=names, paired=True, subword=subword, groups=tuple(groups))
 
     @classmethod
     def from_sentences(
-        cls, a: Sequence[str], b: Sequence[str], words: tuple[str, str], *, subword: Subword = "last"
+        cls,
+        a: Sequence[str],
+        b: Sequence[str],
+        words: Sequence[str],
+        *,
+        conditions: Sequence[str] | None = None,
+        subword: str = "last",
     ) -> "Contrast":
         """An unpaired contrast from two lists of sentences, of equal length or not.
 
+        Args:
+            a: Sentences of condition a.
+            b: Sentences of condition b.
+            words: The word that matters in a's sentences, and in b's.
+            conditions: Names of the conditions; by default the words.
+            subword: See the class.
+
         Raises:
             ValueError: See the class; a sentence without its word, or with it twice.
+
+        Example:
+            >>> contrast = Contrast.from_sentences(["A dog ran.", "My dog sat."], ["The cat ran.", "A cat sat."],
+            ...                                    words=("dog", "cat"))
+            >>> contrast.conditions, contrast.paired
+            (('dog', 'cat'), False)
         """
+        (word_a, word_b) = _words_per_pair(words, 1)[0]
+        names = (word_a, word_b) if conditions is None else conditions
+        check_conditions(names)
         return cls(
-            a=tuple(Sentence(text, words[0]) for text in a),
-            b=tuple(Sentence(text, words[1]) for text in b),
-            conditions=(words[0], words[1]),
+            a=tuple(Sentence(text, word_a) for text in a),
+            b=tuple(Sentence(text, word_b) for text in b),
+            conditions=(names[0], names[1]),
             paired=False,
             subword=subword,
         )
@@ -158,75 +182,31 @@ class Contrast:
         return tuple(stimulus_hash(sentence.text) for sentence in (*self.a, *self.b))
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """A text with a place where the model answers, and the words whose logits are read there.
-
-    Args:
-        text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
-        targets: The words to read, each one token at that place.
-        correct: The target that is right, or None where none is.
-        group: A label (a template, say) for folds and figures.
+def check_conditions(conditions: Sequence[str]) -> None:
+    """Refuse names of conditions that could not name two masks.
 
     Raises:
-        ValueError: No target, a target twice, or ``correct`` that is not a target.
+        ValueError: Not two names, the same name twice, or one of `RESERVED`.
     """
-
-    text: str
-    targets: tuple[str, ...]
-    correct: str | None = None
-    group: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(self.targets))
-        if not self.targets or len(set(self.targets)) != len(self.targets):
-            raise ValueError(f"targets {self.targets!r}: give one or more different words")
-        if self.correct is not None:
-            one_of("correct", self.correct, self.targets)
-
-    def before_mask(self) -> "Prompt":
-        """The prompt for a causal model: the text up to ``[MASK]``, without the space before it.
-
-        Raises:
-            ValueError: The text holds no ``[MASK]``, or more than one.
-        """
-        require_one_mask(self.text, self.text.count(MASK))
-        text = self.text[: self.text.index(MASK)].rstrip()
-        return Prompt(text, targets=self.targets, correct=self.correct, group=self.group)
-
-    @property
-    def stimuli(self) -> tuple[str, ...]:
-        """Short hashes of the sentences that this prompt asks for: one per target put in its place."""
-        filled = [
-            self.text.replace(MASK, target) if MASK in self.text else f"{self.text} {target}" for target in self.targets
-        ]
-        return tuple(stimulus_hash(text) for text in filled)
-
-
-def stimulus_hash(text: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a text, spaces and case levelled."""
-    level = re.sub(r"\s+", " ", text).strip().lower()
-    return hashlib.sha256(level.encode()).hexdigest()[:16]
-
-
-def combined_hash(stimuli: Sequence[str]) -> str:
-    """One hash for a whole set of stimuli, in their order."""
-    return hashlib.sha256("\n".join(stimuli).encode()).hexdigest()[:16]
-
-
-def _words_per_pair(words: tuple[str, str] | Sequence[tuple[str, str]], n_pairs: int) -> list[tuple[str, str]]:
-    if len(words) == 2 and all(isinstance(word, str) for word in words):
-        return [(str(words[0]), str(words[1]))] * n_pairs
-    if len(words) != n_pairs:
+    if isinstance(conditions, str) or len(conditions) != 2 or conditions[0] == conditions[1]:
         raise ValueError(
-            f"{len(words)} pairs of words for {n_pairs} pairs of sentences; give one pair, or one for each"
+            f"conditions {conditions!r}: give two different names, that of a and that of b, conditions=(..., ...)"
         )
-    return [(str(pair[0]), str(pair[1])) for pair in words]
-
-
-def require_one_mask(text: str, n_masks: int) -> None:
-    """Refuse a prompt that does not hold exactly one mask token."""
-    if n_masks != 1:
+    taken = [name for name in conditions if name in RESERVED]
+    if taken:
         raise ValueError(
-            f"the prompt {text!r} holds {n_masks} mask tokens; a masked model's prompt holds exactly one {MASK}"
+            f"condition name {taken[0]!r} is taken (masks use it); give other names, conditions=(..., ...)"
         )
+
+
+def _words_per_pair(words: Sequence[str] | Sequence[Sequence[str]], n_pairs: int) -> list[tuple[str, str]]:
+    if isinstance(words, str):
+        raise ValueError(f"words {words!r} is one word; give two, (word of a's sentences, word of b's)")
+    single = all(isinstance(word, str) for word in words)
+    per_pair = [words] * n_pairs if single else list(words)
+    if len(per_pair) != n_pairs or any(isinstance(pair, str) or len(pair) != 2 for pair in per_pair):
+        raise ValueError(
+            f"words {tuple(words)!r} for {n_pairs} pair(s) of sentences; give one (word of a, word of b) for all, or "
+            "one for each pair"
+        )
+    return [(str(pair[0]), str(pair[1])) for pair in per_pair]

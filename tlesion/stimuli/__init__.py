@@ -1,0 +1,16 @@
+"""Stimuli: a `Contrast` to select neurons with, a `Prompt` to measure effects on."""
+
+from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence, check_conditions
+from tlesion.stimuli.hashing import combined_hash, stimulus_hash
+from tlesion.stimuli.prompt import Prompt, require_one_mask
+
+__all__ = [
+    "SUBWORDS",
+    "Contrast",
+    "Prompt",
+    "Sentence",
+    "check_conditions",
+    "combined_hash",
+    "require_one_mask",
+    "stimulus_hash",
+]

@@ -1,0 +1,66 @@
+"""`Prompt`: a text with a place where the model answers, to measure effects on."""
+
+from dataclasses import dataclass
+from typing import no_type_check
+
+from tlesion.checks import one_of
+from tlesion.stimuli.hashing import stimulus_hash
+from tlesion.tokens import MASK
+
+
+@no_type_check  # Lists of targets are welcome, and a lone word gets an error that says what to write.
+@dataclass(frozen=True)
+class Prompt:
+    """A text with a place where the model answers, and the words whose logits are read there.
+
+    Args:
+        text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
+        targets: The words to read, each one token at that place.
+        correct: The target that is right, or None where none is.
+        group: A label (a template, say) for folds and figures.
+
+    Raises:
+        ValueError: No target, a target twice, a word in place of the targets, or ``correct`` that is not a target.
+    """
+
+    text: str
+    targets: tuple[str, ...]
+    correct: str | None = None
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.targets, str):
+            raise ValueError(
+                f"targets {self.targets!r} is one word; give a tuple of words, ({self.targets!r},) for one"
+            )
+        object.__setattr__(self, "targets", tuple(self.targets))
+        if not self.targets or len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets {self.targets!r}: give one or more different words")
+        if self.correct is not None:
+            one_of("correct", self.correct, self.targets)
+
+    def before_mask(self) -> "Prompt":
+        """The prompt for a causal model: the text up to ``[MASK]``, without the space before it.
+
+        Raises:
+            ValueError: The text holds no ``[MASK]``, or more than one.
+        """
+        require_one_mask(self.text, self.text.count(MASK))
+        text = self.text[: self.text.index(MASK)].rstrip()
+        return Prompt(text, targets=self.targets, correct=self.correct, group=self.group)
+
+    @property
+    def stimuli(self) -> tuple[str, ...]:
+        """Short hashes of the sentences that this prompt asks for: one per target put in its place."""
+        filled = [
+            self.text.replace(MASK, target) if MASK in self.text else f"{self.text} {target}" for target in self.targets
+        ]
+        return tuple(stimulus_hash(text) for text in filled)
+
+
+def require_one_mask(text: str, n_masks: int) -> None:
+    """Refuse a prompt that does not hold exactly one mask token."""
+    if n_masks != 1:
+        raise ValueError(
+            f"the prompt {text!r} holds {n_masks} mask tokens; a masked model's prompt holds exactly one {MASK}"
+        )
