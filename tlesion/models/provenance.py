@@ -88,17 +88,19 @@ def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
 def fingerprint(model: torch.nn.Module) -> str:
     """Hash a model's weights in the time of one pass over them, on any device.
 
-    SHA-256 over, for every parameter: its name, shape and dtype, the sum of its elements' bit patterns as integers,
-    which changes with any element and in no order of summation, and up to 1024 evenly spaced elements, which tell
-    apart what only permutes them.
+    SHA-256 over, for every parameter: its name, shape and dtype; the sum of its bits, eight bytes at a time, modulo
+    2^64, which any one changed element changes and no order of summation; and up to 1024 evenly spaced elements and
+    the last bytes, which tell apart what only permutes them.
     """
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
-        bits = parameter.detach().contiguous().flatten()
-        bits = bits.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[bits.element_size()])
-        sampled = bits[:: max(1, bits.numel() // _SAMPLES)].cpu().numpy()
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype} {int(bits.sum())}".encode())
-        digest.update(sampled.tobytes())
+        flat = parameter.detach().flatten().clone() if parameter.storage_offset() else parameter.detach().flatten()
+        bits = flat.view(torch.uint8)
+        whole = bits.numel() // 8 * 8
+        total = int(bits[:whole].view(torch.int64).sum())
+        sampled = flat[:: max(1, flat.numel() // _SAMPLES)].contiguous().view(torch.uint8)
+        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype} {total}".encode())
+        digest.update(sampled.cpu().numpy().tobytes() + bits[whole:].cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
