@@ -11,10 +11,13 @@ from safetensors.torch import load as from_safetensors
 
 from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result
 from tlesion.selection import NeuronSelection
+from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.laminar import LaminarProfile
 from tlesion.sweeps.sweep import SweepResult
 
-_KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (NeuronSelection, LaminarProfile, SweepResult)}
+_KINDS: dict[str, type[Result]] = {
+    kind.__name__: kind for kind in (NeuronSelection, LaminarProfile, ActivationHistogram, SweepResult)
+}
 
 
 def load_result(folder: str | os.PathLike[str]) -> Any:

@@ -9,7 +9,15 @@ last step, diverging colours by ``centred``, axis titles that name the unit and 
 layer, neuron or prompt, and value. Nothing else in the package imports plotly.
 """
 
+from tlesion.plots.histogram import activation_histogram, silenced_share
 from tlesion.plots.laminar import global_change, laminar_profile
 from tlesion.plots.selection import selective_share, volcano
 
-__all__ = ["global_change", "laminar_profile", "selective_share", "volcano"]
+__all__ = [
+    "activation_histogram",
+    "global_change",
+    "laminar_profile",
+    "selective_share",
+    "silenced_share",
+    "volcano",
+]

@@ -145,6 +145,7 @@ def _dashes(
         y=median,
         name=name,
         legendgroup=name,
+        legendrank=1001,  # after the lines that it is the reference of
         showlegend=show_legend,
         mode="lines",
         line={"color": colour, "width": 1.5, "dash": "dash"},

@@ -64,7 +64,9 @@ def volcano(selection: NeuronSelection, *, layer: int, template: TemplateLike = 
     for name, where, colour, opacity in groups:
         figure.add_trace(_neurons(selection, row, np.flatnonzero(where), name, colour, opacity))
     size = "d_z" if "paired" in selection.test else "d"
-    figure.update_xaxes(title_text=f"effect size {size} (standard deviations)<br>← larger for {b}   larger for {a} →")
+    figure.update_xaxes(
+        zeroline=True, title_text=f"effect size {size} (standard deviations)<br>← larger for {b}   larger for {a} →"
+    )
     figure.update_yaxes(title_text="evidence, −log10 p (before correction)", rangemode="tozero")
     return finish(figure, template, title=f"Every neuron of layer {layer}", height=460)
 

@@ -50,11 +50,14 @@ def template(scheme: str = "neutral") -> go.layout.Template:
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "hoverlabel": {"align": "left", "font": {"family": _FONT}},
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
-            "margin": {"l": 64, "r": 16, "t": 76, "b": 56},
+            # Below the plot, where it may grow to several lines without reaching the title.
+            "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"}
+            | {"itemsizing": "constant", "traceorder": "normal"},
+            "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": grid, "activecolor": ink},
             "title": {"x": 0, "xref": "paper", "xanchor": "left", "yref": "container", "y": 0.97, "yanchor": "top"},
-            "xaxis": axis | {"automargin": True},
-            "yaxis": axis | {"automargin": True},
+            "xaxis": axis | {"automargin": True, "zeroline": False},
+            "yaxis": axis | {"automargin": True, "zeroline": True},
             "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 14}},
         }
     )

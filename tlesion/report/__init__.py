@@ -6,6 +6,7 @@ tables, last what was run (:func:`tlesion.report.provenance.provenance_section`)
 :mod:`tlesion.plots`; nothing here imports plotly. ``page.write(path)`` writes the file.
 """
 
-from tlesion.report.page import Drawing, Page, Section, Table
+from tlesion.report.page import Drawing, Page, Section
+from tlesion.report.table import Table
 
 __all__ = ["Drawing", "Page", "Section", "Table"]

@@ -8,7 +8,12 @@ function draw(plot) {
   const record = records.get(plot);
   const layout = { ...record.layout, autosize: true };
   if (record.themed) layout.template = TEMPLATES[dark.matches ? "dark" : "light"];
-  const config = { responsive: true, displaylogo: false, displayModeBar: window.innerWidth > 700 ? "hover" : false };
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    displayModeBar: window.innerWidth > 700 ? "hover" : false,
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  };
   Plotly.react(plot, record.data, layout, config);
   drawn.add(plot);
 }

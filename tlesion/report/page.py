@@ -8,11 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from tlesion.plots.embed import figure_json, plotly_js, template_json
 from tlesion.plots.style import Figure
+from tlesion.report.table import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,37 +28,6 @@ class Drawing:
     figure: Figure
     caption: str = ""
     half: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table on a page.
-
-    Attributes:
-        frame: The rows; the index is not shown.
-        caption: What the columns mean, with units and signs.
-        digits: Decimals of floating-point columns.
-    """
-
-    frame: pd.DataFrame
-    caption: str = ""
-    digits: int = 3
-
-    @property
-    def columns(self) -> list[tuple[str, bool]]:
-        """Names of the columns, and whether they hold numbers."""
-        return [(str(name), pd.api.types.is_numeric_dtype(self.frame[name])) for name in self.frame.columns]
-
-    @property
-    def rows(self) -> list[list[str]]:
-        """The cells as text."""
-        return [[self._cell(value) for value in row] for row in self.frame.itertuples(index=False, name=None)]
-
-    def _cell(self, value: object) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        text = f"{value:.{self.digits}f}"
-        return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
 @dataclass(frozen=True, eq=False)

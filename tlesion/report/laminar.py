@@ -1,0 +1,182 @@
+"""The report of a laminar profile, with the selection and the histograms that belong to it."""
+
+from pathlib import PurePath
+
+import numpy as np
+import pandas as pd
+
+from tlesion import plots
+from tlesion.plots.laminar import target_names
+from tlesion.report import laminar_words as words
+from tlesion.report.page import Drawing, Page, Section
+from tlesion.report.provenance import provenance_section
+from tlesion.report.table import Table
+from tlesion.results import Result
+from tlesion.selection import NeuronSelection
+from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.laminar import REFERENCES, LaminarProfile
+from tlesion.studies.laminar_summary import summarise_profile
+
+
+def laminar_page(
+    profile: LaminarProfile,
+    *,
+    selection: NeuronSelection | None = None,
+    histogram: ActivationHistogram | None = None,
+    layer: int | None = None,
+) -> Page:
+    """The page of a laminar study: what a lesion of each layer costs, and which neurons were cut.
+
+    Args:
+        profile: The profile.
+        selection: The selection that its masks come from, if there is one.
+        histogram: Activations before and after the activation function, if they were measured.
+        layer: The layer that is shown neuron by neuron; None: the one whose lesion moves the targets most.
+
+    Raises:
+        ValueError: The selection or the histogram has no such layer.
+
+    Example:
+        >>> import torch, tlesion
+        >>> from tlesion.report.laminar import laminar_page
+        >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
+        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
+        >>> profile = tlesion.laminar_profile(tlesion.load_model("toy-bert"), {"none": nothing}, [prompt])
+        >>> [section.title for section in laminar_page(profile).sections]
+        ['What does each lesion cost?', 'What was run']
+    """
+    shown = words.largest_layer(profile) if layer is None else layer
+    results: dict[str, Result] = {"profile": profile}
+    sections = [profile_section(profile)]
+    if selection is not None:
+        sections.append(selection_section(selection, layer=shown))
+        results = {"selection": selection, **results}
+    if histogram is not None:
+        sections.append(histogram_section(histogram, layer=shown))
+        results |= {"histogram": histogram}
+    sections.append(checked(provenance_section(results), profile))
+    model = PurePath(profile.provenance.model["name"]).name  # of a folder its last part, of "a/b" likewise
+    n_prompts = len(profile.prompts)
+    return Page(
+        title=f"Laminar profile of {model}",
+        subtitle=f"{model}, {len(profile.layers)} layers; {n_prompts} prompt{'s' if n_prompts > 1 else ''}; "
+        f"{profile.provenance.settings['ablation']} ablation of {profile.provenance.settings['hook_point']}, "
+        f"position: {profile.provenance.settings['position']}",
+        summary=words.summary(profile, selection, histogram),
+        sections=sections,
+    )
+
+
+def profile_section(profile: LaminarProfile) -> Section:
+    """What each lesion costs: a panel per mask, the change of all logits, the numbers."""
+    text = [
+        "In each run the masked neurons of one layer are ablated while the model reads a prompt, and the targets' "
+        "logits are compared with those of the unlesioned model. Above zero the lesion cost the word; below zero it "
+        "helped it.",
+        "Lines are medians over prompts, bands the middle half of them, faint points single prompts. Dashes show the "
+        "same for the layer's whole MLP: how large an effect of this layer can be at all.",
+    ]
+    drawings = [
+        Drawing(
+            plots.laminar_profile(profile, masks=[mask]),
+            caption=f"Ablated: the {mask}-neurons of one layer, {_range(profile, i)} neurons. All panels have the "
+            "same y axis.",
+            half=len(profile.masks) > 1,
+        )
+        for i, mask in enumerate(profile.masks)
+    ]
+    change = Drawing(
+        plots.global_change(profile),
+        caption="How far a lesion moves all logits at the readout position, whatever the word. A lesion that moves "
+        "everything is damage, not a choice between the targets.",
+    )
+    return Section("What does each lesion cost?", text, drawings=[*drawings, change], tables=[profile_table(profile)])
+
+
+def profile_table(profile: LaminarProfile) -> Table:
+    """Medians per layer: a column for every mask and target, and for the whole MLP."""
+    table = summarise_profile(profile)
+    names = target_names(profile)
+    columns = {("", "layer"): np.asarray(profile.layers)}
+    for mask in (*profile.masks, REFERENCES[1]):
+        rows = table[table["mask"] == mask]
+        group = f"{mask}-neurons ablated" if mask in profile.masks else f"{mask} ablated"
+        for j, name in enumerate(names):
+            columns[group, name] = rows.loc[rows["target"] == j, "median"].to_numpy()
+        first = rows[rows["target"] == 0]
+        columns[group, "all logits"] = first["global_change"].to_numpy()
+        if first["still_right"].notna().all():
+            columns[group, "right"] = first["still_right"].to_numpy()
+    caption = (
+        f"By lesioned layer: median logit drop of {words.listed(names)} (positive: the lesion cost the word); all "
+        "logits: mean global change; right: share of prompts whose right target still has the largest target logit."
+    )
+    return Table(pd.DataFrame(columns), caption=caption, digits=2)
+
+
+def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
+    """Which neurons were selected: shares per layer, and one layer neuron by neuron."""
+    a, b = selection.conditions
+    text = [
+        f"Every neuron of every layer was tested: is its activation ({selection.hook_point}) different for {a!r} and "
+        f"{b!r}? A neuron is selected where the p-value, corrected over the {selection.family} "
+        f"({selection.correction}), is at most {selection.alpha:g}.",
+        words.selected(selection),
+    ]
+    n_dead = int(selection.dead.sum())
+    if n_dead:
+        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no mask.")
+    drawings = [
+        Drawing(plots.selective_share(selection), caption="Share of each layer's neurons in the two masks.", half=True),
+        Drawing(
+            plots.volcano(selection, layer=layer),
+            caption="Each point is a neuron. Far out: a large difference; high up: a sure one.",
+            half=True,
+        ),
+    ]
+    return Section(f"Which neurons tell {a!r} from {b!r}?", text, drawings=drawings)
+
+
+def histogram_section(histogram: ActivationHistogram, *, layer: int) -> Section:
+    """What the activation function lets through, in one layer and over layers."""
+    row = histogram.layers.index(layer) if layer in histogram.layers else 0
+    shares = [
+        f"{100 * float(histogram.silenced[i, row]):.1f} % for {name!r}" for i, name in enumerate(histogram.conditions)
+    ]
+    text = [
+        words.silenced(histogram),
+        f"A value counts as silenced where at most {100 * histogram.threshold:g} % of it is left behind the activation "
+        f"function (for the GELU and 10 %: values below −1.28). In layer {layer}: {words.listed(shares)}. Zeroing a "
+        "neuron that is silent already changes next to nothing.",
+    ]
+    drawings = [
+        Drawing(
+            plots.activation_histogram(histogram, layer=layer, point=point),
+            caption=f"All neurons of layer {layer}, one value per neuron and sentence. The y axis is logarithmic.",
+            half=True,
+        )
+        for point in ("before", "after")
+    ]
+    over_layers = Drawing(
+        plots.silenced_share(histogram),
+        caption="Solid: share of values of which next to nothing comes through. Dotted: share of negative values.",
+    )
+    return Section("What does the activation function let through?", text, drawings=[*drawings, over_layers])
+
+
+def checked(section: Section, profile: LaminarProfile) -> Section:
+    """The provenance with the profile's own check: a lesion of nothing has to change nothing."""
+    null = max(
+        float(profile.reference_logit_drop[0].abs().max()), float(profile.reference_global_change[0].abs().max())
+    )
+    verdict = "exactly zero, as it has to be" if null == 0 else "NOT zero: do not trust this profile"
+    said = f"Check: a run with an edit in every layer and no neuron in any of them changes the logits by {null:g}, "
+    return Section(
+        section.title, [f"{said}{verdict}.", f"Plan of the sweep: {profile.plan}", *section.text], facts=section.facts
+    )
+
+
+def _range(profile: LaminarProfile, mask: int) -> str:
+    counts = profile.n_lesioned[mask]
+    low, high = int(counts.min()), int(counts.max())
+    return str(low) if low == high else f"{low} to {high}"

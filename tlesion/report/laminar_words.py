@@ -1,0 +1,139 @@
+"""The laminar report's sentences: every number in them is computed from the results."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tlesion.plots.laminar import target_names
+from tlesion.selection import NeuronSelection
+from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.laminar import REFERENCES, LaminarProfile
+from tlesion.studies.laminar_summary import clean_accuracy, summarise_profile
+
+NEARLY_ALL = 0.5
+"""From this share of a layer on, a mask is called nearly the whole layer."""
+
+
+def summary(
+    profile: LaminarProfile, selection: NeuronSelection | None = None, histogram: ActivationHistogram | None = None
+) -> list[str]:
+    """What was found, in the order in which a reader asks."""
+    said = [] if selection is None else [selected(selection)]
+    said.append(clean(profile))
+    table = summarise_profile(profile)
+    said += [cost(profile, table, mask) for mask in profile.masks]
+    if histogram is not None:
+        said.append(silenced(histogram))
+    return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
+
+
+def selected(selection: NeuronSelection) -> str:
+    """How many neurons tell the conditions apart, and where."""
+    a, b = selection.conditions
+    counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
+    total, n_all = sum(counts.values()), selection.t.numel()
+    what = f"{total} of {n_all} neurons ({_percent(total / n_all)}) tell {a!r} from {b!r}"
+    how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
+    text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
+    if not total:
+        return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
+    share = selection.density()["any"].to_numpy()
+    low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
+    text += f" The share is smallest in layer {low} ({_percent(share.min())}) and largest in layer {high} "
+    text += f"({_percent(share.max())})."
+    if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
+        where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
+        text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
+        text += " in particular."
+    return text
+
+
+def clean(profile: LaminarProfile) -> str:
+    """Whether the unlesioned model can do what is measured."""
+    accuracy = clean_accuracy(profile)
+    n = len(profile.prompts)
+    if np.isnan(accuracy):
+        return f"Effects are measured on {n} prompt{'s' if n > 1 else ''}; none of them names a right target."
+    known = sum(correct is not None for correct in profile.correct)
+    return (
+        f"Before any lesion the model's largest target logit is the right one in {round(accuracy * known)} of {known} "
+        f"prompts ({_percent(accuracy)})."
+    )
+
+
+def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
+    """Where a mask's lesion costs its own target most, beside the other targets and the whole MLP.
+
+    Args:
+        profile: The profile.
+        table: Its `summarise_profile`.
+        mask: The mask. Its own target is the one of the same name; without one, all targets are looked at.
+    """
+    names = target_names(profile)
+    own = [names.index(mask)] if mask in names else list(range(len(names)))
+    rows = table[(table["mask"] == mask) & table["target"].isin(own)]
+    verb = {"zero": "Zeroing", "mean": "Setting to their mean", "median": "Setting to their median"}.get(
+        profile.provenance.settings["ablation"], "Replacing by noise"
+    )
+    best = rows.loc[rows["median"].idxmax()]
+    if best["median"] <= 0:
+        what = " and ".join(repr(names[j]) for j in own)
+        worst = rows.loc[rows["median"].idxmin()]
+        return (
+            f"{verb} the {mask}-neurons costs {what} nothing in any single layer, by the median over prompts; the "
+            f"largest change is {_signed(worst['median'])} in layer {worst['layer']}."
+        )
+    layer, target = int(best["layer"]), int(best["target"])
+    others = [
+        f"{_signed(_at(table, mask, layer, j)['median'])} for {name!r}" for j, name in enumerate(names) if j != target
+    ]
+    whole = _at(table, REFERENCES[1], layer, target)["median"]
+    text = f"{verb} the {mask}-neurons of one layer costs {names[target]!r} most in layer {layer}: a median logit drop "
+    text += f"of {_signed(best['median'])} (middle half of the prompts {_signed(best['q25'])} to "
+    text += f"{_signed(best['q75'])}; {int(best['n_lesioned'])} neurons)"
+    text += f", against {', '.join(others)} there" if others else ""
+    return f"{text}. Ablating that layer's whole MLP gives {_signed(whole)} for {names[target]!r}."
+
+
+def silenced(histogram: ActivationHistogram) -> str:
+    """How much of what the neurons receive the activation function silences."""
+    shares = histogram.silenced.mean(dim=0).numpy()
+    low, high = int(shares.argmin()), int(shares.argmax())
+    text = f"Of {_percent(shares.mean())} of the values that reach the activation function it leaves at most "
+    text += f"{_percent(histogram.threshold)}"
+    if shares[low] < shares[high]:
+        text += f", from {_percent(shares[low])} in layer {histogram.layers[low]} to {_percent(shares[high])} in layer "
+        text += f"{histogram.layers[high]}"
+    return f"{text}."
+
+
+def largest_layer(profile: LaminarProfile) -> int:
+    """The layer in which any mask moves the targets most, by the mean over prompts of the drop's size."""
+    size = profile.logit_drop.abs().mean(dim=(2, 3)).amax(dim=0)
+    return profile.layers[int(size.argmax())]
+
+
+def _at(table: pd.DataFrame, mask: str, layer: int, target: int) -> pd.Series:
+    return table[(table["mask"] == mask) & (table["layer"] == layer) & (table["target"] == target)].iloc[0]
+
+
+def _percent(share: float) -> str:
+    percent = 100 * float(share)
+    return f"{percent:.0f} %" if percent in (0, 100) or percent >= 10 else f"{percent:.1f} %"
+
+
+def _signed(value: float) -> str:
+    if round(abs(value), 4) == 0:
+        return "0"
+    return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.4f}").replace("-", "−")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them.
+
+    Example:
+        >>> listed(["him", "her", "it"])
+        'him, her and it'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,46 @@
+"""Which page belongs to which results: how a saved run is made into its report again."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from tlesion.report.laminar import laminar_page
+from tlesion.report.page import Page
+from tlesion.results import Result
+from tlesion.selection import NeuronSelection
+from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.laminar import LaminarProfile
+
+_Kind = TypeVar("_Kind", bound=Result)
+
+
+def page_of(results: Iterable[Result], *, layer: int | None = None) -> Page:
+    """The page of a run's results.
+
+    Args:
+        results: One result that has a page (a profile, say), and those that belong to it.
+        layer: The layer shown neuron by neuron; None: the page chooses.
+
+    Raises:
+        ValueError: None of the results has a page.
+    """
+    given = list(results)
+    for kind, build in _PAGES.items():
+        if (main := _first(given, kind)) is not None:
+            return build(main, given, layer)
+    names = sorted(type(result).__name__ for result in given)
+    raise ValueError(
+        f"no report is made of {', '.join(names) or 'nothing'} alone; a report needs one of "
+        f"{', '.join(kind.__name__ for kind in _PAGES)}"
+    )
+
+
+def _laminar(profile: Any, given: list[Result], layer: int | None) -> Page:
+    selection, histogram = _first(given, NeuronSelection), _first(given, ActivationHistogram)
+    return laminar_page(profile, selection=selection, histogram=histogram, layer=layer)
+
+
+def _first(results: list[Result], kind: type[_Kind]) -> _Kind | None:
+    return next((result for result in results if isinstance(result, kind)), None)
+
+
+_PAGES: Mapping[type[Result], Callable[[Any, list[Result], int | None], Page]] = {LaminarProfile: _laminar}
