@@ -15,9 +15,8 @@ import torch
 
 
 def pytest_configure() -> None:
-    """Share the cores between xdist's workers: more threads than cores make every test slower."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    """One thread for each worker: the models here are small, and threads that wait for each other spin."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
