@@ -17,7 +17,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"checks"}),
     (0, {"stats", "activations"}),
-    (0, {"measures", "covariance", "subspace"}),
+    (0, {"correlation", "measures", "covariance", "subspace"}),
     (1, {"hooks", "models"}),
     (1, {"tokens", "runners", "layout", "interventions"}),
     (1, {"stimuli"}),

@@ -12,11 +12,25 @@ from safetensors.torch import load as from_safetensors
 from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.context_result import ContextModulation
 from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.replacement_result import Replacement
+from tlesion.studies.space_result import SpaceModulation
+from tlesion.studies.stability import SelectionStability
 from tlesion.sweeps.sweep import SweepResult
 
 _KINDS: dict[str, type[Result]] = {
-    kind.__name__: kind for kind in (NeuronSelection, LaminarProfile, ActivationHistogram, SweepResult)
+    kind.__name__: kind
+    for kind in (
+        NeuronSelection,
+        LaminarProfile,
+        ActivationHistogram,
+        SweepResult,
+        ContextModulation,
+        SpaceModulation,
+        SelectionStability,
+        Replacement,
+    )
 }
 
 
