@@ -72,7 +72,7 @@ def encode_sentence(
 
     Raises:
         ValueError: An unknown position or subword; a position that this kind of model has not, or that lies outside
-            the sentence; a word that the tokenizer drops.
+            the sentence; a word that the tokenizer drops or does not know.
     """
     one_of("subword", subword, SUBWORDS)
     if not isinstance(position, int):
@@ -85,9 +85,7 @@ def encode_sentence(
         require_one_mask(sentence.masked, len(mask))
         return EncodedSentence(encoded.ids, (mask[0],))
     encoded = encode(model, sentence.text, prepend_bos=prepend_bos)
-    word = encoded.tokens_within(*sentence.span)
-    if not word:
-        raise ValueError(f"the word {sentence.word!r} of {sentence.text!r} has no token in this model; choose another")
+    word = _tokens_of_word(model, encoded, sentence)
     if position == "word":
         return EncodedSentence(encoded.ids, tuple(_of_subword(word, subword)))
     if position == "before":
@@ -96,6 +94,17 @@ def encode_sentence(
         return EncodedSentence(encoded.ids, (_inside(encoded, word[0] - 1, sentence),))
     base = word[0] if subword == "first" else word[-1]
     return EncodedSentence(encoded.ids, (_inside(encoded, base + int(position), sentence),))
+
+
+def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[int]:
+    """Where the word's tokens are; a model that cannot read the word has nothing to say about it."""
+    word = encoded.tokens_within(*sentence.span)
+    if not word or bool((encoded.ids[word] == require_tokenizer(model).unk_token_id).any()):
+        raise ValueError(
+            f"the word {sentence.word!r} of {sentence.text!r} has no token of its own in this model's vocabulary; "
+            "choose another word"
+        )
+    return word
 
 
 def _of_subword(positions: list[int], subword: str) -> list[int]:

@@ -145,10 +145,8 @@ def find_word(text: str, word: str) -> tuple[int, int]:
     )
 
 
-def collate(
-    sequences: Sequence[Int[Tensor, " pos"]], *, pad_id: int
-) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
-    """Right-padded token ids and the mask that is True at real tokens."""
+def collate(sequences: Sequence[Tensor], *, pad_id: int) -> tuple[Int[Tensor, "batch pos"], Bool[Tensor, "batch pos"]]:
+    """Right-padded token ids of sequences of any lengths, and the mask that is True at real tokens."""
     longest = max(len(ids) for ids in sequences)
     tokens = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
     real = torch.zeros(len(sequences), longest, dtype=torch.bool)

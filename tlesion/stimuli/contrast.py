@@ -111,6 +111,8 @@ class Contrast:
                 raise ValueError(f"pair {number} is {pair!r}; a pair is (sentence of a, sentence of b)")
         per_pair = _words_per_pair(words, len(pairs))
         if conditions is None:
+            if not pairs:
+                raise ValueError("no pair was given; a test needs at least two sentences in each condition")
             if len(set(per_pair)) != 1:
                 raise ValueError("the pairs have words of their own, so that the conditions need names: conditions=...")
             conditions = per_pair[0]
@@ -125,7 +127,7 @@ class Contrast:
         cls,
         a: Sequence[str],
         b: Sequence[str],
-        words: Sequence[str],
+        words: Sequence[str] | Sequence[Sequence[str]],
         *,
         conditions: Sequence[str] | None = None,
         subword: str = "last",

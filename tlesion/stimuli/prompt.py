@@ -20,7 +20,8 @@ class Prompt:
         group: A label (a template, say) for folds and figures.
 
     Raises:
-        ValueError: No target, a target twice, a word in place of the targets, or ``correct`` that is not a target.
+        ValueError: No target, a target twice or with spaces around it, a word in place of the targets, or
+            ``correct`` that is not a target.
     """
 
     text: str
@@ -36,6 +37,12 @@ class Prompt:
         object.__setattr__(self, "targets", tuple(self.targets))
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError(f"targets {self.targets!r}: give one or more different words")
+        spaced = [word for word in self.targets if not word or word != word.strip()]
+        if spaced:
+            raise ValueError(
+                f"target {spaced[0]!r} is empty or begins or ends with a space; give the bare word: in a causal model "
+                "it stands for the token that continues the text, space included"
+            )
         if self.correct is not None:
             one_of("correct", self.correct, self.targets)
 
