@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors.torch import load as from_safetensors
 
-from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result
+from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result, hash_of
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
@@ -52,33 +52,38 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
             f"{str(path)!r} holds no saved result ({RESULT_FILE} and {TENSOR_FILE}); give the folder that .save() wrote"
         )
     record = _record(path)
-    tensors = (path / TENSOR_FILE).read_bytes()
-    if hashlib.sha256(tensors).hexdigest() != record["tensors_sha256"]:
+    raw = (path / TENSOR_FILE).read_bytes()
+    if hashlib.sha256(raw).hexdigest() != record["tensors_sha256"]:
         raise ValueError(f"the result in {str(path)!r} is damaged: {TENSOR_FILE} does not match its checksum")
+    tensors = from_safetensors(raw)
+    if hash_of(record["kind"], tensors, record["fields"]) != record["content_hash"]:
+        raise ValueError(f"the result in {str(path)!r} is damaged: its content does not match its hash")
     kind = _KINDS.get(record["kind"])
     if kind is None:
-        raise ValueError(f"{str(path)!r} holds a {record['kind']!r}, which this version of tlesion does not know")
-    plain = {name: _tuples(value) for name, value in record["fields"].items() if name != "provenance"}
-    provenance = _provenance(record["fields"]["provenance"])
-    values = {**plain, **from_safetensors(tensors), "provenance": provenance}
-    result = kind(**{field.name: values[field.name] for field in fields(kind)})
-    if result.content_hash != record["content_hash"]:
-        raise ValueError(f"the result in {str(path)!r} is damaged: its content does not match its hash")
-    return result
+        raise ValueError(
+            f"{str(path)!r} holds a {record['kind']!r}, which this version of tlesion does not know; "
+            f"it reads {', '.join(_KINDS)}"
+        )
+    plain = {name: _tuples(value) for name, value in record["fields"].items()}
+    values = {**plain, **tensors, "provenance": _provenance(record["fields"]["provenance"])}
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
 def _record(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads((path / RESULT_FILE).read_text())
+        record = dict(json.loads((path / RESULT_FILE).read_text(encoding="utf-8")))
         found = record["format"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         raise ValueError(f"the result in {str(path)!r} is damaged: {RESULT_FILE} cannot be read") from None
     if found != FORMAT_VERSION:
         raise ValueError(
             f"the result in {str(path)!r} has format {found}, and this version of tlesion reads {FORMAT_VERSION}; "
             "make the result again, or use the version of tlesion that wrote it"
         )
-    return dict(record)
+    missing = sorted({"kind", "fields", "content_hash", "tensors_sha256"} - set(record))
+    if missing:
+        raise ValueError(f"the result in {str(path)!r} is damaged: {RESULT_FILE} lacks {missing}")
+    return record
 
 
 def _provenance(record: dict[str, Any]) -> Provenance:

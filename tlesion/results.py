@@ -73,9 +73,7 @@ class Result:
     @property
     def content_hash(self) -> str:
         """A hash of every number and setting: equal for equal results, whenever and wherever they were made."""
-        parts = {name: _tensor_hash(value) for name, value in _tensors(self).items()}
-        text = json.dumps({"kind": type(self).__name__, "tensors": parts, "fields": _plain(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_of(type(self).__name__, _tensors(self), _plain(self))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the result into a folder, complete or not at all.
@@ -87,12 +85,13 @@ class Result:
             The folder.
 
         Raises:
-            ValueError: The path is a file, or a folder that holds something else.
+            ValueError: The path is a file, or lies below one, or is a folder that holds something else.
         """
         target = Path(folder)
         _require_writable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        tensors = to_safetensors({name: value.contiguous() for name, value in _tensors(self).items()})
+        # Copies: safetensors refuses fields that share their memory.
+        tensors = to_safetensors({name: value.contiguous().clone() for name, value in _tensors(self).items()})
         record = {
             "format": FORMAT_VERSION,
             "kind": type(self).__name__,
@@ -103,7 +102,8 @@ class Result:
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             (staging / TENSOR_FILE).write_bytes(tensors)
-            (staging / RESULT_FILE).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+            (staging / RESULT_FILE).write_text(text, encoding="utf-8")
             staging.chmod(0o755)
             _replace(target, staging)
         finally:
@@ -111,9 +111,17 @@ class Result:
         return target
 
 
+def hash_of(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> str:
+    """The content hash of a result, from its parts: ``plain`` as JSON has it."""
+    parts = {name: _tensor_hash(value) for name, value in tensors.items()}
+    text = json.dumps({"kind": kind, "tensors": parts, "fields": plain}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _require_writable(target: Path) -> None:
-    if target.is_file():
-        raise ValueError(f"cannot save into {str(target)!r}: it is a file; give the name of a folder")
+    for path in (target, *target.parents):
+        if path.is_file():
+            raise ValueError(f"cannot save into {str(target)!r}: {str(path)!r} is a file; give the name of a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / RESULT_FILE).exists():
         raise ValueError(
             f"cannot save into {str(target)!r}: it holds files that are not a tlesion result; "
