@@ -28,7 +28,7 @@ def generate_tokens(
     opening: str,
     n_tokens: int = 200,
     *,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     seed: int = 0,
     prepend_bos: bool | None = None,
 ) -> Int[Tensor, " pos"]:
@@ -77,7 +77,7 @@ def generate_tokens(
 
 
 def _continued(
-    model: Model, ids: Int[Tensor, " pos"], n_tokens: int, *, temperature: float, generator: torch.Generator
+    model: Model, ids: Int[Tensor, " pos"], n_tokens: int, *, temperature: float | int, generator: torch.Generator
 ) -> Int[Tensor, " pos"]:
     device = model.unembed.W_U.device
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, 1)
@@ -94,7 +94,7 @@ def _continued(
     return torch.cat(drawn)
 
 
-def _draw(logits: Float[Tensor, " token"], temperature: float, generator: torch.Generator) -> Int[Tensor, " one"]:
+def _draw(logits: Float[Tensor, " token"], temperature: float | int, generator: torch.Generator) -> Int[Tensor, " one"]:
     if temperature == 0:
         return logits.argmax()[None]
     return torch.multinomial((logits.double() / temperature).softmax(dim=0), 1, generator=generator)

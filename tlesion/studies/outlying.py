@@ -134,7 +134,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
 
 
 def _outlying(counts: Sequence[_Counts]) -> Outlying:
-    def share(part: float, whole: int) -> float:
+    def share(part: float | int, whole: int) -> float:
         return part / whole if whole else float("nan")
 
     def column(values: list[float]) -> Float64[Tensor, " lesion"]:
