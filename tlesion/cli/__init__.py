@@ -1,16 +1,23 @@
 """The command line: ``tlesion <command>``.
 
-A new command adds one module here, ``cli/<command>.py``, with one function, and one line below that registers it. It
-takes its shared options from :mod:`tlesion.cli.options`, raises the package's own errors (:mod:`tlesion.cli.errors`
-turns each into one line on stderr and exit code 2), writes results through :mod:`tlesion.cli.folder`, and imports
-whatever is slow (pandas, plotly, a report) inside its function, so that ``tlesion --help`` is quick. ``tlesion.<name>``
-is imported when it is used, and needs no such care.
+A new command adds one module here, ``cli/<command>.py``, with one function, and its name to the list below. It takes
+its shared options from :mod:`tlesion.cli.options`, and raises the package's own errors; :mod:`tlesion.cli.errors` makes
+of each one line on stderr and exit code 2. Whatever is slow to import (the rest of the package, that is) is imported
+inside its function, from a module beside it (``cli/<command>_run.py``): ``tlesion --help`` stays quick. Results are
+written by :mod:`tlesion.cli.folder` and printed by :mod:`tlesion.cli.console`; a kind of result that has a page of its
+own gets a line in :mod:`tlesion.report.pages`, and ``tlesion report`` makes the page again.
 """
 
 import typer
 
+from tlesion.cli.demo import demo
 from tlesion.cli.errors import OneLineErrors
+from tlesion.cli.example import example
+from tlesion.cli.laminar import laminar
+from tlesion.cli.models import models
+from tlesion.cli.neurons import neurons
 from tlesion.cli.options import Debug
+from tlesion.cli.report import report
 from tlesion.cli.show import show
 
 app = typer.Typer(
@@ -28,6 +35,7 @@ def main(context: typer.Context, debug: Debug = False) -> None:
         typer.echo(context.get_help())
 
 
-app.command()(show)
+for command in (demo, laminar, neurons, models, example, show, report):
+    app.command()(command)
 
 __all__ = ["app"]

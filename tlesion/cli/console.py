@@ -1,19 +1,40 @@
-"""What commands print: rich tables for people, JSON for machines, both on stdout."""
+"""What commands print: tables for people, JSON for machines on stdout; what is being done on stderr, for terminals."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
-def say(*lines: str) -> None:
-    """Print lines; words are not broken and nothing is highlighted, so that paths can be copied."""
-    console = Console(highlight=False, soft_wrap=True)
-    for line in lines:
-        console.print(line, markup=False)
+@dataclass(frozen=True)
+class Group:
+    """Columns of a table under one heading."""
+
+    title: str
+    columns: Mapping[str, Sequence[str]]
+
+
+def say(text: str) -> None:
+    """Print a text, wrapped at words on a terminal; in a file it stays one line, so that paths stay whole."""
+    console = Console(highlight=False)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on stderr what is being done while it is done; nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 def print_table(
@@ -22,22 +43,73 @@ def print_table(
     """Print a table that fits the terminal.
 
     Args:
-        columns: Headings; a line break in one saves width.
+        columns: Headings; none: a list of facts, all words, under its title.
         rows: The cells.
         title: Above the table.
         left: Which columns are words, flush left; the others are numbers.
     """
-    table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None)
-    for name in columns:
-        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=None,
+        show_header=bool(columns),
+    )
+    for name in columns or [""] * len(rows[0]):
+        table.add_column(name, justify="left" if name in left or not columns else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     Console(highlight=False).print(table)
+
+
+def print_grouped(groups: Sequence[Group]) -> None:
+    """Print columns of numbers in groups, side by side; in several tables where they do not fit the terminal.
+
+    The first group (the rows' names) stands at the left of each table.
+    """
+    console = Console(highlight=False)
+    first, rest = groups[0], list(groups[1:])
+    while rest:
+        n_fitting = len(rest)
+        while n_fitting > 1 and sum(map(_width, (first, *rest[:n_fitting]))) > console.width:
+            n_fitting -= 1
+        for line in _lines([first, *rest[:n_fitting]]):
+            console.print(line, soft_wrap=True)
+        rest = rest[n_fitting:]
+        if rest:
+            console.print()
 
 
 def print_json(record: Mapping[str, Any]) -> None:
     """Print a record as JSON; NaN and infinite numbers, which JSON has not, become null."""
     print(json.dumps(_finite(record), indent=2, ensure_ascii=False))
+
+
+def _widths(group: Group) -> list[int]:
+    """Of each column, its leading space included; together at least as wide as the group's title."""
+    widths = [1 + max(len(name), *map(len, cells)) for name, cells in group.columns.items()]
+    widths[0] += max(0, len(group.title) + 1 - sum(widths))
+    return widths
+
+
+def _width(group: Group) -> int:
+    return sum(_widths(group)) + 1
+
+
+def _lines(groups: Sequence[Group]) -> list[Text]:
+    titles = " ".join(f"{group.title:>{sum(_widths(group))}}" for group in groups)
+    names = " ".join(_joined(group, list(group.columns)) for group in groups)
+    n_rows = max(len(cells) for group in groups for cells in group.columns.values())
+    rows = [
+        " ".join(_joined(group, [cells[i] for cells in group.columns.values()]) for group in groups)
+        for i in range(n_rows)
+    ]
+    return [Text(titles, style="bold"), Text(names, style="bold"), *map(Text, rows)]
+
+
+def _joined(group: Group, cells: Sequence[str]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, _widths(group), strict=True))
 
 
 def _finite(value: Any) -> Any:

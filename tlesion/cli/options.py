@@ -11,7 +11,13 @@ Json: TypeAlias = Annotated[
 ]
 Out: TypeAlias = Annotated[
     Path,
-    typer.Option(help="Folder to write into; made if it is not there, results in it are replaced."),
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FOLDER",
+        help="Folder to write into; made if it is not there, results in it are replaced.",
+        rich_help_panel="Output",
+    ),
 ]
 
 ModelName: TypeAlias = Annotated[
@@ -137,6 +143,36 @@ TopK: TypeAlias = Annotated[
     ),
 ]
 BatchSize: TypeAlias = Annotated[int, typer.Option(help="Sentences in a forward pass.", rich_help_panel="Selection")]
+
+
+Ablation: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="What is put in place: zero, mean or median (over the pairs' sentences), or gaussian (standard normal).",
+        rich_help_panel="Lesion",
+    ),
+]
+LesionPoint: TypeAlias = Annotated[
+    str, typer.Option(metavar="POINT", help="Where the selected neurons are ablated.", rich_help_panel="Lesion")
+]
+LesionPosition: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="POSITION",
+        help="At which token of a prompt: readout (where logits are read), all, or an index.",
+        rich_help_panel="Lesion",
+    ),
+]
+Seed: TypeAlias = Annotated[int, typer.Option(help="Of the gaussian noise.", rich_help_panel="Lesion")]
+Plan: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="PLAN",
+        help="How the runs are shared: auto, loop, batched, fanout or prefix; all give the same numbers.",
+        rich_help_panel="Lesion",
+    ),
+]
 
 
 def two_words(text: str | None, option: str) -> tuple[str, str] | None:

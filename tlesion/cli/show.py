@@ -1,59 +1,53 @@
 """``tlesion show``: what is in a folder that tlesion wrote?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import tlesion
 from tlesion.cli.options import Debug, Json
+
+if TYPE_CHECKING:
+    from tlesion.results import Result
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(help="A saved result, or a folder of them (a --out folder).")],
+    folder: Annotated[Path, typer.Argument(help="A saved result, or a folder of them (what --out names).")],
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a saved result is: kind, model, settings, versions, stimuli. Checksums are verified."""
-    from tlesion.cli.folder import result_folders
-
-    records = {name: _described(path) for name, path in result_folders(folder).items()}
-    _print(records, as_json)
-
-
-def _described(path: Path) -> dict[str, Any]:
-    result = tlesion.load_result(path)
-    provenance = result.provenance
-    return {
-        "kind": type(result).__name__,
-        "folder": str(path),
-        "sizes": {name: list(shape) for name, shape in _shapes(result).items()},
-        "model": provenance.model,
-        "settings": provenance.settings,
-        "versions": provenance.versions,
-        "stimuli": {"sentences": len(provenance.stimuli), "hash": provenance.stimuli_hash},
-        "content_hash": result.content_hash,
-    }
-
-
-def _shapes(result: Any) -> dict[str, tuple[int, ...]]:
-    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
-    return {name: tuple(value.shape) for name, value in fields.items() if hasattr(value, "shape")}
-
-
-def _print(records: dict[str, dict[str, Any]], as_json: bool) -> None:
+    """Say what a saved result is: model, settings, versions, stimuli, sizes. Verifies its checksums."""
     from tlesion.cli.console import print_json, print_table
+    from tlesion.cli.folder import load_results
 
+    records = {name: described(result) for name, result in load_results(folder).items()}
     if as_json:
         print_json(records)
         return
     for name, record in records.items():
-        rows = []
-        for heading, value in record.items():
-            parts = value.items() if isinstance(value, dict) else [("", value)]
-            rows += [[heading if i == 0 else "", key, _text(one)] for i, (key, one) in enumerate(parts)]
-        print_table(["", "field", "value"], rows, title=name, left=("", "field", "value"))
+        print_table([], _rows(record), title=f"{name}: {record['kind']}")
 
 
-def _text(value: Any) -> str:
-    return " x ".join(map(str, value)) if isinstance(value, list) else str(value)
+def described(result: "Result") -> dict[str, Any]:
+    """A result's kind, provenance, content hash and the sizes of its arrays."""
+    provenance = result.provenance
+    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
+    return {
+        "kind": type(result).__name__,
+        "model": provenance.model,
+        "settings": provenance.settings,
+        "stimuli": {"sentences": len(provenance.stimuli), "hash": provenance.stimuli_hash},
+        "versions": provenance.versions,
+        "size": {name: list(value.shape) for name, value in fields.items() if hasattr(value, "shape")},
+        "content_hash": result.content_hash,
+    }
+
+
+def _rows(record: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for heading, value in record.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        for key, one in parts.items():
+            text = (" × " if heading == "size" else ", ").join(map(str, one)) if isinstance(one, list) else str(one)
+            rows.append([heading.replace("_", " ") if key == next(iter(parts)) else "", key, text])
+    return rows

@@ -76,10 +76,10 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     verb = {"zero": "Zeroing", "mean": "Setting to their mean", "median": "Setting to their median"}.get(
         profile.provenance.settings["ablation"], "Replacing by noise"
     )
-    best = rows.loc[rows["median"].idxmax()]
+    best = rows.iloc[int(rows["median"].argmax())]
     if best["median"] <= 0:
         what = " and ".join(repr(names[j]) for j in own)
-        worst = rows.loc[rows["median"].idxmin()]
+        worst = rows.iloc[int(rows["median"].abs().argmax())]
         return (
             f"{verb} the {mask}-neurons costs {what} nothing in any single layer, by the median over prompts; the "
             f"largest change is {_signed(worst['median'])} in layer {worst['layer']}."

@@ -1,7 +1,6 @@
 """One self-contained HTML page: sections of text, figures, tables and facts; nothing is loaded from elsewhere."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -12,6 +11,7 @@ from markupsafe import Markup
 
 from tlesion.plots.embed import figure_json, plotly_js, template_json
 from tlesion.plots.style import Figure
+from tlesion.report.files import write_whole
 from tlesion.report.table import Table
 
 
@@ -102,34 +102,4 @@ class Page:
         Raises:
             ValueError: The path is a folder, or lies below a file.
         """
-        target = Path(path)
-        if target.is_dir():
-            raise ValueError(
-                f"cannot write the page to {str(target)!r}: it is a folder; give the name of a file, "
-                f"such as {str(target / 'report.html')!r}"
-            )
-        make_folder(target.parent)
-        text = self.html()
-        handle, staging = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(staging).chmod(0o644)
-            Path(staging).replace(target)
-        finally:
-            Path(staging).unlink(missing_ok=True)
-        return target
-
-
-def make_folder(folder: str | os.PathLike[str]) -> Path:
-    """Make a folder, and those above it, if it is not there.
-
-    Raises:
-        ValueError: It, or something above it, is a file.
-    """
-    path = Path(folder)
-    for part in (path, *path.parents):
-        if part.exists() and not part.is_dir():
-            raise ValueError(f"cannot write into {str(path)!r}: {str(part)!r} is a file; give the name of a folder")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+        return write_whole(path, self.html())

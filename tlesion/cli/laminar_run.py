@@ -1,0 +1,133 @@
+"""A laminar study from options to files: what ``demo`` and ``laminar`` share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from tlesion import prompts as shipped_prompts
+from tlesion.cli.console import working
+from tlesion.cli.folder import check_run_folder, save_results
+from tlesion.cli.laminar_print import print_laminar
+from tlesion.cli.selecting import Selecting
+from tlesion.files import read_prompts
+from tlesion.hooks import Model
+from tlesion.models import load_model
+from tlesion.reference import measure_reference
+from tlesion.report.files import write_whole
+from tlesion.report.laminar import laminar_page
+from tlesion.results import Result
+from tlesion.selection import NeuronSelection
+from tlesion.stimuli import Contrast, Prompt
+from tlesion.studies.activation_histogram import ActivationHistogram, activation_histogram
+from tlesion.studies.laminar import LaminarProfile, laminar_profile
+from tlesion.tokens import is_masked
+
+RESULTS = ("selection", "profile", "histogram")
+
+
+@dataclass(frozen=True)
+class Lesioning:
+    """The options of a profile, as the command line has them; see :func:`tlesion.laminar_profile`.
+
+    Attributes:
+        prompts: File of prompts; None: the shipped him/her prompts.
+    """
+
+    prompts: Path | None = None
+    ablation: str = "zero"
+    hook_point: str = "mlp.hook_post"
+    position: str | int = "readout"
+    seed: int = 0
+    plan: str = "auto"
+
+
+def run_laminar(
+    *,
+    model_name: str,
+    out: Path,
+    as_json: bool = False,
+    device: str | None = None,
+    dtype: str = "float32",
+    selecting: Selecting | None = None,
+    lesioning: Lesioning | None = None,
+) -> None:
+    """Load, select, lesion, write and print.
+
+    Args:
+        model_name: As :func:`tlesion.load_model` takes it.
+        out: Folder for ``report.html``, ``profile.csv`` and the saved results.
+        as_json: Print JSON instead of a table.
+        device: Where the model runs.
+        dtype: Of its weights.
+        selecting: Options of the selection; None: the defaults.
+        lesioning: Options of the profile; None: the defaults.
+    """
+    chosen, cut = selecting or Selecting(), lesioning or Lesioning()
+    folder = check_run_folder(out, RESULTS)
+    contrast = chosen.contrast()
+    with working(f"loading {model_name}"):
+        model = load_model(model_name, device=device, dtype=dtype)
+    prompts = _prompts(model, cut)
+    selection = chosen.select(model, contrast)
+    profile = _profile(model, selection, prompts, contrast, chosen, cut)
+    histogram = activation_histogram(
+        model, contrast, position=chosen.position, batch_size=chosen.batch_size, prepend_bos=chosen.prepend_bos
+    )
+    with working(f"writing {folder}"):
+        files = write_laminar(folder, selection, profile, histogram)
+    print_laminar(selection, profile, files, as_json=as_json)
+
+
+def write_laminar(
+    folder: Path, selection: NeuronSelection, profile: LaminarProfile, histogram: ActivationHistogram
+) -> dict[str, Path]:
+    """The page, the tidy table and the results; returns where each is."""
+    results: dict[str, Result] = dict(zip(RESULTS, (selection, profile, histogram), strict=True))
+    save_results(folder, results)
+    table = write_whole(folder / "profile.csv", profile.to_frame().to_csv(index=False))
+    page = laminar_page(profile, selection=selection, histogram=histogram).write(folder / "report.html")
+    return {"report": page, "table": table} | {name: folder / name for name in results}
+
+
+def _prompts(model: Model, cut: Lesioning) -> list[Prompt]:
+    if cut.prompts is not None:
+        return read_prompts(cut.prompts)
+    return shipped_prompts.him_her(causal=not is_masked(model))
+
+
+def _profile(
+    model: Model,
+    selection: NeuronSelection,
+    prompts: list[Prompt],
+    contrast: Contrast,
+    chosen: Selecting,
+    cut: Lesioning,
+) -> LaminarProfile:
+    return laminar_profile(
+        model,
+        {condition: selection.mask(condition) for condition in selection.conditions},
+        prompts,
+        ablation=cut.ablation,
+        hook_point=cut.hook_point,
+        position=cut.position,
+        reference=_reference(model, contrast, chosen, cut),
+        seed=cut.seed,
+        plan=cut.plan,
+        prepend_bos=chosen.prepend_bos,
+    )
+
+
+def _reference(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning) -> Tensor | None:
+    """Means or medians over the contrast's sentences, where a prompt is read: at the mask, or before the word."""
+    if cut.ablation not in ("mean", "median"):
+        return None
+    return measure_reference(
+        model,
+        contrast,
+        statistic=cut.ablation,
+        hook_point=cut.hook_point,
+        position="mask" if is_masked(model) else "before",
+        batch_size=chosen.batch_size,
+        prepend_bos=chosen.prepend_bos,
+    )

@@ -1,0 +1,68 @@
+"""``tlesion models``: which models can be loaded by name?"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlesion.cli.options import Debug, Json
+
+
+def models(
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            "-s",
+            metavar="TEXT",
+            help="Also list the names that TransformerLens knows and that hold this text; these are downloaded when "
+            "first used.",
+            show_default="shipped models only",
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the models that ship with the package, and find others by name."""
+    from tlesion.cli.console import print_json, print_table, say
+    from tlesion.models.names import SHIPPED
+
+    shipped = {name: _sizes(folder) for name, folder in SHIPPED.items()}
+    found = [] if search is None else _known(search)
+    if as_json:
+        print_json({"shipped": shipped, "known": found})
+        return
+    columns = list(next(iter(shipped.values())))
+    rows = [[name, *(str(value) for value in facts.values())] for name, facts in shipped.items()]
+    print_table(["shipped", *columns], rows, left=("shipped", "kind"))
+    if search is None:
+        say("Others: a Hugging Face folder, or a name that TransformerLens knows (tlesion models --search bert).")
+        return
+    say("")
+    say(f"{len(found)} names that TransformerLens knows hold {search!r}" + (":" if found else "."))
+    for name in found:
+        say(name)
+
+
+def _known(text: str) -> list[str]:
+    """Names of TransformerLens that hold a text, in whatever case."""
+    from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
+
+    return [name for name in OFFICIAL_MODEL_NAMES if text.lower() in name.lower()]
+
+
+def _sizes(folder: Path) -> dict[str, str | int]:
+    """What a shipped model's configuration says about its size."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    masked = config["model_type"] == "bert"
+    layers, width, hidden = (
+        ("num_hidden_layers", "hidden_size", "intermediate_size") if masked else ("n_layer", "n_embd", "n_inner")
+    )
+    return {
+        "kind": "masked" if masked else "causal",
+        "layers": config[layers],
+        "d_model": config[width],
+        "neurons per layer": config[hidden] or 4 * config[width],
+        "words": config["vocab_size"],
+    }

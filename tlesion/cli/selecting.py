@@ -1,0 +1,65 @@
+"""What the commands that select neurons share: options in, contrast and selection out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlesion import contrasts
+from tlesion.files import read_pairs
+from tlesion.hooks import Model
+from tlesion.selection import NeuronSelection, select_neurons
+from tlesion.stimuli import Contrast
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """The options of a selection, as the command line has them; see :func:`tlesion.select_neurons`.
+
+    Attributes:
+        pairs: File of pairs; None: the shipped him/her pairs.
+        words: The words of all pairs, where the file has no columns for them.
+        conditions: Names of the conditions; None: their words.
+    """
+
+    pairs: Path | None = None
+    words: tuple[str, str] | None = None
+    conditions: tuple[str, str] | None = None
+    hook_point: str = "mlp.hook_pre"
+    position: str | int = "word"
+    test: str = "welch"
+    correction: str = "fdr_bh"
+    family: str = "layer"
+    alpha: float = 0.05
+    min_effect: float = 0.0
+    top_k: int | None = None
+    batch_size: int = 32
+    prepend_bos: bool | None = None
+
+    def contrast(self) -> Contrast:
+        """The pairs of the file, or the shipped ones.
+
+        Raises:
+            ValueError: The file cannot be read; names for words or conditions without a file that needs them.
+        """
+        if self.pairs is None:
+            if self.words or self.conditions:
+                option = "--words" if self.words else "--conditions"
+                raise ValueError(f"{option} names the words of a file of pairs, and none was given: add --pairs FILE")
+            return contrasts.him_her()
+        return read_pairs(self.pairs, words=self.words, conditions=self.conditions)
+
+    def select(self, model: Model, contrast: Contrast) -> NeuronSelection:
+        """Test every neuron of every layer."""
+        return select_neurons(
+            model,
+            contrast,
+            hook_point=self.hook_point,
+            position=self.position,
+            test=self.test,
+            correction=self.correction,
+            family=self.family,
+            alpha=self.alpha,
+            min_effect=self.min_effect,
+            top_k=self.top_k,
+            batch_size=self.batch_size,
+            prepend_bos=self.prepend_bos,
+        )
