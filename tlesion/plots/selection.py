@@ -63,7 +63,7 @@ def volcano(selection: NeuronSelection, *, layer: int, template: TemplateLike = 
     )
     for name, where, colour, opacity in groups:
         figure.add_trace(_neurons(selection, row, np.flatnonzero(where), name, colour, opacity))
-    size = "d_z" if "paired" in selection.test else "d"
+    size = "d_z" if selection.is_paired else "d"
     figure.update_xaxes(
         zeroline=True, title_text=f"effect size {size} (standard deviations)<br>← larger for {b}   larger for {a} →"
     )

@@ -55,6 +55,13 @@ class NeuronSelection(Result):
     alpha: float
     top_k: int | None
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether t and effect size are of differences within pairs: the effect size is then d_z, else Cohen's d."""
+        if self.test == "permutation":
+            return bool(self.provenance.settings.get("paired_contrast"))
+        return "paired" in self.test
+
     def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
         """The selected neurons.
 

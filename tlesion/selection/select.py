@@ -12,8 +12,8 @@ from tlesion.encoding import Position, encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of, short_form
 from tlesion.results import Provenance, provenance_of
 from tlesion.selection.result import NeuronSelection
-from tlesion.selection.stream import Streamed, rows_at, stream_rows
-from tlesion.selection.testing import Criterion, selection_from
+from tlesion.selection.stream import Kept, Streamed, rows_at, stream_rows
+from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast, combined_hash
 
 
@@ -24,11 +24,13 @@ def select_neurons(
     hook_point: str = "mlp.hook_pre",
     position: Position = "word",
     test: str = "welch",
-    correction: str = "fdr_bh",
+    correction: str | None = None,
     family: str = "layer",
     alpha: float = 0.05,
     min_effect: float = 0.0,
     top_k: int | None = None,
+    n_permutations: int = 10_000,
+    seed: int = 0,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -44,12 +46,16 @@ def select_neurons(
         position: ``"word"``: at the word's own token. ``"mask"``: at the mask token put in its place (masked
             models). ``"before"``: at the token before it, which predicts it (causal models). An int: that many
             tokens after the word, or before it where negative.
-        test: ``"student"``, ``"welch"``, ``"paired"``, ``"moderated"`` or ``"moderated_paired"``.
-        correction: A method of statsmodels' ``multipletests``, or ``"none"``.
+        test: ``"student"``, ``"welch"``, ``"paired"``, ``"moderated"``, ``"moderated_paired"``, or ``"permutation"``:
+            the words' labels are swapped within pairs (paired t), or shuffled if the contrast has none (Welch's t).
+        correction: A method of statsmodels' ``multipletests``, ``"none"``, or for permutations ``"max_t"`` (adjusted
+            by the family's largest t in absolute value). None: ``"fdr_bh"``, and ``"max_t"`` for permutations.
         family: What one correction spans: ``"layer"`` or ``"model"``.
         alpha: Level of the adjusted p-values.
         min_effect: Smallest effect size (d, or d_z for pairs) that counts; 0 for the ordinary test.
         top_k: At most so many neurons per layer and direction, the largest |t| first.
+        n_permutations: Relabellings that ``"permutation"`` draws (or all there are, if fewer).
+        seed: Of those.
         layers: ``"all"`` or layer indices.
         batch_size: Sentences in a forward pass.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
@@ -72,7 +78,8 @@ def select_neurons(
         >>> selection.mask("him").shape
         torch.Size([12, 512])
     """
-    criterion = Criterion(test, correction, family, alpha, min_effect, top_k)
+    method = correction or default_correction(test)
+    criterion = Criterion(test, method, family, alpha, min_effect, top_k, n_permutations, seed)
     names = in_layers(model, hook_point, layers)
     if criterion.is_paired and not contrast.paired:
         raise ValueError(
@@ -84,11 +91,12 @@ def select_neurons(
     options: dict[str, Any] = {"position": position, "subword": contrast.subword, "prepend_bos": prepend_bos}
     a = [encode_sentence(model, sentence, **options) for sentence in contrast.a]
     b = [encode_sentence(model, sentence, **options) for sentence in contrast.b]
-    streamed = {name: Streamed(paired=criterion.is_paired) for name in names}
-    stream_rows(model, a, b, dict(streamed), paired=contrast.paired, batch_size=batch_size)
+    sinks = {name: criterion.sink(pairs=contrast.paired) for name in names}
+    stream_rows(model, a, b, dict(sinks), paired=contrast.paired, batch_size=batch_size)
     settings = asdict(criterion) | options | {"hook_point": hook_point, "conditions": list(contrast.conditions)}
+    settings["paired_contrast"] = contrast.paired
     return selection_from(
-        streamed,
+        sinks,
         criterion,
         conditions=contrast.conditions,
         layers=[layer_of(name) or 0 for name in names],
@@ -106,11 +114,13 @@ def select_from_cache(
     hook_point: str = "mlp.hook_pre",
     conditions: tuple[str, str] = ("a", "b"),
     test: str = "welch",
-    correction: str = "fdr_bh",
+    correction: str | None = None,
     family: str = "layer",
     alpha: float = 0.05,
     min_effect: float = 0.0,
     top_k: int | None = None,
+    n_permutations: int = 10_000,
+    seed: int = 0,
 ) -> NeuronSelection:
     """The same test from activations that a notebook already has.
 
@@ -121,7 +131,8 @@ def select_from_cache(
         positions_b: The same for condition b.
         hook_point: Short form, taken in every layer that both caches hold; or one full name.
         conditions: Names of the conditions, which become the names of the masks.
-        test, correction, family, alpha, min_effect, top_k: As in :func:`select_neurons`.
+        test, correction, family, alpha, min_effect, top_k, n_permutations, seed: As in :func:`select_neurons`. The
+            caches do not say whether sentences come in pairs, so that ``"permutation"`` shuffles.
 
     Returns:
         The same result as :func:`select_neurons` gives. Its provenance cannot name the model or the sentences.
@@ -138,10 +149,11 @@ def select_from_cache(
         >>> tlesion.select_from_cache(a, b, -1, -1, conditions=("him", "her")).t.shape
         torch.Size([1, 4])
     """
-    criterion = Criterion(test, correction, family, alpha, min_effect, top_k)
+    method = correction or default_correction(test)
+    criterion = Criterion(test, method, family, alpha, min_effect, top_k, n_permutations, seed)
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
-    streamed: dict[str, Streamed] = {}
+    sinks: dict[str, Streamed | Kept] = {}
     for name in names:
         rows_a, rows_b = _rows(a[name], positions_a, name), _rows(b[name], positions_b, name)
         if criterion.is_paired and len(rows_a) != len(rows_b):
@@ -149,8 +161,8 @@ def select_from_cache(
                 f"test {test!r} needs pairs, and the caches hold {len(rows_a)} and {len(rows_b)} sentences; "
                 "give equally many in the same order, or use test='welch' or 'moderated'"
             )
-        streamed[name] = Streamed(paired=criterion.is_paired)
-        streamed[name].take(rows_a, rows_b)
+        sinks[name] = criterion.sink(pairs=False)
+        sinks[name].take(rows_a, rows_b)
     settings = asdict(criterion) | {"hook_point": hook_point, "conditions": list(conditions)}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
@@ -160,7 +172,7 @@ def select_from_cache(
         stimuli_hash=combined_hash(()),
     )
     return selection_from(
-        streamed,
+        sinks,
         criterion,
         conditions=conditions,
         layers=[layer_of(name) or 0 for name in names],

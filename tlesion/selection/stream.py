@@ -52,15 +52,28 @@ class Streamed:
 
 @dataclass(eq=False)
 class Kept:
-    """All rows of both conditions, for what cannot be streamed (permutations, medians)."""
+    """All rows of both conditions, for what cannot be streamed (permutations, medians).
+
+    Attributes:
+        rows_a, rows_b: The rows, batch by batch.
+        paired: Whether row i of a belongs to row i of b.
+    """
 
     rows_a: list[Tensor] = field(default_factory=list)
     rows_b: list[Tensor] = field(default_factory=list)
+    paired: bool = False
 
     def take(self, rows_a: Tensor, rows_b: Tensor) -> None:
         """See :class:`RowSink`."""
         self.rows_a.append(rows_a.cpu())
         self.rows_b.append(rows_b.cpu())
+
+    def streamed(self) -> Streamed:
+        """The moments of the rows."""
+        moments = Streamed(paired=self.paired)
+        for rows_a, rows_b in zip(self.rows_a, self.rows_b, strict=True):
+            moments.take(rows_a, rows_b)
+        return moments
 
 
 def stream_rows(

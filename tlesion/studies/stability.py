@@ -20,8 +20,6 @@ from tlesion.stats import jaccard, jaccard_by_chance
 from tlesion.stats.noncentral import noncentral_p
 from tlesion.stimuli import Contrast
 
-PAIRED = ("paired", "moderated_paired")
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SelectionStability(Result):
@@ -182,7 +180,7 @@ def _settings(model: Model, selection: NeuronSelection, contrast: Contrast) -> d
             "with the same conditions in the same order"
         )
     names = ("hook_point", "position", "test", "correction", "family", "alpha", "min_effect", "top_k", "prepend_bos")
-    return {name: made[name] for name in names}
+    return {name: made[name] for name in (*names, "n_permutations", "seed")}
 
 
 def _correlation(first: Float64[Tensor, " neuron"], second: Float64[Tensor, " neuron"]) -> tuple[float, ...]:
@@ -218,7 +216,7 @@ def _critical(selection: NeuronSelection, row: int) -> float:
 
 def _weight(selection: NeuronSelection) -> float:
     """Squared noncentrality per squared effect."""
-    if selection.test in PAIRED:
+    if selection.is_paired:
         return float(selection.n_a)
     return selection.n_a * selection.n_b / (selection.n_a + selection.n_b)
 
