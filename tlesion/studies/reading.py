@@ -28,7 +28,7 @@ class Texts:
         words: It, as the tokenizer writes it.
     """
 
-    sequences: tuple[Int[Tensor, " pos"], ...]
+    sequences: tuple[Int[Tensor, " _"], ...]
     lead: tuple[int, ...]
     tail: tuple[int, ...]
     text: Int[Tensor, " token"]

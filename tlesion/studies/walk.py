@@ -40,7 +40,7 @@ class Walk:
         max_bytes: Budget for one batch's activations; default: a share of the free memory.
     """
 
-    def __init__(self, model: Model, sequences: Sequence[Int[Tensor, " pos"]], *, max_bytes: int | None = None) -> None:
+    def __init__(self, model: Model, sequences: Sequence[Int[Tensor, " _"]], *, max_bytes: int | None = None) -> None:
         self.model = model
         device = model.unembed.W_U.device
         longest = max(len(ids) for ids in sequences)
