@@ -31,7 +31,7 @@ def adjust(
     *,
     method: str = "fdr_bh",
     family: str = "layer",
-    alpha: float = 0.05,
+    alpha: float | int = 0.05,
 ) -> Float64[Tensor, "*layer neuron"]:
     """Adjust p-values for the number of tests in their family.
 
@@ -68,13 +68,13 @@ def adjust(
     tested = ~np.isnan(values)
     if ((values[tested] < 0) | (values[tested] > 1)).any():
         raise ValueError(f"p-values run from 0 to 1, got {np.nanmin(values)} to {np.nanmax(values)}")
-    families = values.reshape(-1, values.size if family == "model" else values.shape[-1])
+    families = values.reshape(-1, max(values.size, 1) if family == "model" else max(values.shape[-1], 1))
     for row in families:  # rows are views: what is written to them is written to `values`
         row[~np.isnan(row)] = _adjust_family(row[~np.isnan(row)], method, alpha)
     return torch.from_numpy(values)
 
 
-def reject(p_adjusted: Float[Tensor, "*unit"], alpha: float = 0.05) -> Bool[Tensor, "*unit"]:
+def reject(p_adjusted: Float[Tensor, "*unit"], alpha: float | int = 0.05) -> Bool[Tensor, "*unit"]:
     """True where the adjusted p-value is at most alpha; NaN is never rejected."""
     check_alpha(alpha)
     return p_adjusted <= alpha
@@ -94,7 +94,7 @@ def check_family(family: str) -> None:
         raise ValueError(f"unknown family {family!r}; allowed are 'layer' (each by itself) and 'model' (all)")
 
 
-def check_alpha(alpha: float) -> None:
+def check_alpha(alpha: float | int) -> None:
     """Refuse a level outside (0, 1)."""
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}; 0.05 is usual")

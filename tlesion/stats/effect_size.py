@@ -30,7 +30,7 @@ class EffectSize:
     level: float
 
 
-def cohens_d(a: Moments, b: Moments, *, level: float = 0.95) -> EffectSize:
+def cohens_d(a: Moments, b: Moments, *, level: float | int = 0.95) -> EffectSize:
     r"""Cohen's d of two samples: the difference of means by the pooled standard deviation.
 
     .. math:: d = (\bar a - \bar b) / s_p
@@ -63,7 +63,7 @@ def cohens_d(a: Moments, b: Moments, *, level: float = 0.95) -> EffectSize:
     return _interval(student(a, b), per_t=(1 / a.n + 1 / b.n) ** 0.5, level=level)
 
 
-def hedges_g(a: Moments, b: Moments, *, level: float = 0.95) -> EffectSize:
+def hedges_g(a: Moments, b: Moments, *, level: float | int = 0.95) -> EffectSize:
     r"""Hedges' g: Cohen's d without its bias in small samples.
 
     .. math:: g = J(\nu)\, d, \qquad
@@ -100,7 +100,7 @@ def hedges_g(a: Moments, b: Moments, *, level: float = 0.95) -> EffectSize:
     return _interval(test, per_t=(1 / a.n + 1 / b.n) ** 0.5, level=level, unbias=unbias)
 
 
-def d_z(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, level: float = 0.95) -> EffectSize:
+def d_z(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, level: float | int = 0.95) -> EffectSize:
     r"""Effect size of pairs: the mean difference by the standard deviation of the differences.
 
     .. math:: d_z = \bar d / s_d
@@ -128,7 +128,7 @@ def d_z(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, level
     return _interval(paired(difference, dead=dead), per_t=difference.n**-0.5, level=level)
 
 
-def check_level(level: float) -> None:
+def check_level(level: float | int) -> None:
     """Refuse a confidence level outside (0, 1)."""
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; 0.95 is a 95 % interval")
@@ -145,5 +145,5 @@ def _interval(test: TTest, *, per_t: float, level: float, unbias: float = 1.0) -
         estimate=test.effect_size * unbias,
         lower=torch.from_numpy(lower),
         upper=torch.from_numpy(upper),
-        level=level,
+        level=float(level),
     )

@@ -10,12 +10,12 @@ FDR = ("fdr_bh", "fdr_by")
 
 
 def corrected_level(
-    alpha: float,
+    alpha: float | int,
     *,
     correction: str = "fdr_bh",
     n_tests: int = 1,
-    share_true: float = 0.1,
-    power: float = 0.8,
+    share_true: float | int = 0.1,
+    power: float | int = 0.8,
 ) -> float:
     r"""Level at which a single test rejects when all tests together are corrected.
 

@@ -42,7 +42,7 @@ class ModeratedTTest(TTest):
     prior: VariancePrior
 
 
-def moderated(a: Moments, b: Moments, *, min_effect: float = 0.0) -> ModeratedTTest:
+def moderated(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> ModeratedTTest:
     r"""Two-sample t-test on variances shrunken by empirical Bayes.
 
     .. math::
@@ -89,7 +89,7 @@ def moderated(a: Moments, b: Moments, *, min_effect: float = 0.0) -> ModeratedTT
 
 
 def moderated_paired(
-    difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, min_effect: float = 0.0
+    difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, min_effect: float | int = 0.0
 ) -> ModeratedTTest:
     r"""Paired t-test on variances shrunken by empirical Bayes: `moderated` for differences within pairs.
 
@@ -181,7 +181,7 @@ def _moderate(
     dof: int,
     per_row: float,
     dead: Bool[Tensor, "*unit"],
-    min_effect: float,
+    min_effect: float | int,
 ) -> ModeratedTTest:
     if variance.ndim == 0:
         raise ValueError("a moderated test learns from many units; got moments of one, without a unit axis")

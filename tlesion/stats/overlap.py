@@ -2,14 +2,14 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Shaped
 from scipy import stats
 from torch import Tensor
 
 from tlesion.stats.correction import check_family
 
 
-def jaccard(mask_a: Bool[Tensor, "..."], mask_b: Bool[Tensor, "..."]) -> float:
+def jaccard(mask_a: Shaped[Tensor, "..."], mask_b: Shaped[Tensor, "..."]) -> float:
     r"""Jaccard index of two masks: the share of units in both among the units in either.
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
@@ -31,7 +31,7 @@ def jaccard(mask_a: Bool[Tensor, "..."], mask_b: Bool[Tensor, "..."]) -> float:
     return int((mask_a & mask_b).sum()) / either if either else float("nan")
 
 
-def jaccard_by_chance(mask_a: Bool[Tensor, "..."], mask_b: Bool[Tensor, "..."], *, family: str = "layer") -> float:
+def jaccard_by_chance(mask_a: Shaped[Tensor, "..."], mask_b: Shaped[Tensor, "..."], *, family: str = "layer") -> float:
     r"""Expected Jaccard index of two random masks of the same sizes as these.
 
     .. math:: E[J] = \sum_k P(k) \, \frac{k}{|A| + |B| - k}
@@ -83,4 +83,7 @@ def _check_masks(mask_a: Tensor, mask_b: Tensor) -> None:
             "both must be over the same units"
         )
     if mask_a.dtype != torch.bool or mask_b.dtype != torch.bool:
-        raise TypeError(f"masks must be bool tensors, got {mask_a.dtype} and {mask_b.dtype}; compare with a threshold")
+        raise TypeError(
+            f"masks must be bool tensors, got {mask_a.dtype} and {mask_b.dtype}; "
+            "compare the values with a threshold first"
+        )

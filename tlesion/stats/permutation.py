@@ -14,7 +14,7 @@ from tlesion.stats.ttest import TTest, paired, student, welch
 
 STATISTICS = ("student", "welch", "paired")
 N_UNITS = 4096  # measured at once; times 1024 relabellings: 32 MB for each intermediate
-TIE = 1e-12  # sizes this close, relatively, are equal: the order of summation makes 1e-14 of difference
+TIE = 1e-12  # sizes run from 0 to 1 and are equal if this close: the order of summation makes 1e-14
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,7 +36,7 @@ class PermutationTest(TTest):
 
 def permutation(
     rows_a: Float[Tensor, "row_a *unit"],
-    rows_b: Float[Tensor, "row_b *unit"],
+    rows_b: Float[Tensor, "row_b *unit_b"],
     *,
     statistic: str = "welch",
     n_permutations: int = 10_000,
@@ -89,6 +89,7 @@ def permutation(
         rows, identity = rows_a - rows_b, torch.ones(1, len(rows_a), dtype=torch.float64)
     else:
         rows = torch.cat([rows_a, rows_b])
+        rows = rows - rows[0]  # before the mean, whose rounding would matter if it is large
         rows = rows - rows.mean(0)
         identity = (torch.arange(len(rows)) < len(rows_a)).double()[None]
     n_a, n_b = len(rows_a), len(rows_b)
@@ -136,8 +137,7 @@ def _count_as_large(
     n_families, n_units = families.shape[1:]
     pieces = [families[:, f].split(N_UNITS, dim=1) for f in range(n_families)]
     thresholds = [
-        [relabelled_size(identity, columns, statistic=statistic)[0] * (1 - TIE) for columns in family]
-        for family in pieces
+        [relabelled_size(identity, columns, statistic=statistic)[0] - TIE for columns in family] for family in pieces
     ]
     single = torch.zeros(n_families, n_units, dtype=torch.float64)
     maxima: list[Tensor] = []

