@@ -1,15 +1,17 @@
 """Reference values: the mean or median of every unit over a set of sentences, to put in place of an activation."""
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.encoding import EncodedSentence, Position, encode_sentence
-from tlesion.hooks import Model, in_layers
+from tlesion.hooks import Model, in_layers, width
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 
@@ -23,7 +25,7 @@ def measure_reference(
     statistic: str = "mean",
     hook_point: str = "mlp.hook_post",
     position: Position = "word",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: str | Sequence[int] = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
 ) -> Float64[Tensor, "layer unit"]:
@@ -43,7 +45,7 @@ def measure_reference(
         One value per layer and unit, for ``laminar_profile(ablation="mean", reference=...)`` or ``iv.replace``.
 
     Raises:
-        ValueError: An unknown statistic, hook point or position.
+        ValueError: An unknown statistic, hook point or position; NaN in activations.
 
     Example:
         >>> import tlesion
@@ -53,14 +55,24 @@ def measure_reference(
     """
     one_of("statistic", statistic, STATISTICS)
     names = in_layers(model, hook_point, layers)
+    width(model, names[0])
     sentences: list[EncodedSentence] = [
         encode_sentence(model, one, position=position, subword=contrast.subword, prepend_bos=prepend_bos)
         for one in (*contrast.a, *contrast.b)
     ]
-    if statistic == "mean":
-        streamed = {name: Streamed(paired=False) for name in names}
-        stream_rows(model, sentences, [], dict(streamed), paired=False, batch_size=batch_size)
-        return torch.stack([streamed[name].a.mean.cpu() for name in names])
-    kept = {name: Kept() for name in names}
-    stream_rows(model, sentences, [], dict(kept), paired=False, batch_size=batch_size)
-    return torch.stack([torch.cat(kept[name].rows_a).double().quantile(0.5, dim=0) for name in names])
+    make = Kept if statistic == "median" else partial(Streamed, paired=False)
+    sinks: dict[str, Any] = {name: make() for name in names}
+    stream_rows(model, sentences, [], sinks, paired=False, batch_size=batch_size)
+    values = torch.stack([_median(sink) if statistic == "median" else sink.a.mean.cpu() for sink in sinks.values()])
+    if not bool(values.isfinite().all()):
+        raise ValueError(
+            f"activations at {hook_point!r} are NaN or infinite in {int((~values.isfinite()).sum())} of "
+            f"{values.numel()} units; a reference needs finite ones: look at the model's weights and dtype"
+        )
+    return values
+
+
+def _median(kept: Kept) -> Float64[Tensor, " unit"]:
+    """The middle value, or the mean of the two middle ones; NaN where a row is NaN."""
+    # NumPy's: torch's median takes the lower of the two, and its quantile refuses large inputs.
+    return torch.from_numpy(np.median(torch.cat(kept.rows_a).double().numpy(), axis=0))

@@ -22,6 +22,7 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.models import info
 from tlesion.stimuli import combined_hash
+from tlesion.tokens import prepends_bos
 
 FORMAT_VERSION = 1
 RESULT_FILE = "result.json"
@@ -48,13 +49,19 @@ class Provenance:
 
 
 def provenance_of(model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str]) -> Provenance:
-    """Record a model, the installed versions, the settings and the stimuli of a result."""
+    """Record a model, the installed versions, the settings and the stimuli of a result.
+
+    ``prepend_bos`` among the settings is recorded as what it meant: None stands for the model's own default.
+    """
+    settings = dict(settings)
+    if "prepend_bos" in settings:
+        settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
     packages = {"tlesion": "tlesion", "transformer_lens": "transformer-lens", "torch": "torch"}
     return Provenance(
         model=asdict(info(model)),
         versions={name: version(package) for name, package in packages.items()}
         | {"transformers": version("transformers")},
-        settings=dict(settings),
+        settings=settings,
         stimuli=tuple(stimuli),
         stimuli_hash=combined_hash(stimuli),
     )
@@ -113,7 +120,7 @@ class Result:
 
 def hash_of(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> str:
     """The content hash of a result, from its parts: ``plain`` as JSON has it."""
-    parts = {name: _tensor_hash(value) for name, value in tensors.items()}
+    parts = {name: tensor_hash(value) for name, value in tensors.items()}
     text = json.dumps({"kind": kind, "tensors": parts, "fields": plain}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -158,7 +165,9 @@ def _plain(result: Result) -> dict[str, Any]:
     return json.loads(json.dumps(values, allow_nan=False))
 
 
-def _tensor_hash(value: Tensor) -> str:
+def tensor_hash(value: Tensor) -> str:
+    """SHA-256 of a tensor's dtype, shape and bits."""
+    value = value.detach().cpu()
     header = f"{value.dtype} {tuple(value.shape)}".encode()
     data = value.contiguous()
     raw = data.view(torch.uint8) if data.numel() and data.ndim else data.reshape(-1).view(torch.uint8)

@@ -39,6 +39,13 @@ def is_masked(model: Model) -> bool:
     return isinstance(model, HookedEncoder)
 
 
+def prepends_bos(model: Model, prepend_bos: bool | None = None) -> bool | None:
+    """What ``prepend_bos`` means for a model: None stands for its default; masked models have no such token (None)."""
+    if is_masked(model):
+        return None
+    return bool(model.cfg.default_prepend_bos) if prepend_bos is None else prepend_bos
+
+
 def require_tokenizer(model: Model) -> Any:
     """The model's tokenizer.
 

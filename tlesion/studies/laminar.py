@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
 from tlesion.ablation import Ablation, ablation_of
-from tlesion.hooks import Model, in_layers, width
+from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.models import require_logits
-from tlesion.results import Result, provenance_of
+from tlesion.results import Result, provenance_of, tensor_hash
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
@@ -93,7 +93,7 @@ class LaminarProfile(Result):
 
 def laminar_profile(
     model: Model,
-    masks: Mapping[str, Bool[Tensor, "layer unit"]],
+    masks: Mapping[str, Tensor],
     prompts: Sequence[Prompt],
     *,
     ablation: str = "zero",
@@ -109,7 +109,7 @@ def laminar_profile(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        masks: Named masks over all layers, ``selection.mask("him")`` for example.
+        masks: Named bool masks ``[layer, unit]`` over all layers, ``selection.mask("him")`` for example.
         prompts: Prompts with equally many targets each.
         ablation: ``"zero"``; ``"mean"`` or ``"median"`` (the values of ``reference``); ``"gaussian"`` (standard
             normal noise).
@@ -127,7 +127,8 @@ def laminar_profile(
 
     Raises:
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
-            position or hook point.
+            position or hook point, NaN in the clean logits.
+        TypeError: The masks are no dict.
 
     Example:
         >>> import torch, tlesion
@@ -153,6 +154,8 @@ def laminar_profile(
         "seed": seed,
         "prepend_bos": prepend_bos,
         "n_units": n_units,
+        "masks": {name: tensor_hash(mask) for name, mask in masks.items()},
+        "reference": None if make.reference is None else tensor_hash(make.reference),
     }
     null_drop, null_change = _nothing(model, names, make, readings)
     return LaminarProfile(
@@ -163,7 +166,7 @@ def laminar_profile(
         reference_logit_drop=torch.stack([null_drop.expand_as(drop[-1]), drop[-1]]),
         reference_global_change=torch.stack([null_change.expand_as(change[-1]), change[-1]]),
         masks=tuple(masks),
-        layers=tuple(range(len(names))),
+        layers=tuple(layer_of(name) or 0 for name in names),
         prompts=tuple(prompt.text for prompt in prompts),
         targets=tuple(prompt.targets for prompt in prompts),
         correct=tuple(prompt.correct for prompt in prompts),
@@ -192,6 +195,12 @@ def _run(
     sink = TargetSink(readings, len(lesions), global_change=True)
     settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes)
     clean = sink.clean[:, 0].double()
+    if not bool(clean.isfinite().all()):
+        bad = int((~clean.isfinite()).any(dim=1).sum())
+        raise ValueError(
+            f"clean logits of {bad} of {len(clean)} prompts are NaN or infinite, so no effect can be measured; look "
+            "at the model's weights and dtype (float16 overflows at 65504, float32 does not)"
+        )
     shape = (len(stack) + 1, len(names), len(readings))
     drop = (clean - sink.lesioned[:, :, 0].double()).reshape(*shape, -1)
     return drop, sink.global_change[:, :, 0].double().reshape(shape), clean, settled.reason
@@ -208,9 +217,9 @@ def _nothing(
     return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()
 
 
-def _stacked(
-    masks: Mapping[str, Bool[Tensor, "layer unit"]], n_layers: int, n_units: int
-) -> Bool[Tensor, "mask layer unit"]:
+def _stacked(masks: Mapping[str, Tensor], n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
+    if not isinstance(masks, Mapping):
+        raise TypeError(f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one")
     if not masks:
         raise ValueError("no mask was given; give a dict of named masks, such as {'him': selection.mask('him')}")
     for name, mask in masks.items():
