@@ -29,7 +29,7 @@ def fan_out(
     sink: Sink,
     *,
     max_bytes: int,
-    advance: Callable[[int], None],
+    advance: Callable[..., object],
     from_start: bool = False,
 ) -> None:
     """Run every lesion over a group of prompts, its rows beside the clean ones.
@@ -69,7 +69,7 @@ def _one_batch(
     sink: Sink,
     *,
     max_bytes: int,
-    advance: Callable[[int], None],
+    advance: Callable[..., object],
     from_start: bool,
 ) -> None:
     """A sweep over the blocks with the clean rows in slot 0 and a slot for every lesion after it."""

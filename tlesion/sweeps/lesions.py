@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ class Lesion:
 _WHOLE_CONTEXT = {"attn.hook_rot_k", "attn.hook_attn_scores", "attn.hook_pattern"}
 
 
-def read_lesions(model: Model, lesions: Sequence[LesionLike]) -> list[Lesion]:
+def read_lesions(model: Model, lesions: Sequence[Any]) -> list[Lesion]:
     """Check a sweep's lesions, and tell the edits that change something from those that do not.
 
     Raises:
@@ -93,12 +94,14 @@ def bind(function: HookFunction, group: Group) -> HookFunction:
     return edit_at_readout
 
 
-def _pairs(lesion: LesionLike, index: int) -> list[tuple[str | Callable[[str], bool], HookFunction]]:
+def _pairs(lesion: Any, index: int) -> list[tuple[str | Callable[[str], bool], HookFunction]]:
     if isinstance(lesion, tuple) and len(lesion) == 2 and callable(lesion[1]):
         raise TypeError(
             f"lesion {index} is a single intervention; a lesion is a list of interventions: write [{lesion[0]!r}, ...] "
             "as [[intervention], [intervention], ...]"
         )
+    if isinstance(lesion, str) or not isinstance(lesion, Sequence):
+        raise TypeError(f"lesion {index} is {lesion!r}; a lesion is a list of (hook name, function) pairs")
     for entry in lesion:
         if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[1])):
             raise TypeError(f"lesion {index} holds {entry!r}, which is no (hook name, function) pair")

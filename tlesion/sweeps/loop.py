@@ -18,7 +18,7 @@ def loop(
     lesions: Sequence[Lesion],
     sink: Sink,
     *,
-    advance: Callable[[int], None],
+    advance: Callable[..., object],
 ) -> None:
     """One forward pass for every lesion over a group of prompts, and one without.
 

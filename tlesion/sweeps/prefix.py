@@ -30,7 +30,7 @@ def prefix(
     sink: Sink,
     *,
     max_bytes: int,
-    advance: Callable[[int], None],
+    advance: Callable[..., object],
 ) -> None:
     """Run every lesion over a group of prompts, each row from its first edited position on.
 
@@ -67,7 +67,7 @@ def _one_batch(
     *,
     start: int,
     max_bytes: int,
-    advance: Callable[[int], None],
+    advance: Callable[..., object],
 ) -> None:
     """A sweep over the blocks: in each the clean rows first, then the lesioned tails beside their keys."""
     model, n = runner.model, group.n_prompts

@@ -1,7 +1,7 @@
 """Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a sink that keeps the results."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,20 +70,26 @@ def run_sweep(
         # disable=None: a bar on a terminal, nothing in a log file.
         with torch.no_grad(), tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar:
             for group, (name, few) in itertools.product(groups, by_plan.items()):
-                _run_group(name, runner, group, few, sink, budget, bar)
+                _run_group(name, runner, group, few, sink, budget, bar.update)
     finally:
         model.train(was_training)
     return _settled([choice for choice, _ in chosen])
 
 
 def _run_group(
-    plan: str, runner: Runner, group: Group, lesions: Sequence[Lesion], sink: Sink, max_bytes: int, bar: tqdm
+    plan: str,
+    runner: Runner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    max_bytes: int,
+    advance: Callable[..., object],
 ) -> None:
     if plan == "loop":
-        loop(runner.model, group, lesions, sink, advance=bar.update)
+        loop(runner.model, group, lesions, sink, advance=advance)
     elif plan == "prefix":
         assert isinstance(runner, CausalRunner)
-        prefix(runner, group, lesions, sink, max_bytes=max_bytes, advance=bar.update)
+        prefix(runner, group, lesions, sink, max_bytes=max_bytes, advance=advance)
     else:
         fan_out(
             runner,
@@ -91,7 +97,7 @@ def _run_group(
             lesions,
             sink,
             max_bytes=max_bytes,
-            advance=bar.update,
+            advance=advance,
             from_start=plan == "batched",
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -13,7 +14,7 @@ from tlesion.hooks import Model
 from tlesion.models import require_logits
 from tlesion.results import Result, provenance_of
 from tlesion.stimuli import Prompt
-from tlesion.sweeps.lesions import LesionLike, read_lesions
+from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
@@ -69,7 +70,7 @@ class SweepResult(Result):
 def sweep(
     model: Model,
     prompts: Sequence[Prompt],
-    lesions: Sequence[LesionLike],
+    lesions: Sequence[Any],
     *,
     plan: str = "auto",
     global_change: bool = True,
