@@ -35,15 +35,26 @@ def toy_gpt():
     return tlesion.load_model("toy-gpt")
 
 
-@pytest.fixture(scope="session")
-def checkpoints() -> ModuleType:
-    """The module tests/checkpoints.py: pytest's importlib mode keeps this folder off the import path."""
-    spec = importlib.util.spec_from_file_location("checkpoints", Path(__file__).with_name("checkpoints.py"))
+def _beside(name: str) -> ModuleType:
+    """A module of this folder that is no test: pytest's importlib mode keeps the folder off the import path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def checkpoints() -> ModuleType:
+    """The module tests/checkpoints.py."""
+    return _beside("checkpoints")
+
+
+@pytest.fixture(scope="session")
+def by_hand() -> ModuleType:
+    """The module tests/results_by_hand.py."""
+    return _beside("results_by_hand")
 
 
 @pytest.fixture(scope="session")
