@@ -10,6 +10,7 @@ own gets a line in :mod:`tlesion.report.pages`, and ``tlesion report`` makes the
 
 import typer
 
+from tlesion.cli.context import context
 from tlesion.cli.demo import demo
 from tlesion.cli.errors import OneLineErrors
 from tlesion.cli.example import example
@@ -17,6 +18,7 @@ from tlesion.cli.laminar import laminar
 from tlesion.cli.models import models
 from tlesion.cli.neurons import neurons
 from tlesion.cli.options import Debug
+from tlesion.cli.replace import replace
 from tlesion.cli.report import report
 from tlesion.cli.show import show
 
@@ -35,7 +37,7 @@ def main(context: typer.Context, debug: Debug = False) -> None:
         typer.echo(context.get_help())
 
 
-for command in (demo, laminar, neurons, models, example, show, report):
+for command in (demo, laminar, replace, context, neurons, models, example, show, report):
     app.command()(command)
 
 __all__ = ["app"]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -21,9 +22,13 @@ class Group:
 
 
 def say(text: str) -> None:
-    """Print a text, wrapped at words on a terminal; in a file it stays one line, so that paths stay whole."""
+    """Print a paragraph, or a point of a list ("- ..."): wrapped on a terminal, in a file one line."""
     console = Console(highlight=False)
-    console.print(Text(text), soft_wrap=not console.is_terminal)
+    if console.is_terminal:
+        indent = "  " if text.startswith("- ") else ""
+        # Neither paths nor words are broken, so that they can be copied.
+        text = fill(text, console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    console.print(Text(text), soft_wrap=True)
 
 
 @contextmanager

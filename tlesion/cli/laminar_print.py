@@ -30,8 +30,8 @@ def print_laminar(
     if as_json:
         print_json(_record(selection, profile, table, sentences, files))
         return
-    say("Per lesioned layer: selected neurons, mean logit drop of each target (positive: the")
-    say("lesion cost it), and mean change of all logits.")
+    said = "Per lesioned layer: selected neurons, mean logit drop of each target (positive: the lesion cost it), and "
+    say(f"{said}mean change of all logits.")
     say("")
     _print_table(selection, profile, table)
     say("")

@@ -9,15 +9,34 @@ last step, diverging colours by ``centred``, axis titles that name the unit and 
 layer, neuron or prompt, and value. Nothing else in the package imports plotly.
 """
 
+from tlesion.plots.context import (
+    context_scatter,
+    correlation_by_layer,
+    correlation_by_length,
+    correlation_by_neuron,
+    space_scatter,
+)
 from tlesion.plots.histogram import activation_histogram, silenced_share
 from tlesion.plots.laminar import global_change, laminar_profile
+from tlesion.plots.replacement import head_map, hidden_by_layer, prediction_change, recovery
 from tlesion.plots.selection import selective_share, volcano
+from tlesion.plots.stability import selection_stability
 
 __all__ = [
     "activation_histogram",
+    "context_scatter",
+    "correlation_by_layer",
+    "correlation_by_length",
+    "correlation_by_neuron",
     "global_change",
+    "head_map",
+    "hidden_by_layer",
     "laminar_profile",
+    "prediction_change",
+    "recovery",
+    "selection_stability",
     "selective_share",
     "silenced_share",
+    "space_scatter",
     "volcano",
 ]

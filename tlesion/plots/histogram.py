@@ -1,7 +1,5 @@
 """Figures of activations before and after the activation function, and of what it silences."""
 
-from typing import Literal
-
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -19,7 +17,7 @@ def activation_histogram(
     histogram: ActivationHistogram,
     *,
     layer: int,
-    point: Literal["before", "after"] | None = None,
+    point: str | None = None,
     template: TemplateLike = None,
 ) -> Figure:
     """Distribution of one layer's activations in both conditions, before and after the activation function.
