@@ -56,6 +56,15 @@ def test_large_masks_equal_a_simulation():
     assert jaccard_by_chance(a, b) == pytest.approx(np.mean(drawn), abs=5 * np.std(drawn) / 200**0.5)
 
 
+def test_very_large_masks_equal_the_expansion_around_the_mean():
+    a, b = torch.zeros(2, 60_000, dtype=torch.bool)
+    a[:30_000], b[:12_000] = True, True
+    # k has mean 6000 and variance 12000 · ½ · ½ · 48000 / 59999; f(k) = k / (42000 - k) bends by f'' there.
+    variance, bend = 3000 * 48_000 / 59_999, 2 * 42_000 / 36_000**3
+    # The next terms of the expansion are smaller by (49 / 36000)², times three.
+    assert jaccard_by_chance(a, b) == pytest.approx(1 / 6 + bend * variance / 2, abs=1e-10)
+
+
 def test_empty_masks():
     assert np.isnan(jaccard_by_chance(masks(".."), masks("..")))
     assert np.isnan(jaccard_by_chance(torch.zeros(0, 3, dtype=torch.bool), torch.zeros(0, 3, dtype=torch.bool)))
