@@ -15,6 +15,8 @@ from .reference import measure_reference as measure_reference
 from .selection import NeuronSelection as NeuronSelection
 from .selection import select_from_cache as select_from_cache
 from .selection import select_neurons as select_neurons
+from .selection.overlap import MaskOverlap as MaskOverlap
+from .selection.overlap import mask_overlap as mask_overlap
 from .stimuli import Contrast as Contrast
 from .stimuli import Prompt as Prompt
 from .stimuli import Sentence as Sentence
@@ -24,6 +26,9 @@ from .studies.generation import generate_tokens as generate_tokens
 from .studies.generation import openings as openings
 from .studies.laminar import LaminarProfile as LaminarProfile
 from .studies.laminar import laminar_profile as laminar_profile
+from .studies.positions import SelectionComparison as SelectionComparison
+from .studies.positions import compare_positions as compare_positions
+from .studies.positions import compare_selections as compare_selections
 from .studies.replacement import replacement as replacement
 from .studies.replacement_result import Replacement as Replacement
 from .studies.space import common_nouns as common_nouns

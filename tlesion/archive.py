@@ -14,6 +14,7 @@ from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
 from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
 from tlesion.studies.stability import SelectionStability
@@ -30,6 +31,7 @@ _KINDS: dict[str, type[Result]] = {
         SpaceModulation,
         SelectionStability,
         Replacement,
+        SelectionComparison,
     )
 }
 

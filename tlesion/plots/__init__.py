@@ -18,6 +18,8 @@ from tlesion.plots.context import (
 )
 from tlesion.plots.histogram import activation_histogram, silenced_share
 from tlesion.plots.laminar import global_change, laminar_profile
+from tlesion.plots.overlap import mask_overlap, position_shares
+from tlesion.plots.power import power_curve
 from tlesion.plots.replacement import head_map, hidden_by_layer, prediction_change, recovery
 from tlesion.plots.selection import selective_share, volcano
 from tlesion.plots.stability import selection_stability
@@ -32,6 +34,9 @@ __all__ = [
     "head_map",
     "hidden_by_layer",
     "laminar_profile",
+    "mask_overlap",
+    "position_shares",
+    "power_curve",
     "prediction_change",
     "recovery",
     "selection_stability",
