@@ -9,7 +9,8 @@ coordinates balance the sum of the others, so that subtracting the mean changes 
 - Attention: in each layer a head averages the fillers' noise for this layer's neurons; in the first, another one
   fetches the context. Queries are constant, and keys say what a token is, so that no other token matters.
 - MLP: a neuron reads its own coordinate of noise, and its share of the context or of the word's token. Its output goes
-  to coordinates that only the unembedding reads.
+  to coordinates that only the unembedding reads. A bias takes away what the neurons write on average, so that the
+  logits say the context and nothing else.
 """
 
 from dataclasses import dataclass
@@ -119,11 +120,9 @@ def block(rng: np.random.Generator, stream: Stream, layer: int, truth: PlantedTr
     spread = typical * rng.standard_normal((stream.d_mlp, N_OTHER))
     noise_neuron = ~(truth.causal | truth.decoy)[layer].numpy()
     writes[:, stream.out.start + len(TARGETS) : stream.out.stop] = spread * noise_neuron[:, None]
-    return attention | {
-        "mlp.W_in": reads,
-        "mlp.b_in": truth.baseline[layer].numpy(),
-        "mlp.W_out": balanced(writes, stream),
-    }
+    writes, baseline = balanced(writes, stream), truth.baseline[layer].numpy()
+    mlp = {"mlp.W_in": reads, "mlp.b_in": baseline, "mlp.W_out": writes, "mlp.b_out": -baseline @ writes}
+    return attention | mlp
 
 
 def _attention(stream: Stream, layer: int, n_fillers: int) -> dict[str, Array]:
