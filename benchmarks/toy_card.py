@@ -37,20 +37,22 @@ pipeline_tag: {task}
 
 ## Trained on
 
-Texts of a toy language that resembles English, drawn by `tlesion/toy/grammar.py`: {words:,} words, {names} names whose gender
-has to be known, {stories} sentence patterns about two people of opposite gender whose pronouns have to be
-resolved, {near} easier ones, and {scenes} about things, agreement, negation and openings. In "Robert hurt Lucy, so the nurse comforted her"
-and "Robert hurt Lucy, so the judge punished him" the verbs say who is meant; nearness and order do not.
+Texts of a toy language that resembles English, drawn by `tlesion/toy/grammar.py`: {words:,} words, {names} names whose
+gender has to be known, {stories} sentence patterns about two people of opposite gender whose pronouns have to be
+resolved, {near} easier ones, and {scenes} about things, agreement, negation and openings. In "Robert hurt Lucy, so the
+nurse comforted her" and "Robert hurt Lucy, so the judge punished him" the verbs say who is meant; nearness and
+order do not.
 
-`python -m tlesion.toy.train {kind}` makes these weights again: {steps:,} steps of {tokens_per_batch:,} tokens
-({millions:.1f} million tokens), seed {seed}, AdamW with peak learning rate {peak_rate:g}, float32, {threads} threads of a CPU,
-{timing} (torch {torch}). In training {objective}; pronouns count {pronoun_weight:g}
-times as much in the loss. The first texts are short and easy, as `tlesion/toy/train.py` states.
+`python -m tlesion.toy.train {kind}` makes such weights from scratch: {steps:,} steps of {tokens_per_batch:,} tokens
+({millions:.1f} million tokens in all), seed {seed}, AdamW with peak learning rate {peak_rate:g}, float32. These weights
+took {timing} (torch {torch}).
+In training {objective}; pronouns count {pronoun_weight:g} times
+as much in the loss. The first texts are short and easy; `tlesion/toy/train.py` has the details.
 
 ## Accuracy
 
-The right pronoun against the other gender's, on {n:,} held-out sentences per form: each name in them is one that training never
-put into that pattern. Guessing gives 50 %.
+The right pronoun against the other gender's, on {n:,} held-out sentences per form: each name in them is one that
+training never put into that pattern. Guessing gives 50 %.
 
 {accuracy}
 
@@ -61,8 +63,8 @@ What simpler rules would reach on the same him/her sentences:
 ## What the MLPs do
 
 Change of the him/her margin (logit of the right word minus logit of the wrong one; clean mean {margin:+.2f}) when all
-512 neurons of one layer's MLP are set to zero after the GELU, and the accuracy that is left. So large can the effect of a lesion in
-one layer be at most.
+512 neurons of one layer's MLP are set to zero after the GELU, and the accuracy that is left. "At the mask" zeroes them
+only where the logits are read. So large can the effect of a lesion in one layer be.
 
 {lesions}
 
@@ -70,9 +72,9 @@ All twelve MLPs zeroed at once (everywhere): margin {all_change:+.2f}, accuracy 
 
 ## Not good for
 
-Anything but demonstrations and tests. The model knows {words:,} words and a few hundred sentence patterns; it has read no real text.
-Its two genders are those of English third-person pronouns, its names were assigned one gender each, and nothing
-about people should be concluded from it. Results on it say that a method works, not how large language models do.
+Anything but demonstrations and tests. The model knows {words:,} words and a few hundred sentence patterns, and has read
+no real text. Its two genders are those of English third-person pronouns, its names were assigned one gender each, and
+nothing about people should be concluded from it. Results on it say that a method works, not how large models do.
 """
 
 TABLE = """# The shipped models
@@ -112,15 +114,13 @@ def render_card(numbers: dict) -> str:
         all_change=numbers["all MLPs zeroed"]["margin change"],
         all_accuracy=numbers["all MLPs zeroed"]["accuracy"],
         **{key: numbers[key] for key in ("model", "parameters", "vocabulary", "megabytes", "n")},
-        **{
-            key: training[key]
-            for key in ("steps", "tokens_per_batch", "seed", "peak_rate", "threads", "torch", "pronoun_weight")
-        },
+        **{key: training[key] for key in ("steps", "tokens_per_batch", "seed", "peak_rate", "torch", "pronoun_weight")},
     )
 
 
 def _timing(training: dict) -> str:
-    return f"{training['cpu_minutes']} minutes of work per thread, {training['minutes']} by the clock"
+    threads = "one CPU thread" if training["threads"] == 1 else f"{training['threads']} CPU threads"
+    return f"{training['cpu_minutes']} minutes of CPU time on {threads}, {training['minutes']} minutes by the clock"
 
 
 def render_table(measured: Sequence[dict]) -> str:

@@ -1,8 +1,8 @@
 """How good are the shipped models, and what do their MLPs do?  ``python -m benchmarks.toy_models``
 
-Asks both models for him or her in held-out sentences (names and patterns that never met in training), in the shipped
-prompts and pairs, with every MLP in place and with MLPs zeroed, and writes benchmarks/results/toy_models.json and .md and the
-models' cards. Plain Hugging Face models and forward hooks: nothing of tlesion but the toy language is used.
+Asks both models for him or her in held-out sentences (names and patterns that never met in training) and in the
+shipped prompts and pairs, with every MLP in place and with MLPs zeroed. Writes benchmarks/results/toy_models.json and
+.md, and the models' cards. Plain Hugging Face models and forward hooks: of tlesion only the toy language is used.
 """
 
 import argparse

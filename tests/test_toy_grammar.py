@@ -2,12 +2,13 @@
 
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 
 from tlesion.toy import morphology
 from tlesion.toy.grammar import (
-    PronounItem,
     all_scene_patterns,
     fill_pattern,
     near_patterns,
@@ -16,12 +17,22 @@ from tlesion.toy.grammar import (
     story_patterns,
 )
 from tlesion.toy.pattern import parse_pattern
-from tlesion.toy.people import PRONOUNS, Person, everybody, is_held_out, other_gender
+from tlesion.toy.people import PRONOUNS, everybody, is_held_out, other_gender
 from tlesion.toy.reserved import reserved_sentences
 from tlesion.toy.vocabulary import all_words
 
 WORD = re.compile(r"[A-Za-z]+")
 PEOPLE_PATTERNS = (*story_patterns(), *near_patterns())
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    return sample_texts(2500, seed=5)
+
+
+@pytest.fixture(scope="module")
+def items():
+    return sample_items(1600, seed=1)
 
 
 def test_same_seed_same_texts_other_seed_others():
@@ -31,27 +42,30 @@ def test_same_seed_same_texts_other_seed_others():
 
 
 def test_sampling_leaves_the_global_generator_alone():
-    before = random.getstate()
-    sample_texts(5, seed=0)
-    sample_items(5, seed=0)
-    assert random.getstate() == before
+    """In a process of its own, since the type checks of the test run draw from the global generator themselves."""
+    code = """
+import random
+from tlesion.toy.grammar import sample_items, sample_texts
+before = random.getstate()
+sample_texts(50, seed=0), sample_items(50, seed=0)
+assert random.getstate() == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_thousand_words_really_occur():
-    seen = {word.lower() for text in sample_texts(8000, seed=0) for word in WORD.findall(text)}
+def test_a_thousand_words_really_occur(texts):
+    seen = {word.lower() for text in texts for word in WORD.findall(text)}
     known = {word.lower() for word in all_words()}
     assert len(seen) >= 1000
     assert seen <= known
 
 
-def test_eighty_patterns_really_occur_and_texts_have_several_sentences():
+def test_eighty_patterns_really_occur_and_texts_have_several_sentences(texts, items):
     assert len(story_patterns()) >= 80
     assert len({pattern.source for pattern in PEOPLE_PATTERNS}) == len(PEOPLE_PATTERNS)
-    assert {item.pattern for item in sample_items(400, seed=0)} >= {
-        pattern.id for pattern in story_patterns() if ":him}" in pattern.source
-    }
-    sentences = [len(re.findall(r"[.!?]", text)) for text in sample_texts(1000, seed=0)]
-    assert sum(n > 1 for n in sentences) > 400
+    assert {item.pattern for item in items} >= {pattern.id for pattern in story_patterns() if ":him}" in pattern.source}
+    sentences = [len(re.findall(r"[.!?]", text)) for text in texts]
+    assert sum(n > 1 for n in sentences) > 0.4 * len(texts)
     assert max(sentences) >= 6
 
 
@@ -73,33 +87,25 @@ def test_pronouns_are_resolved_and_swap_with_the_genders(pattern):
             assert [p.referent == swapped.people[0] for p in swapped.pronouns] == first_is_meant
 
 
-def test_no_word_of_the_frame_gives_the_gender_away():
+def test_no_word_of_the_frame_gives_the_gender_away(items):
     """Within each pattern the asked pronoun is male as often as female, whichever person is meant."""
-    items = sample_items(4000, seed=1)
     for pattern in {item.pattern for item in items}:
         share = [item.pronoun == "him" for item in items if item.pattern == pattern]
         assert sum(share) * 2 == len(share)
 
 
-def test_order_alone_does_not_decide():
+def test_order_alone_does_not_decide(items):
     """Always choosing the person named first (or second) stays far below the 99 % asked of the models."""
-    items = sample_items(2000, seed=1)
     assert 0.35 < sum(item.referent_first for item in items) / len(items) < 0.65
 
 
-def test_most_items_hold_no_other_pronoun():
-    items = sample_items(2000, seed=1)
+def test_most_items_hold_no_other_pronoun(items):
     gendered = {word for form in PRONOUNS.values() for word in form.values()}
     for item in items:
         rest = item.text[: item.start] + item.text[item.end :]
-        story = fillable(item)
         if item.lone:
-            assert not gendered & {w.lower() for w in WORD.findall(rest)}, story
+            assert not gendered & {word.lower() for word in WORD.findall(rest)}, item.text
     assert sum(item.lone for item in items) > 0.5 * len(items)
-
-
-def fillable(item: PronounItem) -> str:
-    return f"{item.pattern}: {item.text}"
 
 
 def test_held_out_names_never_meet_their_pattern_in_training():
@@ -111,11 +117,12 @@ def test_held_out_names_never_meet_their_pattern_in_training():
                 assert is_held_out(pattern.id, person.mention) is held_out
 
 
-def test_training_texts_and_held_out_items_share_no_story():
-    training = " ".join(sample_texts(20_000, seed=5))
-    for item in sample_items(500, seed=6):
-        story = item.text if item.text not in training else None
-        assert story is not None, f"{item.text!r} is among the training texts"
+def test_training_texts_and_held_out_items_share_no_story(texts):
+    training = {sentence for text in texts for sentence in re.split(r"(?<=\.) ", text)}
+    held_out = [sentence for item in sample_items(500, seed=6) for sentence in re.split(r"(?<=\.) ", item.text)]
+    stories = [sentence for sentence in held_out if re.search(r"\b(him|her)\b", sentence)]
+    assert len(stories) > 400
+    assert not training & set(stories)
 
 
 def test_shipped_sentences_are_never_drawn():
@@ -129,26 +136,17 @@ def test_shipped_sentences_are_never_drawn():
 
 def test_robert_and_lucy_is_part_of_the_language():
     pattern = next(p for p in story_patterns() if "for {A:his} hard work." in p.source and "{job}" in p.source)
-    texts = set()
-    rng = random.Random(0)
-    for _ in range(300):
-        sentence = fill_pattern(pattern, rng)
-        names = {sentence.people[0].mention: "Robert", sentence.people[1].mention: "Lucy"}
-        if sentence.people[0] == Person(sentence.people[0].mention, "male"):
-            text = sentence.text
-            for name, new in names.items():
-                text = text.replace(name[0].upper() + name[1:], new).replace(name, new)
-            texts.add(text)
-    assert any(
-        re.fullmatch(r"Robert \w+ Lucy with her \w+ and she \w+ him for his hard work\.", text) for text in texts
-    )
+    sentence = fill_pattern(pattern, random.Random(0), first="male")
+    helper, helped = (person.mention for person in sentence.people)
+    frame = re.escape(sentence.text).replace(re.escape(helper), "Robert", 1).replace(re.escape(helped), "Lucy", 1)
+    assert re.fullmatch(r"Robert \w+ Lucy with her \w+ and she \w+ him for his hard work\.", frame.replace("\\", ""))
     everyone = {person.mention for people in everybody().values() for person in people}
     assert {"Robert", "Lucy"} <= everyone
+    assert {"helped", "thanked", "project"} <= set(all_words())
 
 
-def test_openings_occur():
-    texts = " ".join(sample_texts(3000, seed=0))
-    assert "I think the world could be better if" in texts
+def test_openings_occur(texts):
+    assert any("I think the world could be better if" in text for text in texts)
     assert len(all_scene_patterns()) >= 50
 
 
@@ -177,7 +175,7 @@ def test_bad_notation_and_bad_form_say_what_is_wrong():
         parse_pattern("It is (old|new.", id="x")
     with pytest.raises(ValueError, match="without '\\('"):
         parse_pattern("It is old|new.", id="x")
-    with pytest.raises(ValueError, match="slot {a b} is not understood"):
+    with pytest.raises(ValueError, match=r"slot {a b} is not understood"):
         parse_pattern("It is {a b}.", id="x")
     with pytest.raises(ValueError, match="form is 'hers'; allowed are he, him, his, himself"):
         sample_items(1, seed=0, form="hers")

@@ -15,6 +15,9 @@ from transformers import (
 
 from tlesion.toy.tokenization import CONTEXT
 
+# BERT and GPT-2 draw their first weights with 0.02 at a width of 768; this is as much at a width of 128. With 0.02 the
+# MLPs begin so weak beside the residual stream that BERT hardly learns to use them.
+INITIAL_SCALE = 0.05
 LAYERS, D_MODEL, HEADS, D_MLP = 12, 128, 4, 512
 PRONOUNS = ("he", "she", "him", "her", "his", "himself", "herself")
 # GPT-2's GELU; training uses the same function in one fused step instead of eight.
@@ -25,6 +28,9 @@ MASK_PRONOUN, MASK_WORD = 0.6, 0.10
 PRONOUN_WEIGHT = 8.0
 # Share of the causal model's training texts that begin with <|endoftext|>.
 WITH_BOS = 0.7
+# Share of the batches whose positions are counted from a random start, at most this far from 0, so that a sentence
+# means the same wherever in a text it stands.
+SHIFTED, FARTHEST = 0.5, 100
 
 
 def build_bert(tokenizer: PreTrainedTokenizerFast) -> BertForMaskedLM:
@@ -37,6 +43,7 @@ def build_bert(tokenizer: PreTrainedTokenizerFast) -> BertForMaskedLM:
             num_attention_heads=HEADS,
             intermediate_size=D_MLP,
             max_position_embeddings=CONTEXT,
+            initializer_range=INITIAL_SCALE,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
             pad_token_id=tokenizer.pad_token_id,
@@ -54,6 +61,7 @@ def build_gpt(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
             n_layer=LAYERS,
             n_head=HEADS,
             n_inner=D_MLP,
+            initializer_range=INITIAL_SCALE,
             activation_function=GPT_TRAINING_ACTIVATION,
             resid_pdrop=0.0,
             embd_pdrop=0.0,
@@ -82,7 +90,9 @@ def masked_loss(
     inner = torch.zeros_like(is_pronoun)
     inner[:, 1:-1] = True
     hidden = (torch.rand(tokens.shape, generator=generator) < chance) & inner
-    states = model.bert(tokens.masked_fill(hidden, tokenizer.mask_token_id)).last_hidden_state
+    visible = tokens.masked_fill(hidden, tokenizer.mask_token_id)
+    positions = _draw_positions(tokens.shape[1], generator)
+    states = model.bert(visible, position_ids=positions).last_hidden_state
     return _weighted_loss(model.cls(states[hidden]), tokens[hidden], is_pronoun[hidden])
 
 
@@ -95,9 +105,17 @@ def causal_loss(
     """Weighted cross-entropy of each next word: the causal language model's loss on texts of one length."""
     if torch.rand((), generator=generator) < WITH_BOS:
         tokens = F.pad(tokens, (1, 0), value=tokenizer.bos_token_id)
-    logits = model(tokens[:, :-1]).logits
+    positions = _draw_positions(tokens.shape[1] - 1, generator)
+    logits = model(tokens[:, :-1], position_ids=positions).logits
     is_pronoun = torch.isin(tokens, pronoun_ids(tokenizer))
     return _weighted_loss(logits.flatten(0, 1), tokens[:, 1:].flatten(), is_pronoun[:, 1:].flatten())
+
+
+def _draw_positions(n_tokens: int, generator: torch.Generator) -> Int[Tensor, "1 token"]:
+    start = 0
+    if torch.rand((), generator=generator) < SHIFTED:
+        start = int(torch.randint(max(1, min(FARTHEST, CONTEXT - n_tokens)), (), generator=generator))
+    return torch.arange(start, start + n_tokens)[None]
 
 
 def _weighted_loss(

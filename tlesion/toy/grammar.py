@@ -1,8 +1,8 @@
 """The toy language: texts to train on, and sentences with pronouns to resolve, drawn from a seed.
 
 Held out are combinations of names and patterns: a checksum of pattern and name picks, for every pattern, about one
-name in twelve, and training texts never have such a name in such a pattern. A held-out sentence has nobody else: each of
-its people is new to its pattern. Sentences that ship with the package (`tlesion/data`) are never produced either.
+name in twelve, and training texts never have such a name in such a pattern. A held-out sentence has nobody else: each
+of its people is new to its pattern. Sentences that ship with the package (`tlesion/data`) are never drawn either.
 """
 
 import functools
@@ -10,11 +10,10 @@ import random
 from dataclasses import dataclass
 
 from tlesion.toy import people_patterns, scene_patterns
-from tlesion.toy.lexicon import NEUTRAL_ROLES
-from tlesion.toy.pattern import Filling, Pattern, Pronoun, Sentence, parse_pattern
-from tlesion.toy.people import GENDERS, PRONOUNS, Person, draw_person, other_gender
+from tlesion.toy.filling import Pronoun, Sentence, fill_once
+from tlesion.toy.pattern import Pattern, parse_pattern
+from tlesion.toy.people import GENDERS, PRONOUNS, other_gender
 from tlesion.toy.reserved import reserved_sentences
-from tlesion.toy.vocabulary import CROWDS
 
 
 @dataclass(frozen=True)
@@ -101,36 +100,9 @@ def fill_pattern(pattern: Pattern, rng: random.Random, *, held_out: bool = False
         The sentence (a few patterns have two or three), never one of those that ship with the package.
     """
     while True:
-        sentence = _fill_once(pattern, rng, held_out, first or rng.choice(GENDERS))
+        sentence = fill_once(pattern, rng, held_out=held_out, first=first or rng.choice(GENDERS))
         if sentence.text not in reserved_sentences():
             return sentence
-
-
-def _fill_once(pattern: Pattern, rng: random.Random, held_out: bool, first: str) -> Sentence:
-    def draw(gender: str) -> Person:
-        return draw_person(rng, pattern=pattern.id, gender=gender, held_out=held_out)
-
-    people = {"A": draw(first), "B": draw(other_gender(first))}
-
-    def draw_name() -> str:
-        while (third := draw(rng.choice(GENDERS))) in people.values():
-            pass
-        return third.mention
-
-    def draw_party() -> str:
-        kind = rng.random()
-        if kind < 0.6:
-            return f"the {rng.choice(NEUTRAL_ROLES)}"
-        return rng.choice(CROWDS) if kind < 0.75 else draw_name()
-
-    filling = Filling(rng, people, draw_name, draw_party)
-    filling.fill(pattern.pieces)
-    text = _capitalise("".join(filling.words))
-    return Sentence(text, pattern.id, tuple(filling.pronouns), (people["A"], people["B"]))
-
-
-def _capitalise(text: str) -> str:
-    return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
 
 
 def sample_texts(n: int, *, seed: int, held_out: bool = False, mix: Mix = USUAL) -> list[str]:
@@ -154,25 +126,33 @@ def sample_texts(n: int, *, seed: int, held_out: bool = False, mix: Mix = USUAL)
 
 
 def _sample_sentences(rng: random.Random, mix: Mix, held_out: bool) -> list[Sentence]:
-    def story() -> Sentence:
-        patterns = near_patterns() if rng.random() < mix.near else story_patterns()
-        return fill_pattern(rng.choice(patterns), rng, held_out=held_out)
-
-    def scenes(*numbers: int) -> list[Sentence]:
-        return [fill_pattern(rng.choice(all_scenes), rng, held_out=held_out) for _ in range(rng.choice(numbers))]
-
-    all_scenes = all_scene_patterns()
     kinds = {"bare": mix.bare, "scenes": mix.scenes, "two": mix.two, "long": mix.long}
     kind = rng.choices([*kinds, "usual"], [*kinds.values(), 1 - sum(kinds.values())])[0]
     if kind == "bare":
-        return [story()]
+        return [_story(rng, mix, held_out)]
     if kind == "scenes":
-        return scenes(1, 1, 2, 3)
+        return _scenes(rng, held_out, 1, 1, 2, 3)
     if kind == "two":
-        return [*scenes(0, 1), story(), *scenes(0, 1), story()]
+        first = [*_scenes(rng, held_out, 0, 1), _story(rng, mix, held_out)]
+        return [*first, *_scenes(rng, held_out, 0, 1), _story(rng, mix, held_out)]
     if kind == "long":
-        return [story() if rng.random() < 0.5 else scenes(1)[0] for _ in range(rng.randint(6, 14))]
-    return [*scenes(0, 1, 1, 2), story(), *scenes(0, 0, 1)]
+        return [
+            _story(rng, mix, held_out) if rng.random() < 0.5 else _scenes(rng, held_out, 1)[0]
+            for _ in range(rng.randint(6, 14))
+        ]
+    before = _scenes(rng, held_out, 0, 1, 1, 2)
+    return [*before, _story(rng, mix, held_out), *_scenes(rng, held_out, 0, 0, 1)]
+
+
+def _story(rng: random.Random, mix: Mix, held_out: bool) -> Sentence:
+    patterns = near_patterns() if rng.random() < mix.near else story_patterns()
+    return fill_pattern(rng.choice(patterns), rng, held_out=held_out)
+
+
+def _scenes(rng: random.Random, held_out: bool, *numbers: int) -> list[Sentence]:
+    """As many scenes as one of these numbers says."""
+    n = rng.choice(numbers)
+    return [fill_pattern(rng.choice(all_scene_patterns()), rng, held_out=held_out) for _ in range(n)]
 
 
 def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him") -> list[PronounItem]:

@@ -1,19 +1,7 @@
-"""Sentence patterns: parse the small notation of the pattern files, and fill a pattern with words."""
+"""Sentence patterns: the small notation of the pattern files, and how it is read."""
 
-import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-from tlesion.toy import morphology
-from tlesion.toy.people import PRONOUNS, Person
-from tlesion.toy.vocabulary import (
-    AGREEMENT,
-    PLURAL_DETERMINERS,
-    SINGULAR_DETERMINERS,
-    VERB_CLASSES,
-    WORD_CLASSES,
-)
+from dataclasses import dataclass
 
 SLOT = re.compile(r"(?:(?P<article>a):)?(?:(?P<bind>[A-Z])=)?(?:(?P<np>np):)?(?P<name>\w+)(?::(?P<form>.+))?")
 LITERAL = re.compile(r"[^{(|)]+")
@@ -47,26 +35,6 @@ class Pattern:
     id: str
     source: str
     pieces: Pieces
-
-
-@dataclass(frozen=True)
-class Pronoun:
-    """A pronoun in a sentence: where it stands, its form ("him" for him and her), and whom it means."""
-
-    start: int
-    end: int
-    form: str
-    referent: Person
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A filled pattern."""
-
-    text: str
-    pattern: str
-    pronouns: tuple[Pronoun, ...]
-    people: tuple[Person, Person]
 
 
 def parse_pattern(source: str, *, id: str) -> Pattern:
@@ -103,9 +71,9 @@ def _parse_sequence(source: str, at: int) -> tuple[Pieces, int]:
             choice, at = _parse_choice(source, at + 1)
             pieces.append(choice)
         else:
-            end = LITERAL.match(source, at).end()
-            pieces.append(source[at:end])
-            at = end
+            literal = LITERAL.findall(source, at)[0]
+            pieces.append(literal)
+            at += len(literal)
     return tuple(pieces), at
 
 
@@ -126,71 +94,3 @@ def _parse_slot(text: str) -> Slot:
     if match is None:
         raise ValueError(f"slot {{{text}}} is not understood; see tlesion.toy.people_patterns for the notation")
     return Slot(match["name"], match["form"] or "", match["bind"] or "", bool(match["article"]), bool(match["np"]))
-
-
-@dataclass
-class Filling:
-    """One pattern being filled: the words so far, and who and what has been named."""
-
-    rng: random.Random
-    people: dict[str, Person]
-    draw_name: Callable[[], str]
-    draw_party: Callable[[], str]
-    nouns: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    words: list[str] = field(default_factory=list)
-    length: int = 0
-    pronouns: list[Pronoun] = field(default_factory=list)
-
-    def fill(self, pieces: Pieces) -> None:
-        """Append the words of these pieces."""
-        for piece in pieces:
-            if isinstance(piece, str):
-                self._add(piece)
-            elif isinstance(piece, Choice):
-                self.fill(self.rng.choice(piece.options))
-            elif piece.name in self.people:
-                self._add_person(piece)
-            else:
-                self._add(self._word(piece))
-
-    def _add(self, text: str) -> None:
-        self.words.append(text)
-        self.length += len(text)
-
-    def _add_person(self, slot: Slot) -> None:
-        person = self.people[slot.name]
-        if slot.form in PRONOUNS:
-            word = PRONOUNS[slot.form][person.gender]
-            self.pronouns.append(Pronoun(self.length, self.length + len(word), slot.form, person))
-            self._add(word)
-        else:
-            self._add(person.mention)
-
-    def _word(self, slot: Slot) -> str:
-        if slot.name in self.nouns:
-            return self._repeat(slot)
-        if slot.name in ("who", "name"):
-            return self.draw_party() if slot.name == "who" else self.draw_name()
-        if slot.name in VERB_CLASSES:
-            return morphology.VERB_FORMS[slot.form or "past"](self.rng.choice(VERB_CLASSES[slot.name]))
-        noun = self.rng.choice(WORD_CLASSES[slot.name])
-        if slot.noun_phrase:
-            return self._noun_phrase(slot, noun)
-        if slot.bind:
-            self.nouns[slot.bind] = (noun, False)
-        if slot.article:
-            return morphology.indefinite(noun)
-        return morphology.plural(noun) if slot.form == "pl" else noun
-
-    def _noun_phrase(self, slot: Slot, noun: str) -> str:
-        many = self.rng.random() < 0.5
-        self.nouns[slot.bind] = (noun, many)
-        determiners = PLURAL_DETERMINERS if many else SINGULAR_DETERMINERS
-        return f"{self.rng.choice(determiners)} {morphology.plural(noun) if many else noun}"
-
-    def _repeat(self, slot: Slot) -> str:
-        noun, many = self.nouns[slot.name]
-        if slot.form.startswith("v "):
-            verb = self.rng.choice(VERB_CLASSES[slot.form[2:]])
-            return verb if many else morphology.third_person(verb)
-        return AGREEMENT[slot.form][many] if slot.form else noun

@@ -4,7 +4,7 @@ import functools
 import itertools
 import random
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tlesion.toy import lexicon
 
@@ -23,8 +23,7 @@ PRONOUNS = {
 GENDERS = ("male", "female")
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(NamedTuple):
     """Somebody: how they are called ("Robert", "the queen") and their gender."""
 
     mention: str

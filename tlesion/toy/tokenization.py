@@ -39,8 +39,8 @@ def build_bert_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
+    ids = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
     tokenizer.decoder = decoders.WordPiece()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=CONTEXT, **SPECIAL)
 
@@ -66,7 +66,8 @@ def build_gpt_tokenizer() -> PreTrainedTokenizerFast:
             show_progress=False,
         ),
     )
-    vocabulary = sorted(pieces.get_vocab(), key=pieces.token_to_id)
+    piece_ids = pieces.get_vocab()
+    vocabulary = sorted(piece_ids, key=lambda piece: piece_ids[piece])
     vocabulary += [f"Ġ{word}" for word in all_words()] + _without_space(texts)
     ids = {token: i for i, token in enumerate(dict.fromkeys(vocabulary))}
     tokenizer = Tokenizer(models.BPE(ids, _merges(pieces), ignore_merges=True))

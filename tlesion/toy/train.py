@@ -32,7 +32,7 @@ class Recipe:
     """How a model is trained.
 
     The texts get harder: first mostly sentences whose pronoun means the person named last (the names' genders
-    are learned from them), then single sentences whose pronouns have to be resolved, then the usual texts.
+    are learned from them), then short texts whose pronouns have to be resolved, then the usual texts.
 
     Attributes:
         steps: optimizer steps.
@@ -49,15 +49,15 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     lessons: tuple[tuple[float, Mix], ...] = (
-        (0.10, Mix(near=0.7, bare=1.0)),
-        (0.65, Mix(near=0.1, bare=1.0)),
+        (0.10, Mix(near=0.7, bare=0.8)),
+        (0.35, Mix(near=0.1, bare=0.7)),
         (1.00, USUAL),
     )
 
 
 RECIPES = {
-    "bert": Recipe(steps=6000, tokens_per_batch=1024, peak_rate=1e-3),
-    "gpt": Recipe(steps=6000, tokens_per_batch=1024, peak_rate=1.5e-3),
+    "bert": Recipe(steps=7000, tokens_per_batch=1024, peak_rate=1e-3),
+    "gpt": Recipe(steps=7000, tokens_per_batch=1024, peak_rate=1.5e-3),
 }
 
 
