@@ -206,7 +206,8 @@ def test_object_and_folder_give_the_same_model(checkpoint_folder, checkpoints, f
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     for value in model.parameters():
         value.data.zero_()
-    assert hf_model.training, "the caller's model stays as it was"
+    assert all(module.training for module in hf_model.modules()), "the caller's model stays as it was"
+    assert all(value.requires_grad for value in hf_model.parameters())
     assert all(torch.equal(before[name], value) for name, value in hf_model.state_dict().items())
     assert settings == (tokenizer.pad_token, tokenizer.name_or_path, tokenizer.model_input_names)
 
@@ -242,6 +243,18 @@ def test_path_of_a_checkpoint_says_nothing_about_its_architecture(checkpoints, t
     model = load_model(folder)
     assert model.cfg.original_architecture == "GPT2LMHeadModel"
     assert model.cfg.model_name == "hubert"
+
+
+@pytest.mark.parametrize("stored", ["shards", "pickle"])
+def test_other_ways_of_storing_weights(checkpoint_folder, checkpoints, tmp_path, stored):
+    hf_model = load_hugging_face(checkpoint_folder("gpt2"), "gpt2")
+    hf_model.save_pretrained(tmp_path, max_shard_size="50KB" if stored == "shards" else "5GB")
+    if stored == "pickle":
+        (tmp_path / "model.safetensors").unlink()
+        torch.save(hf_model.state_dict(), tmp_path / "pytorch_model.bin")
+    assert (len(list(tmp_path.glob("*.safetensors"))) > 1) == (stored == "shards")
+    tokens = torch.arange(30)[None]
+    torch.testing.assert_close(load_model(tmp_path)(tokens), hf_model(tokens).logits, atol=ATOL, rtol=0)
 
 
 SMALL = {

@@ -71,7 +71,7 @@ def cached(checkpoints, tmp_path_factory):
             tokenizer.save_pretrained(snapshots[name])
         else:
             checkpoints.make_checkpoint(family, snapshots[name])
-    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("HF_HUB_CACHE", None)
     run = subprocess.run(
         [sys.executable, "-W", "default", "-c", SCRIPT, json.dumps(list(CACHED)), str(out)],

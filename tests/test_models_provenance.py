@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 from transformer_lens import HookedTransformer, HookedTransformerConfig
+from transformers import BertModel
 
 from tlesion.models import has_logits, info, load_model
 
@@ -42,9 +43,13 @@ def test_architecture_is_the_checkpoints_own(checkpoint_folder, checkpoints, fam
         assert info(model).has_logits == has_logits(model) == logits
 
 
-def test_object(checkpoints):
+def test_object(checkpoints, checkpoint_folder):
     said = info(load_model(hf_model=checkpoints.make_model("gpt2", 50)))
     assert (said.name, said.source) == ("GPT2LMHeadModel", "Hugging Face model")
+    encoder = BertModel.from_pretrained(checkpoint_folder("bert"))
+    said = info(load_model(hf_model=encoder))
+    assert (said.name, said.architecture) == (str(checkpoint_folder("bert")), "BertModel")
+    assert not said.has_logits
 
 
 def test_fingerprint_is_that_of_the_weights(checkpoint_folder, tmp_path):

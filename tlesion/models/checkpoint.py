@@ -45,17 +45,14 @@ class Checkpoint:
     Attributes:
         hf_model: With every part that its class has, whether the checkpoint brought it or not.
         tokenizer: None if there is none.
+        architecture: Class of Hugging Face that it was saved from.
         absent: Parameters of `hf_model` that the checkpoint did not bring: heads that it was saved without.
     """
 
     hf_model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase | None
+    architecture: str
     absent: frozenset[str] = frozenset()
-
-    @property
-    def architecture(self) -> str:
-        """Class that the checkpoint was saved from, else the one it was read into."""
-        return (self.hf_model.config.architectures or [type(self.hf_model).__name__])[0]
 
 
 def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
@@ -90,17 +87,23 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
         ValueError: If the checkpoint is of a kind that is not supported, or incomplete.
         OSError: If the hub does not give it.
     """
-    loader = _model_class(config, source)
+    loader, local = _model_class(config, source), Path(source).is_dir()
     try:
         hf_model, report = loader.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            source,
+            config=config,
+            dtype=dtype,
+            local_files_only=local,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"the weights in {source!r} are not readable: {first_line(error)}") from None
     absent = frozenset(report["missing_keys"])
     _require_tensors(absent, report["mismatched_keys"], source)
-    tokenizer = AutoTokenizer.from_pretrained(source) if has_tokenizer else None
-    return Checkpoint(hf_model, tokenizer, absent)
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local) if has_tokenizer else None
+    architecture = (config.architectures or [type(hf_model).__name__])[0]
+    return Checkpoint(hf_model, tokenizer, architecture, absent)
 
 
 def supported_types() -> str:

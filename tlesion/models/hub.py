@@ -61,7 +61,7 @@ def load_by_transformer_lens(name: str, *, tokenizer: Any, dtype: torch.dtype, d
             return HookedTransformer.from_pretrained_no_processing(
                 repository, tokenizer=tokenizer, dtype=dtype, device=device
             )
-        except (NotImplementedError, RuntimeError) as error:
+        except (RuntimeError, AssertionError) as error:
             raise ValueError(f"TransformerLens cannot load {name!r}: {first_line(error)}") from error
 
 

@@ -1,6 +1,7 @@
 """Load a model by name, from a folder or from Hugging Face's object, unprocessed."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,16 @@ def load_model(
     place = _device(device or getattr(hf_model, "device", None))
     with quiet(), torch.random.fork_rng(devices=[]):
         if hf_model is not None:
-            given = Checkpoint(hf_model, tokenizer)
+            given = Checkpoint(hf_model, tokenizer, type(hf_model).__name__)
             label = hf_model.name_or_path or type(hf_model).__name__
             return _hooked(given, label, "Hugging Face model", dtype=precision, device=place)
         label, folder, source = _locate(name)
         checkpoint = read_folder(folder, dtype=precision) if folder else hub.fetch(label, dtype=precision)
         if checkpoint is None:
             return _by_transformer_lens(label, tokenizer, dtype=precision, device=place)
-        chosen = Checkpoint(checkpoint.hf_model, tokenizer or checkpoint.tokenizer, checkpoint.absent)
-        return _hooked(chosen, label, source, dtype=precision, device=place)
+        if tokenizer is not None:
+            checkpoint = replace(checkpoint, tokenizer=tokenizer)
+        return _hooked(checkpoint, label, source, dtype=precision, device=place)
 
 
 def _require_one(name: object, hf_model: object, tokenizer: object) -> None:

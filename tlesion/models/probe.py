@@ -8,9 +8,10 @@ from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
 from transformers import PreTrainedModel
 
-TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-"""Largest relative difference, by the coarser of the two dtypes: what rounding adds up to in a deep model, with room,
-and well below what another activation function or a lost bias would do in float32."""
+TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 2e-1}
+"""Largest relative difference, by the coarser of the two dtypes. Rounding alone reached 1.3e-6 in float32, 3e-3 in
+float16 and 2.4e-2 in bfloat16, in random models of 24 to 36 layers; lost biases or an ignored scaling of the rotary
+embedding make 0.4 and more. In float64 Hugging Face still computes parts of the attention in float32."""
 
 LENGTH = 24
 """Tokens in the probe."""
@@ -29,14 +30,15 @@ def check_agreement(
         ValueError: If the difference exceeds `TOLERANCE`.
     """
     tokens = _probe_tokens(model)
-    was_training = hf_model.training
+    in_training = [module for module in hf_model.modules() if module.training]
     hf_model.eval()
     try:
         pairs = {"hidden states": (_last_state(model, tokens), hf_model.base_model(tokens).last_hidden_state)}
         if logits:
             pairs["logits"] = (model(tokens), _their_logits(hf_model(tokens)))
     finally:
-        hf_model.train(was_training)
+        for module in in_training:
+            module.training = True
     allowed = max(TOLERANCE[model.cfg.dtype], TOLERANCE[hf_model.dtype])
     for what, (ours, theirs) in pairs.items():
         difference = relative_difference(ours, theirs)
