@@ -20,7 +20,7 @@ def mask_overlap(overlap: MaskOverlap, *, template: TemplateLike = None) -> Figu
         >>> him, her = torch.tensor([[True, True, False]]), torch.tensor([[False, True, True]])
         >>> figure = tlesion.plots.mask_overlap(tlesion.mask_overlap({"him": him, "her": her}))
         >>> figure.data[0].text[1][0]
-        '0.33<br>chance 0.50'
+        '0.33<br>chance 0.56'
     """
     found, chance = overlap.jaccard_model.numpy(), overlap.by_chance_model.numpy()
     size, both = overlap.size.sum(dim=1).numpy(), overlap.both.sum(dim=2).numpy()

@@ -25,7 +25,7 @@ def power_curve(curves: PowerCurve | Mapping[str, PowerCurve], *, template: Temp
         >>> import tlesion
         >>> figure = tlesion.plots.power_curve(tlesion.stats.power_curve(n_tests=512))
         >>> figure.layout.yaxis.title.text
-        'smallest effect found, d_z (standard deviations)'
+        'smallest effect found<br>d_z (standard deviations)'
     """
     named = dict(curves) if isinstance(curves, Mapping) else {_described(curves): curves}
     if not named:
@@ -57,7 +57,8 @@ def power_curve(curves: PowerCurve | Mapping[str, PowerCurve], *, template: Temp
     ticks = sorted({int(n) for curve in named.values() for n in curve.n})
     figure.update_xaxes(title_text="pairs" if pairs else "sentences per condition", type="log", tickvals=ticks)
     effect = "d_z" if pairs else "d"
-    figure.update_yaxes(title_text=f"smallest effect found, {effect} (standard deviations)", rangemode="tozero")
+    title = f"smallest effect found<br>{effect} (standard deviations)"
+    figure.update_yaxes(title_text=title, type="log", tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])
     figure.update_layout(showlegend=True)
     return finish(figure, template, title=f"What a study can find: effects detected with {power:.0%} power")
 

@@ -80,8 +80,8 @@ def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = 
         >>> him = torch.tensor([[True, True, False, False]])
         >>> her = torch.tensor([[False, True, True, False]])
         >>> overlap = mask_overlap({"him": him, "her": her})
-        >>> overlap.jaccard[0, 1, 0].item(), round(overlap.by_chance[0, 1, 0].item(), 4)
-        (0.3333, 0.3889)
+        >>> [round(x[0, 1, 0].item(), 4) for x in (overlap.jaccard, overlap.by_chance)]
+        [0.3333, 0.3889]
     """
     names, stack = _stacked(masks)
     n_masks, n_layers, n_units = stack.shape
