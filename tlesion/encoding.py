@@ -99,7 +99,7 @@ def encode_sentence(
 def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[int]:
     """Where the word's tokens are; a model that cannot read the word has nothing to say about it."""
     word = encoded.tokens_within(*sentence.span)
-    if not word or bool((encoded.ids[word] == require_tokenizer(model).unk_token_id).any()):
+    if not word or require_tokenizer(model).unk_token_id in encoded.ids[word].tolist():
         raise ValueError(
             f"the word {sentence.word!r} of {sentence.text!r} has no token of its own in this model's vocabulary; "
             "choose another word"

@@ -95,8 +95,13 @@ def stream_rows(
         b: Sentences of condition b; ``b[i]`` belongs to ``a[i]`` where ``paired``.
         sinks: One for every full hook name.
         paired: Keep the two sentences of a pair in one batch.
-        batch_size: Sentences in a batch.
+        batch_size: Sentences in a batch; of pairs at least one.
+
+    Raises:
+        ValueError: A ``batch_size`` below 1.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size {batch_size} is no number of sentences; give 1 or more")
     runner = runner_for(model)
     last_layer = max(layer_of(name) or 0 for name in sinks)
     taker = _Taker(sinks)
@@ -134,10 +139,10 @@ class _Taker:
         if self._all_single:
             rows = rows_at(activation, self._single)
         else:
-            rows = torch.stack(
-                [one[list(where)].mean(0) for one, where in zip(activation, self._positions, strict=True)]
-            )
-            rows = rows.flatten(1)
+            # At least float32: half-precision models would round the mean of a word's tokens.
+            precise = activation.to(torch.promote_types(activation.dtype, torch.float32))
+            words = zip(precise, self._positions, strict=True)
+            rows = torch.stack([one[list(where)].mean(0) for one, where in words]).flatten(1)
         self._sinks[str(hook.name)].take(rows[: self._n_a], rows[self._n_a :])
 
 
