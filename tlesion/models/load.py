@@ -9,6 +9,7 @@ import torch
 from transformer_lens import HookedEncoder, HookedTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tlesion.layout import lay_out_
 from tlesion.models import hub, names, provenance
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder
@@ -62,14 +63,25 @@ def load_model(
         if hf_model is not None:
             given = Checkpoint(hf_model, tokenizer, type(hf_model).__name__)
             label = hf_model.name_or_path or type(hf_model).__name__
-            return _hooked(given, label, "Hugging Face model", dtype=precision, device=place)
-        label, folder, source = _locate(name)
-        checkpoint = read_folder(folder, dtype=precision) if folder else hub.fetch(label, dtype=precision)
-        if checkpoint is None:
-            return _by_transformer_lens(label, tokenizer, dtype=precision, device=place)
-        if tokenizer is not None:
-            checkpoint = replace(checkpoint, tokenizer=tokenizer)
-        return _hooked(checkpoint, label, source, dtype=precision, device=place)
+            model = _hooked(given, label, "Hugging Face model", dtype=precision, device=place)
+        else:
+            model = _named(name, tokenizer, dtype=precision, device=place)
+        # The same numbers in the order in which they are read: without it every call copies the attention weights.
+        lay_out_(model)
+        return model
+
+
+def _named(
+    name: str | os.PathLike[str] | None, tokenizer: Any, *, dtype: torch.dtype, device: str
+) -> HookedEncoder | HookedTransformer:
+    """A model by folder, shipped name, or name on the hub."""
+    label, folder, source = _locate(name)
+    checkpoint = read_folder(folder, dtype=dtype) if folder else hub.fetch(label, dtype=dtype)
+    if checkpoint is None:
+        return _by_transformer_lens(label, tokenizer, dtype=dtype, device=device)
+    if tokenizer is not None:
+        checkpoint = replace(checkpoint, tokenizer=tokenizer)
+    return _hooked(checkpoint, label, source, dtype=dtype, device=device)
 
 
 def _require_one(name: object, hf_model: object, tokenizer: object) -> None:
