@@ -107,7 +107,8 @@ def test_global_change_shows_medians_and_the_whole_mlp(by_hand):
         np.testing.assert_array_equal(line.y, np.median(profile.global_change[m].numpy(), axis=1))
     assert list(named(figure, "whole MLP")[0].y) == [1.5, 1.5, 1.5]
     assert not named(plots.global_change(profile, show_whole=False), "whole MLP")
-    assert "root mean square over the vocabulary" in figure.layout.yaxis.title.text
+    assert figure.layout.yaxis.title.text == "global change (logits)"
+    assert "root mean square" in figure.layout.title.text
 
 
 # ---- selection

@@ -43,8 +43,8 @@ def activation_histogram(
         for condition in range(2):
             figure.add_trace(_steps(histogram, name, condition, row, show_legend=col == 1), row=1, col=col)
         figure.update_xaxes(title_text=f"activation, mlp.hook_{'pre' if name == 'before' else 'post'}", col=col)
-    figure.update_yaxes(title_text="density (share of values per unit)", type="log", exponentformat="power", col=1)
-    figure.update_yaxes(type="log", exponentformat="power")
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)  # a tick per power of ten
+    figure.update_yaxes(title_text="density (share of values per unit)", col=1)
     title = f"Layer {layer}, {titles[0]}" if point else f"Activations of layer {layer}"
     return finish(figure, template, title=title)
 

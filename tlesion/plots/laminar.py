@@ -105,9 +105,9 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
             prompts=None,
             unit="global change",
         )
-    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(profile))
-    figure.update_yaxes(title_text="global change (logits)<br>root mean square over the vocabulary", rangemode="tozero")
-    return finish(figure, template, title="Change of all logits per lesioned layer")
+    _layer_axis(figure, profile)
+    figure.update_yaxes(title_text="global change (logits)", rangemode="tozero")
+    return finish(figure, template, title="Change of all logits per lesioned layer (root mean square)")
 
 
 def target_names(profile: LaminarProfile) -> list[str]:
@@ -158,7 +158,12 @@ def _axes(figure: Figure, profile: LaminarProfile, *, values: Sequence[np.ndarra
     high = max(0.0, *(float(part.max()) for part in values))
     margin = 0.05 * ((high - low) or 1.0)
     figure.update_yaxes(range=[low - margin, high + margin], zeroline=True)
-    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(profile))
+    _layer_axis(figure, profile)
+
+
+def _layer_axis(figure: Figure, profile: LaminarProfile) -> None:
+    ends = [min(profile.layers) - 0.6, max(profile.layers) + 0.6]
+    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(profile), range=ends)
 
 
 def _tick(profile: LaminarProfile) -> int:

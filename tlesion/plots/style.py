@@ -53,7 +53,7 @@ def template(scheme: str = "neutral") -> go.layout.Template:
             # Below the plot, where it may grow to several lines without reaching the title.
             "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"}
             | {"itemsizing": "constant", "traceorder": "normal"},
-            "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+            "margin": {"l": 16, "r": 16, "t": 56, "b": 16},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": grid, "activecolor": ink},
             "title": {"x": 0, "xref": "paper", "xanchor": "left", "yref": "container", "y": 0.97, "yanchor": "top"},
             "xaxis": axis | {"automargin": True, "zeroline": False},

@@ -87,8 +87,8 @@ def profile_section(profile: LaminarProfile) -> Section:
     ]
     change = Drawing(
         plots.global_change(profile),
-        caption="How far a lesion moves all logits at the readout position, whatever the word. A lesion that moves "
-        "everything is damage, not a choice between the targets.",
+        caption="How far a lesion moves the logits of the whole vocabulary at the readout position: median over "
+        "prompts, and their middle half. A lesion that moves everything is damage, not a choice between the targets.",
     )
     return Section("What does each lesion cost?", text, drawings=[*drawings, change], tables=[profile_table(profile)])
 
@@ -172,7 +172,9 @@ def checked(section: Section, profile: LaminarProfile) -> Section:
     verdict = "exactly zero, as it has to be" if null == 0 else "NOT zero: do not trust this profile"
     said = f"Check: a run with an edit in every layer and no neuron in any of them changes the logits by {null:g}, "
     return Section(
-        section.title, [f"{said}{verdict}.", f"Plan of the sweep: {profile.plan}", *section.text], facts=section.facts
+        section.title,
+        [f"{said}{verdict}.", f"Plan of the sweep: {profile.plan.rstrip('.')}.", *section.text],
+        facts=section.facts,
     )
 
 

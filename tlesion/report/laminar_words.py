@@ -100,10 +100,10 @@ def silenced(histogram: ActivationHistogram) -> str:
     """How much of what the neurons receive the activation function silences."""
     shares = histogram.silenced.mean(dim=0).numpy()
     low, high = int(shares.argmin()), int(shares.argmax())
-    text = f"Of {_percent(shares.mean())} of the values that reach the activation function it leaves at most "
-    text += f"{_percent(histogram.threshold)}"
+    text = f"{_percent(shares.mean())} of the values that reach the activation function are silenced (at most "
+    text += f"{_percent(histogram.threshold)} of them is left)"
     if shares[low] < shares[high]:
-        text += f", from {_percent(shares[low])} in layer {histogram.layers[low]} to {_percent(shares[high])} in layer "
+        text += f": from {_percent(shares[low])} in layer {histogram.layers[low]} to {_percent(shares[high])} in layer "
         text += f"{histogram.layers[high]}"
     return f"{text}."
 
@@ -124,9 +124,9 @@ def _percent(share: float) -> str:
 
 
 def _signed(value: float) -> str:
-    if round(abs(value), 4) == 0:
+    if abs(value) < 5e-5:
         return "0"
-    return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.4f}").replace("-", "−")
+    return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.2g}").replace("-", "−")
 
 
 def listed(words: Sequence[str]) -> str:

@@ -6,12 +6,16 @@ const drawn = new Set();
 
 function draw(plot) {
   const record = records.get(plot);
-  const layout = { ...record.layout, autosize: true };
+  // The page writes the title itself, so that it wraps on a narrow screen.
+  const layout = { ...record.layout, autosize: true, title: undefined };
+  if (record.themed) layout.margin = { ...TEMPLATES.light.layout.margin, ...layout.margin, t: 32 };
   if (record.themed) layout.template = TEMPLATES[dark.matches ? "dark" : "light"];
+  const narrow = window.innerWidth < 700;
+  if (narrow) layout.dragmode = false; // a finger scrolls the page
   const config = {
     responsive: true,
     displaylogo: false,
-    displayModeBar: window.innerWidth > 700 ? "hover" : false,
+    displayModeBar: narrow ? false : "hover",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
   Plotly.react(plot, record.data, layout, config);

@@ -29,6 +29,11 @@ class Drawing:
     caption: str = ""
     half: bool = False
 
+    @property
+    def title(self) -> str:
+        """The figure's own title, which the page sets above it."""
+        return str(self.figure.layout.title.text or "")
+
 
 @dataclass(frozen=True, eq=False)
 class Section:

@@ -90,7 +90,7 @@ def activation_histogram(
     contrast: Contrast,
     *,
     position: Position = "word",
-    threshold: float = 0.1,
+    threshold: float | int = 0.1,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -140,11 +140,11 @@ def activation_histogram(
         width_after=torch.tensor([sink.histogram.width for sink in after.values()], dtype=torch.float64),
         negative=torch.stack([sink.negative for sink in before.values()], dim=1) / n_values.double(),
         silenced=torch.stack([sink.silenced for sink in before.values()], dim=1) / n_values.double(),
-        threshold=threshold,
+        threshold=float(threshold),
         conditions=contrast.conditions,
         layers=tuple(layer_of(name) or 0 for name in names),
         provenance=provenance_of(
-            model, settings=options | {"threshold": threshold, "hook_point": "mlp"}, stimuli=contrast.stimuli
+            model, settings=options | {"threshold": float(threshold), "hook_point": "mlp"}, stimuli=contrast.stimuli
         ),
     )
 
