@@ -10,6 +10,8 @@ from . import stats as stats
 from . import subspace as subspace
 from . import toy as toy
 from .archive import load_result as load_result
+from .covariance import CovarianceChange as CovarianceChange
+from .covariance import measure_covariance_change as measure_covariance_change
 from .models import load_model as load_model
 from .reference import measure_reference as measure_reference
 from .selection import NeuronSelection as NeuronSelection
@@ -36,9 +38,16 @@ from .studies.space import space_modulation as space_modulation
 from .studies.space_result import SpaceModulation as SpaceModulation
 from .studies.stability import SelectionStability as SelectionStability
 from .studies.stability import selection_stability as selection_stability
+from .studies.subspace_removal import subspace_removal as subspace_removal
+from .studies.subspace_result import SubspaceRemoval as SubspaceRemoval
 from .studies.variants import Variant as Variant
 from .studies.variants import head_variants as head_variants
 from .studies.variants import noise_variants as noise_variants
 from .studies.variants import scale_variants as scale_variants
+from .subspace import ObliqueEraser as ObliqueEraser
+from .subspace import Subspace as Subspace
+from .subspace import SubspaceFitter as SubspaceFitter
+from .subspace import fit_leace as fit_leace
+from .subspace import fit_subspace as fit_subspace
 from .sweeps.sweep import SweepResult as SweepResult
 from .sweeps.sweep import sweep as sweep

@@ -18,6 +18,7 @@ from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
 from tlesion.studies.stability import SelectionStability
+from tlesion.studies.subspace_result import SubspaceRemoval
 from tlesion.sweeps.sweep import SweepResult
 
 _KINDS: dict[str, type[Result]] = {
@@ -32,6 +33,7 @@ _KINDS: dict[str, type[Result]] = {
         SelectionStability,
         Replacement,
         SelectionComparison,
+        SubspaceRemoval,
     )
 }
 

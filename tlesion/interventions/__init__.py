@@ -7,6 +7,7 @@ model.run_with_hooks(tokens, fwd_hooks=[iv.zero("blocks.3.mlp.hook_post", units=
 from tlesion.interventions.edits import Edit, Gaussian, Replace, Scale, Zero
 from tlesion.interventions.make import Intervention, gaussian, replace, scale, zero
 from tlesion.interventions.region import Positions, Region, Units
+from tlesion.interventions.subspace import RemoveLeading, RemoveSubspace, remove_leading, remove_subspace
 
 __all__ = [
     "Edit",
@@ -14,11 +15,15 @@ __all__ = [
     "Intervention",
     "Positions",
     "Region",
+    "RemoveLeading",
+    "RemoveSubspace",
     "Replace",
     "Scale",
     "Units",
     "Zero",
     "gaussian",
+    "remove_leading",
+    "remove_subspace",
     "replace",
     "scale",
     "zero",

@@ -89,6 +89,11 @@ class Edit(ABC):
         return replace(self, region=replace(self.region, positions=positions))
 
     @property
+    def mixes_prompts(self) -> bool:
+        """True where what happens to one prompt depends on the others in its batch."""
+        return False
+
+    @property
     def at_readout(self) -> bool:
         """True where the edit waits for each prompt's readout position."""
         return isinstance(self.region.positions, str) and self.region.positions == READOUT

@@ -46,7 +46,7 @@ def zero(hook_name: str, *, units: Units = None, heads: Units = None, positions:
         tensor([[[1., 1., 1.],
                  [1., 0., 1.]]])
     """
-    return Intervention(hook_name, Zero(_region(hook_name, units, heads, positions), hook_name))
+    return Intervention(hook_name, Zero(region_at(hook_name, units, heads, positions), hook_name))
 
 
 def replace(
@@ -80,7 +80,7 @@ def replace(
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise ValueError(f"values for {hook_name!r} hold {bad} NaN or infinite entries; replacement values are finite")
-    return Intervention(hook_name, Replace(_region(hook_name, units, heads, positions), hook_name, tensor))
+    return Intervention(hook_name, Replace(region_at(hook_name, units, heads, positions), hook_name, tensor))
 
 
 def scale(
@@ -104,7 +104,7 @@ def scale(
         tensor([[[0.5000, 0.5000]]])
     """
     _require_finite("factor", factor)
-    return Intervention(hook_name, Scale(_region(hook_name, units, heads, positions), hook_name, float(factor)))
+    return Intervention(hook_name, Scale(region_at(hook_name, units, heads, positions), hook_name, float(factor)))
 
 
 def gaussian(
@@ -145,11 +145,16 @@ def gaussian(
         raise ValueError(f"std {std} is negative; a standard deviation is 0 or more")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative; seeds are 0 or more")
-    region = _region(hook_name, units, heads, positions)
+    region = region_at(hook_name, units, heads, positions)
     return Intervention(hook_name, Gaussian(region, hook_name, float(mean), float(std), int(seed), mode))
 
 
-def _region(hook_name: str, units: Units, heads: Units, positions: Positions) -> Region:
+def region_at(hook_name: str, units: Units, heads: Units, positions: Positions) -> Region:
+    """The region of an intervention; hook names that no edit can address are refused.
+
+    Raises:
+        ValueError: The hook name is a short form, or its activation has no ``[batch, pos, ...]`` axes.
+    """
     if layer_of(hook_name) is None and _SHORT_FORM.fullmatch(hook_name):
         raise ValueError(
             f"hook point {hook_name!r} is the short form for every layer; an intervention names one: "

@@ -52,8 +52,10 @@ def run_sweep(
         max_bytes: Budget for activations; default: a share of what is free.
 
     Raises:
-        ValueError: A plan that is unknown or would not be exact; an edit that never fired.
+        ValueError: A plan that is unknown or would not be exact; an edit that never fired; several readings for an
+            edit that mixes prompts.
     """
+    _refuse_mixing(readings, lesions)
     runner = runner_for(model)
     device = model.unembed.W_U.device
     budget = max_bytes or default_max_bytes(device)
@@ -74,6 +76,17 @@ def run_sweep(
     finally:
         model.train(was_training)
     return _settled([choice for choice, _ in chosen])
+
+
+def _refuse_mixing(readings: Sequence[Reading], lesions: Sequence[Lesion]) -> None:
+    """Prompts are batched by length and memory: an edit that mixes them would give numbers that depend on both."""
+    mixing = next((edit for lesion in lesions for edit in lesion.edits if edit.mixes_prompts), None)
+    if mixing is not None and len(readings) > 1:
+        raise ValueError(
+            f"{mixing!r} decomposes all tokens of the batch that it meets, and {len(readings)} prompts are batched by "
+            "length and memory; fit on the tokens you mean (tlesion.fit_subspace) and use iv.remove_subspace, or "
+            "sweep one prompt at a time"
+        )
 
 
 def _run_group(
