@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import tlesion
+
+HIM, HER = 5, 6
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ TINY = {
 
 
 def tokenizer_of(shape: Shape) -> PreTrainedTokenizerFast:
-    """A tokenizer whose words are its token numbers: some libraries refuse a model without one."""
-    words = WordLevel({f"w{i}": i for i in range(shape.d_vocab)}, unk_token="w0")
+    """A tokenizer of made-up words, "him" and "her": some libraries refuse a model without one."""
+    words = {f"w{i}": i for i in range(shape.d_vocab) if i not in (HIM, HER)} | {"him": HIM, "her": HER}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
     special = {"pad_token": "w1", "bos_token": "w2", "eos_token": "w3", "mask_token": "w4"}
-    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), unk_token="w0", **special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0", **special)
 
 
 def hugging_face(shape: Shape) -> Any:

@@ -1,0 +1,16 @@
+"""All benchmarks, one after the other: ``make bench``. Each has a ``--help`` of its own as ``python -m benchmarks.<name>``."""
+
+import subprocess
+import sys
+
+NAMES = ("sweep", "selection", "scaling", "toy_models", "calibration", "subspace_removal")
+
+
+def main() -> None:
+    for name in NAMES:
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}"], check=True)
+
+
+if __name__ == "__main__":
+    main()
