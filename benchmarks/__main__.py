@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: ``make bench``. Each has a ``--help`` of its own as ``python -m benchmarks.<name>``."""
+"""All benchmarks, one after the other: ``make bench``. Each is a module with a ``--help`` of its own."""
 
 import subprocess
 import sys

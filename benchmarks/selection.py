@@ -45,8 +45,8 @@ def main() -> None:
 
 
 NOTES = [
-    "Bare passes are TransformerLens' own `model(tokens, one_zero_attention_mask=...)`, which also computes the logits of "
-    "the vocabulary; “up to the last block” leaves the head out, as the selection does.",
+    "Bare passes are TransformerLens' own `model(tokens, one_zero_attention_mask=...)`, which also computes the "
+    "logits of the vocabulary; “up to the last block” leaves the head out, as the selection does.",
     "Memory is the peak of the process (maximum resident set) above that of the same process with the model loaded.",
 ]
 
