@@ -21,8 +21,10 @@ from tlesion.cli.options import Debug
 from tlesion.cli.replace import replace
 from tlesion.cli.report import report
 from tlesion.cli.show import show
+from tlesion.cli.subspace import subspace
 
 app = typer.Typer(
+    name="tlesion",
     cls=OneLineErrors,
     add_completion=False,
     rich_markup_mode="rich",
@@ -30,14 +32,12 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
-def main(context: typer.Context, debug: Debug = False) -> None:
+@app.callback()
+def main(debug: Debug = False) -> None:
     """Lesion studies for transformers: find neurons with statistics, cut them out, and say whether it matters."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
-for command in (demo, laminar, replace, context, neurons, models, example, show, report):
+for command in (demo, laminar, replace, context, subspace, neurons, models, example, show, report):
     app.command()(command)
 
 __all__ = ["app"]

@@ -23,6 +23,8 @@ from tlesion.plots.power import power_curve
 from tlesion.plots.replacement import head_map, hidden_by_layer, prediction_change, recovery
 from tlesion.plots.selection import selective_share, volcano
 from tlesion.plots.stability import selection_stability
+from tlesion.plots.subspace import drift_map, rank_sweep, subspace_drop, variance_against_drop, variance_by_layer
+from tlesion.plots.subspace_covariance import covariance_change, covariance_pair, covariance_spectrum
 
 __all__ = [
     "activation_histogram",
@@ -30,6 +32,10 @@ __all__ = [
     "correlation_by_layer",
     "correlation_by_length",
     "correlation_by_neuron",
+    "covariance_change",
+    "covariance_pair",
+    "covariance_spectrum",
+    "drift_map",
     "global_change",
     "head_map",
     "hidden_by_layer",
@@ -38,10 +44,14 @@ __all__ = [
     "position_shares",
     "power_curve",
     "prediction_change",
+    "rank_sweep",
     "recovery",
     "selection_stability",
     "selective_share",
     "silenced_share",
     "space_scatter",
+    "subspace_drop",
+    "variance_against_drop",
+    "variance_by_layer",
     "volcano",
 ]

@@ -3,12 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from tlesion.report.context import context_page
 from tlesion.report.laminar import laminar_page
 from tlesion.report.page import Page
+from tlesion.report.replacement import replacement_page
+from tlesion.report.subspace import subspace_page
 from tlesion.results import Result
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.context_result import ContextModulation
 from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.replacement_result import Replacement
+from tlesion.studies.space_result import SpaceModulation
+from tlesion.studies.subspace_result import SubspaceRemoval
 
 _Kind = TypeVar("_Kind", bound=Result)
 
@@ -39,8 +46,25 @@ def _laminar(profile: Any, given: list[Result], layer: int | None) -> Page:
     return laminar_page(profile, selection=selection, histogram=histogram, layer=layer)
 
 
+def _context(result: Any, given: list[Result], layer: int | None) -> Page:
+    return context_page(result, space=_first(given, SpaceModulation), layer=layer)
+
+
+def _replacement(result: Any, given: list[Result], layer: int | None) -> Page:
+    return replacement_page(result)
+
+
+def _subspace(result: Any, given: list[Result], layer: int | None) -> Page:
+    return subspace_page(result, layer=layer)
+
+
 def _first(results: list[Result], kind: type[_Kind]) -> _Kind | None:
     return next((result for result in results if isinstance(result, kind)), None)
 
 
-_PAGES: Mapping[type[Result], Callable[[Any, list[Result], int | None], Page]] = {LaminarProfile: _laminar}
+_PAGES: Mapping[type[Result], Callable[[Any, list[Result], int | None], Page]] = {
+    LaminarProfile: _laminar,
+    ContextModulation: _context,
+    Replacement: _replacement,
+    SubspaceRemoval: _subspace,
+}
