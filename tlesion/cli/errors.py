@@ -24,7 +24,7 @@ class OneLineErrors(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command, and end the process with its exit code."""
-        given = sys.argv[1:] if args is None else list(args)
+        given = (sys.argv[1:] if args is None else list(args)) or ["--help"]
         try:
             result = super().main(given, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.Abort:

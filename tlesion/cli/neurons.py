@@ -42,12 +42,14 @@ def neurons(
     hook_point: given.HookPoint = "mlp.hook_pre",
     position: given.Position = "word",
     test: given.Test = "welch",
-    correction: given.Correction = "fdr_bh",
+    correction: given.Correction = None,
     family: given.Family = "layer",
     alpha: given.Alpha = 0.05,
     min_effect: given.MinEffect = 0.0,
     top_k: given.TopK = None,
+    n_permutations: given.Permutations = 10_000,
     batch_size: given.BatchSize = 32,
+    seed: given.Seed = 0,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -79,6 +81,8 @@ def neurons(
             alpha=alpha,
             min_effect=min_effect,
             top_k=top_k,
+            n_permutations=n_permutations,
+            seed=seed,
             batch_size=batch_size,
             prepend_bos=prepend_bos,
         )

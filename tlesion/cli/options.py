@@ -107,15 +107,17 @@ Test: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="TEST",
-        help="student, welch, paired, moderated or moderated_paired.",
+        help="student, welch, paired, moderated, moderated_paired, or permutation (of the words' labels).",
         rich_help_panel="Selection",
     ),
 ]
 Correction: TypeAlias = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="METHOD",
-        help="For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), or none.",
+        help="For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), none, or "
+        "max_t for permutations.",
+        show_default="fdr_bh; max_t for permutations",
         rich_help_panel="Selection",
     ),
 ]
@@ -142,6 +144,10 @@ TopK: TypeAlias = Annotated[
         rich_help_panel="Selection",
     ),
 ]
+Permutations: TypeAlias = Annotated[
+    int,
+    typer.Option(help="Relabellings that the permutation test draws.", rich_help_panel="Selection"),
+]
 BatchSize: TypeAlias = Annotated[int, typer.Option(help="Sentences in a forward pass.", rich_help_panel="Selection")]
 
 
@@ -164,7 +170,7 @@ LesionPosition: TypeAlias = Annotated[
         rich_help_panel="Lesion",
     ),
 ]
-Seed: TypeAlias = Annotated[int, typer.Option(help="Of the gaussian noise.", rich_help_panel="Lesion")]
+Seed: TypeAlias = Annotated[int, typer.Option(help="Of permutations and of gaussian noise.")]
 Plan: TypeAlias = Annotated[
     str,
     typer.Option(

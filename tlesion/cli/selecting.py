@@ -26,11 +26,13 @@ class Selecting:
     hook_point: str = "mlp.hook_pre"
     position: str | int = "word"
     test: str = "welch"
-    correction: str = "fdr_bh"
+    correction: str | None = None
     family: str = "layer"
     alpha: float = 0.05
     min_effect: float = 0.0
     top_k: int | None = None
+    n_permutations: int = 10_000
+    seed: int = 0
     batch_size: int = 32
     prepend_bos: bool | None = None
 
@@ -60,6 +62,8 @@ class Selecting:
             alpha=self.alpha,
             min_effect=self.min_effect,
             top_k=self.top_k,
+            n_permutations=self.n_permutations,
+            seed=self.seed,
             batch_size=self.batch_size,
             prepend_bos=self.prepend_bos,
         )
