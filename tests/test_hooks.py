@@ -154,3 +154,20 @@ def test_the_users_own_hooks_outlive_a_scope(gpt2):
     own = ["permanent", "temporary"]
     assert calls == [*own, "context", "scoped", *own, "context", *own]
     assert all(isinstance(point, HookPoint) for point in gpt2.hook_dict.values())
+
+
+def test_eval_mode_ends_with_every_modules_own_mode(gpt2):
+    """Also where a user has set single modules: one flag for the whole model would lose them."""
+    gpt2.train()
+    gpt2.blocks[1].eval()
+    before = {name: module.training for name, module in gpt2.named_modules()}
+    for error in (None, KeyboardInterrupt):
+        try:
+            with hooks.in_eval_mode(gpt2):
+                assert not any(module.training for module in gpt2.modules())
+                if error:
+                    raise error
+        except KeyboardInterrupt:
+            pass
+        assert {name: module.training for name, module in gpt2.named_modules()} == before
+    gpt2.eval()

@@ -86,3 +86,9 @@ def test_nan_in_the_clean_run_is_refused(checkpoint_folder):
         model.blocks[1].mlp.b_in[3] = torch.nan
     with pytest.raises(ValueError, match=r"clean logits of 1 of 1 prompts are NaN or infinite, so no effect can be"):
         laminar_profile(model, {"all": ones(3, 128)}, [Prompt("We saw", ("him", "her"))])
+
+
+def test_a_mask_without_a_name_is_refused(bert):
+    # __wrapped__: the tests' type checker would speak first.
+    with pytest.raises(TypeError, match=r"masks are a Tensor; give a dict of named masks, \{'him': mask\} for one"):
+        laminar_profile.__wrapped__(bert, ones(3, 48), MASKED)

@@ -167,6 +167,18 @@ def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_eval_mode(model: Model) -> Iterator[None]:
+    """Eval mode for as long as the ``with`` block lasts; afterwards every module has the mode it had before."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
 def user_hooks(model: Model) -> list[str]:
     """The names of the points that carry hooks right now: somebody else's, outside :func:`scoped`."""
     return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from transformer_lens.hook_points import HookPoint
 
 from tlesion.encoding import EncodedSentence
-from tlesion.hooks import Model, layer_of, scoped
+from tlesion.hooks import Model, in_eval_mode, layer_of, scoped
 from tlesion.runners import runner_for
 from tlesion.stats import Moments
 from tlesion.tokens import collate
@@ -107,19 +107,14 @@ def stream_rows(
     taker = _Taker(sinks)
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
     pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
-            # disable=None: a bar on a terminal, nothing in a log file.
-            for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
-                tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
-                taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a))
-                residual = runner.embed(tokens, real)
-                for layer in range(last_layer + 1):
-                    residual = runner.block(layer, residual)
-    finally:
-        model.train(was_training)
+    with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
+        # disable=None: a bar on a terminal, nothing in a log file.
+        for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
+            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
+            taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a))
+            residual = runner.embed(tokens, real)
+            for layer in range(last_layer + 1):
+                residual = runner.block(layer, residual)
 
 
 class _Taker:

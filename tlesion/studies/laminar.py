@@ -7,6 +7,7 @@ which has to be exactly the clean run, and the ablation of the layer's whole MLP
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -217,7 +218,7 @@ def _nothing(
     return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()
 
 
-def _stacked(masks: Mapping[str, Tensor], n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
+def _stacked(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
     if not isinstance(masks, Mapping):
         raise TypeError(f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one")
     if not masks:
