@@ -164,6 +164,7 @@ def test_densities_before_and_after_add_up_to_one(by_hand):
     for trace, width in zip(figure.data, (1, 1, 0.5, 0.5), strict=True):
         assert np.nansum(trace.y) * width == pytest.approx(1)
     before_him = figure.data[0]
+    assert before_him.name == "him (50.0 % silenced)"
     assert list(before_him.x) == [-1.5, -0.5, 0.5, 1.5]
     np.testing.assert_array_equal(before_him.y, [0.25, 0.25, 0.5, np.nan])
     assert figure.layout.yaxis.type == "log"

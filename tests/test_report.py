@@ -155,12 +155,30 @@ def test_the_words_follow_from_the_numbers(by_hand):
     assert words.largest_layer(profile) == 2
 
 
-def test_a_lesion_that_costs_nothing_is_said_to_cost_nothing(by_hand):
+def with_drop(profile, drop):
+    object.__setattr__(profile, "logit_drop", drop)
+    return profile
+
+
+def test_a_lesion_that_helps_is_said_to_help(by_hand):
     profile = by_hand.profile()
-    object.__setattr__(profile, "logit_drop", -profile.logit_drop.abs())
-    said = words.cost(profile, summarise_profile(profile), "her")
-    assert said.startswith("Zeroing the her-neurons costs 'her' nothing in any single layer")
-    assert "the largest change is −0.60 in layer 2" in said
+    drop = -profile.logit_drop.abs()
+    said = words.cost(with_drop(profile, drop), summarise_profile(profile), "her")
+    assert said.startswith(
+        "Zeroing the her-neurons of one layer does not cost but helps 'her' most in layer 2: a median"
+    )
+    assert said.endswith("In no layer does it cost the median prompt.")
+    drop[:, 0] = 0.1
+    said = words.cost(with_drop(profile, drop), summarise_profile(profile), "her")
+    assert said.endswith("The largest cost is +0.10, in layer 0.")
+
+
+def test_a_lesion_that_changes_nothing_is_said_to_change_nothing(by_hand):
+    profile = with_drop(by_hand.profile(), torch.zeros(2, 3, 5, 2, dtype=torch.float64))
+    assert words.cost(profile, summarise_profile(profile), "him") == (
+        "Zeroing the him-neurons of one layer leaves the logit of 'him' as it was in the median prompt, whatever the "
+        "layer."
+    )
 
 
 def test_the_selection_in_words(by_hand):

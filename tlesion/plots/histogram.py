@@ -22,6 +22,8 @@ def activation_histogram(
 ) -> Figure:
     """Distribution of one layer's activations in both conditions, before and after the activation function.
 
+    The legend states the share of values that the function silences.
+
     Args:
         histogram: The histograms.
         layer: The model's layer.
@@ -85,10 +87,11 @@ def _steps(histogram: ActivationHistogram, point: str, condition: int, row: int,
     low = (np.arange(first, last + 1) - counts.shape[1] // 2) * width
     name = histogram.conditions[condition]
     colour = colour_map(histogram.conditions)[name]
+    silenced = f" ({100 * float(histogram.silenced[condition, row]):.1f} % silenced)" if point == "before" else ""
     return go.Scatter(
         x=low + width / 2,
         y=np.where(share > 0, share / width, np.nan),
-        name=name,
+        name=f"{name}{silenced}",
         legendgroup=name,
         showlegend=show_legend,
         mode="lines",

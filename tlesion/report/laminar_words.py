@@ -63,7 +63,7 @@ def clean(profile: LaminarProfile) -> str:
 
 
 def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
-    """Where a mask's lesion costs its own target most, beside the other targets and the whole MLP.
+    """Where a mask's lesion moves its own target most, whether it costs or helps it, beside the other targets.
 
     Args:
         profile: The profile.
@@ -73,27 +73,41 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     names = target_names(profile)
     own = [names.index(mask)] if mask in names else list(range(len(names)))
     rows = table[(table["mask"] == mask) & table["target"].isin(own)]
-    verb = {"zero": "Zeroing", "mean": "Setting to their mean", "median": "Setting to their median"}.get(
-        profile.provenance.settings["ablation"], "Replacing by noise"
-    )
-    best = rows.iloc[int(rows["median"].argmax())]
-    if best["median"] <= 0:
+    subject = f"{_VERBS.get(profile.provenance.settings['ablation'], 'Ablating')} the {mask}-neurons of one layer"
+    most = rows.iloc[int(rows["median"].abs().argmax())]
+    if most["median"] == 0:
         what = " and ".join(repr(names[j]) for j in own)
-        worst = rows.iloc[int(rows["median"].abs().argmax())]
-        return (
-            f"{verb} the {mask}-neurons costs {what} nothing in any single layer, by the median over prompts; the "
-            f"largest change is {_signed(worst['median'])} in layer {worst['layer']}."
-        )
-    layer, target = int(best["layer"]), int(best["target"])
+        return f"{subject} leaves the logit of {what} as it was in the median prompt, whatever the layer."
+    layer, target = int(most["layer"]), int(most["target"])
+    verb = "costs" if most["median"] > 0 else "does not cost but helps"
     others = [
         f"{_signed(_at(table, mask, layer, j)['median'])} for {name!r}" for j, name in enumerate(names) if j != target
     ]
     whole = _at(table, REFERENCES[1], layer, target)["median"]
-    text = f"{verb} the {mask}-neurons of one layer costs {names[target]!r} most in layer {layer}: a median logit drop "
-    text += f"of {_signed(best['median'])} (middle half of the prompts {_signed(best['q25'])} to "
-    text += f"{_signed(best['q75'])}; {int(best['n_lesioned'])} neurons)"
+    text = f"{subject} {verb} {names[target]!r} most in layer {layer}: a median logit drop "
+    text += f"of {_signed(most['median'])} (middle half of the prompts {_signed(most['q25'])} to "
+    text += f"{_signed(most['q75'])}; {int(most['n_lesioned'])} neurons)"
     text += f", against {', '.join(others)} there" if others else ""
-    return f"{text}. Ablating that layer's whole MLP gives {_signed(whole)} for {names[target]!r}."
+    text += f". Ablating that layer's whole MLP gives {_signed(whole)} for {names[target]!r}."
+    return text + _largest_cost(rows, most)
+
+
+_VERBS = {
+    "zero": "Zeroing",
+    "mean": "Setting to their mean",
+    "median": "Setting to their median",
+    "gaussian": "Replacing by noise",
+}
+
+
+def _largest_cost(rows: pd.DataFrame, most: pd.Series) -> str:
+    """Where the lesion costs most, if it helps more elsewhere."""
+    if most["median"] > 0:
+        return ""
+    best = rows.iloc[int(rows["median"].argmax())]
+    if best["median"] <= 0:
+        return " In no layer does it cost the median prompt."
+    return f" The largest cost is {_signed(best['median'])}, in layer {int(best['layer'])}."
 
 
 def silenced(histogram: ActivationHistogram) -> str:

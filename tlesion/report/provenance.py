@@ -40,7 +40,7 @@ def _distinct(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> str:
     if value is None:
-        return "default"
+        return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
