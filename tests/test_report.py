@@ -49,21 +49,25 @@ class Reader(HTMLParser):
             self.text += data
 
 
-@pytest.fixture
-def page(by_hand):
+@pytest.fixture(scope="module")
+def page(by_hand) -> Page:
     return laminar_page(by_hand.profile(), selection=by_hand.selection(), histogram=by_hand.histogram())
 
 
-@pytest.fixture
-def html(page):
+@pytest.fixture(scope="module")
+def html(page) -> str:
     return page.html()
+
+
+@pytest.fixture(scope="module")
+def seen(html) -> Reader:
+    return Reader(html)
 
 
 # ---- one file
 
 
-def test_a_page_loads_nothing_from_elsewhere(html):
-    seen = Reader(html)
+def test_a_page_loads_nothing_from_elsewhere(html, seen):
     inside = [address for address in seen.loads if not address.startswith("#") and address != "data:,"]
     assert inside == []
     assert "link" in seen.tags  # the empty icon: without it a browser asks the server for one
@@ -78,16 +82,16 @@ def test_plotly_is_in_a_page_with_figures_once_and_in_one_without_not_at_all(htm
     assert len(without) < 10_000
 
 
-def test_every_figure_is_there_as_json_without_its_template(page, html):
+def test_every_figure_is_there_as_json_without_its_template(page, seen):
     drawings = [drawing for section in page.sections for drawing in section.drawings]
-    records = [json.loads(text) for text in Reader(html).scripts if text.startswith("{")]
+    records = [json.loads(text) for text in seen.scripts if text.startswith("{")]
     assert len(records) == len(drawings) == 8
     for record, drawing in zip(records, drawings, strict=True):
         assert len(record["data"]) == len(drawing.figure.data)
         assert record["themed"]
         assert "template" not in record["layout"]
         assert drawing.figure.layout.template == plots.style.template(), "the figure itself stays as it was"
-    assert all(Drawing(d.figure).title in Reader(html).text for d in drawings)
+    assert all(Drawing(d.figure).title in seen.text for d in drawings)
 
 
 def test_a_figure_with_a_template_of_its_own_keeps_it():
@@ -112,10 +116,10 @@ def test_light_dark_and_narrow_screens_are_provided_for(html):
     assert re.search(r"const TEMPLATES = \{ light: \{.*\}, dark: \{", html)
 
 
-def test_the_page_is_well_formed(html):
-    opened = Reader(html).tags
+def test_the_page_is_well_formed(html, seen):
+    written = html.replace(plotly_js(), "")
     for tag in ("section", "figure", "table", "tr", "td", "dl", "div", "ul", "main", "body"):
-        assert opened.count(tag) == html.replace(plotly_js(), "").count(f"</{tag}>"), tag
+        assert seen.tags.count(tag) == written.count(f"</{tag}>"), tag
     anchors = re.findall(r'<section id="([^"]+)"', html)
     assert len(set(anchors)) == len(anchors) == 4
     assert all(f'href="#{anchor}"' in html for anchor in anchors)
@@ -124,8 +128,8 @@ def test_the_page_is_well_formed(html):
 # ---- what it says
 
 
-def test_the_page_states_model_data_settings_and_versions(by_hand, html):
-    text = Reader(html).text
+def test_the_page_states_model_data_settings_and_versions(by_hand, seen):
+    text = seen.text
     for part in ("hand-made", "2 sentences, hash abcdef", "mlp.hook_post", "2.13.0", "float32", "f" * 64):
         assert part in text
     for result in (by_hand.profile(), by_hand.selection(), by_hand.histogram()):
