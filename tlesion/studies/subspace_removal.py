@@ -4,7 +4,7 @@ The activations of one hook point ``[token, unit]`` are centred and decomposed, 
 zero, the mean is added back, and the model runs on: one lesion for every layer, all on one sweep.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -41,7 +41,7 @@ def subspace_removal(
     layers: Literal["all"] | Sequence[int] = "all",
     method: str = "svd",
     components: Sequence[int] | None = None,
-    subspaces: Mapping[int, Subspace | ObliqueEraser] | None = None,
+    subspaces: Any = None,
     ranks: Sequence[int] = (),
     n_random: int = 4,
     control: str = "random",
@@ -67,7 +67,8 @@ def subspace_removal(
         layers: ``"all"`` or the layers to lesion.
         method: ``"svd"``, ``"ica"``, ``"random"`` or ``"random_in_span"``; see :func:`tlesion.fit_subspace`.
         components: Which components to cut instead of the first ones, counted from 0.
-        subspaces: Subspaces to cut instead, by layer: of a contrast, of given directions, erasers; all of one rank.
+        subspaces: What to cut instead, a dict of `Subspace` or `ObliqueEraser` by layer: of a contrast, of given
+            directions, erasers; all of one rank.
         ranks: Further ranks, such as [1, 2, 4, 8, 16].
         n_random: How many random subspaces of equal rank to cut as controls; further ranks get one each, if any.
         control: ``"random"``: directions of the whole space; ``"random_in_span"``: within the span of the centred
