@@ -56,37 +56,41 @@ def imported(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def id_of(path: Path) -> str:
-    return str(path.relative_to(PACKAGE))
+def imports_of(own: str) -> list[tuple[str, str]]:
+    """Every import in a module's files: (file and line, dotted name)."""
+    paths = [path for path in SOURCES if module_of(path) == own]
+    return [(f"{path.relative_to(PACKAGE)}:{line}", name) for path in paths for line, name in imported(path)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=id_of)
-def test_imports_go_strictly_downward(path):
-    own = module_of(path)
+MODULES = sorted({module_of(path) for path in SOURCES})
+
+
+@pytest.mark.parametrize("own", MODULES)
+def test_imports_go_strictly_downward(own):
     assert own in ORDER, f"tlesion.{own} has no floor yet: give it a line in FLOORS"
-    for line, name in imported(path):
+    for place, name in imports_of(own):
         parts = name.split(".")
         if parts[0] != "tlesion":
             continue
         other = parts[1]
-        assert other in ORDER, f"{path}:{line} imports {other!r} from tlesion itself; import its module"
+        assert other in ORDER, f"{place} imports {other!r} from tlesion itself; import its module"
         assert other == own or ORDER[other] < ORDER[own], (
-            f"{path}:{line}: {own} (floor {FLOOR[own]}) imports {other} (floor {FLOOR[other]}), which is not below it"
+            f"{place}: {own} (floor {FLOOR[own]}) imports {other} (floor {FLOOR[other]}), which is not below it"
         )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=id_of)
-def test_plotly_and_transformer_lens_stay_on_their_floors(path):
-    outside = {name.split(".")[0] for _, name in imported(path)}
-    if module_of(path) != "plots":
+@pytest.mark.parametrize("own", MODULES)
+def test_plotly_and_transformer_lens_stay_on_their_floors(own):
+    outside = {name.split(".")[0] for _, name in imports_of(own)}
+    if own != "plots":
         assert "plotly" not in outside, "only plots imports plotly"
-    if FLOOR[module_of(path)] == 0:
+    if FLOOR[own] == 0:
         assert not outside & {"transformer_lens", "transformers"}, "floor 0 is pure tensor and array mathematics"
 
 
-@pytest.mark.parametrize("path", [*SOURCES, PACKAGE / "__init__.py"], ids=id_of)
-def test_no_module_switches_off_the_shape_checks_of_dataclasses(path):
-    future = [name for _, name in imported(path) if name == "__future__.annotations"]
+@pytest.mark.parametrize("own", MODULES)
+def test_no_module_switches_off_the_shape_checks_of_dataclasses(own):
+    future = [place for place, name in imports_of(own) if name == "__future__.annotations"]
     assert not future, "with postponed annotations jaxtyping no longer checks dataclass fields"
 
 

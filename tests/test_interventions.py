@@ -237,6 +237,25 @@ def test_what_was_given_is_copied():
         assert torch.equal(replace.edit(torch.full((1, 1, N_UNITS), 9.0)), expected)
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_null_lesions_leave_the_logits_bit_identical(family, checkpoint_folder):
+    """Each alone and all together, at residuals, MLPs and single heads, in a plain run of TransformerLens."""
+    model = load_model(checkpoint_folder(family))
+    tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    clean = model(tokens)
+    null = [
+        iv.zero("blocks.1.mlp.hook_post", units=torch.zeros(model.cfg.d_mlp, dtype=torch.bool)),
+        iv.zero("blocks.0.attn.hook_z", heads=[]),
+        iv.scale("blocks.0.hook_resid_post", 1),
+        iv.gaussian("blocks.2.mlp.hook_pre", mean=0, std=0, mode="add"),
+        iv.replace("blocks.1.hook_mlp_out", 7.0, positions=slice(3, 3)),
+    ]
+    for lesion in (*([one] for one in null), null):
+        assert torch.equal(model.run_with_hooks(tokens, fwd_hooks=lesion), clean)
+    live = iv.zero("blocks.1.mlp.hook_post", units=[3])
+    assert not torch.equal(model.run_with_hooks(tokens, fwd_hooks=[*null, live]), clean)
+
+
 def test_an_intervention_is_an_entry_of_fwd_hooks(checkpoint_folder):
     """Beside a hook function of the user's own, in plain TransformerLens calls."""
     model = load_model(checkpoint_folder("gpt2"))
@@ -259,8 +278,6 @@ def test_an_intervention_is_an_entry_of_fwd_hooks(checkpoint_folder):
     assert torch.equal(lesioned, model.run_with_hooks(tokens, fwd_hooks=[("blocks.1.mlp.hook_post", by_hand)]))
     assert not seen[0][:, -1, [3, 4]].any()
     assert not torch.equal(lesioned, model(tokens))
-    null = [iv.zero("blocks.1.mlp.hook_post", units=[]), iv.scale("blocks.0.hook_resid_post", 1.0)]
-    assert torch.equal(model.run_with_hooks(tokens, fwd_hooks=null), model(tokens))
     _, cache = model.run_with_cache(tokens)
     clean = model(tokens)
     with model.hooks(fwd_hooks=[iv.replace("blocks.1.mlp.hook_post", cache["blocks.1.mlp.hook_post"])]):
