@@ -1,5 +1,6 @@
 """Saved results come back bit by bit; a folder holds a whole result or none; damage is noticed."""
 
+import collections.abc
 import dataclasses
 import importlib
 import json
@@ -61,7 +62,7 @@ def example(annotation: object, sizes: dict[str, int], rng: torch.Generator) -> 
         return tuple(example(arguments[0], sizes, rng) for _ in range(2))
     if origin is tuple:
         return tuple(example(one, sizes, rng) for one in arguments)
-    if origin is dict:
+    if origin in (dict, collections.abc.Mapping):
         return {"naïve": example(arguments[1], sizes, rng)}
     if origin is typing.Literal:
         return arguments[0]

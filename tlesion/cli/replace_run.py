@@ -162,8 +162,13 @@ def _print(result: Replacement, files: dict[str, Path], *, as_json: bool) -> Non
         )
         return
     rows = [
-        [str(row["variant"]), f"{row['kl']:.3g}", f"{row['top_kept']:.0%}", f"{row['z_of_mean']:.1f}"]
-        + _recovered(last.loc[str(row["variant"])])
+        [
+            str(row["variant"]),
+            f"{row['kl']:.3g}",
+            f"{row['top_kept']:.0%}",
+            f"{row['z_of_mean']:.1f}",
+            *_recovered(last.loc[str(row["variant"])]),
+        ]
         for row in frame.to_dict("records")
     ]
     columns = ["lesion", "KL", "top kept", "z", "recovery", "by the end"]

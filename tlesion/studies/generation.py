@@ -78,7 +78,7 @@ def generate_tokens(
 
 def _continued(
     model: Model, ids: Int[Tensor, " pos"], n_tokens: int, *, temperature: float | int, generator: torch.Generator
-) -> Int[Tensor, " pos"]:
+) -> Int[Tensor, " longer"]:
     device = model.unembed.W_U.device
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, 1)
     end = getattr(model.tokenizer, "eos_token_id", None)
