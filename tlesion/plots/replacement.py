@@ -157,11 +157,8 @@ def _chosen(result: Replacement, variants: Sequence[int] | None) -> list[int]:
 
 def _families(result: Replacement, chosen: Sequence[int]) -> dict[str, tuple[list[int], str]]:
     """Variants that differ in their layer only, by name, with a colour for each."""
-    found: dict[str, list[int]] = {}
-    for index in chosen:
-        made = result.settings[index]
-        name = f"× {made['factor']:g}" if made.get("kind") == "scale" else str(made.get("kind", "own lesions"))
-        found.setdefault(name, []).append(index)
+    wanted = set(chosen)
+    found = {name: [i for i in indices if i in wanted] for name, indices in result.families().items()}
     palette = (A, B, *MORE)
     return {name: (indices, palette[i % len(palette)]) for i, (name, indices) in enumerate(found.items())}
 

@@ -12,19 +12,37 @@ FAR = 3.0
 
 def summary(result: Replacement) -> list[str]:
     """What was found, in the order in which a reader asks."""
-    return [strongest(result), undone(result), how(result), distribution(result)]
+    return [strongest(result), *spread(result), undone(result), how(result), distribution(result)]
 
 
 def strongest(result: Replacement) -> str:
     """The variants that change the prediction most, and least."""
     kl = result.kl.mean(dim=1)
     most, least = int(kl.argmax()), int(kl.argmin())
-    first = f"{_named(result, most)} changes the prediction most: KL {kl[most]:.3g} nats on average over "
+    first = f"{_named(result, most)} changes the prediction most: KL {_small(float(kl[most]))} nats on average over "
     first += f"{len(result.prompts)} prompts, and {result.top_kept[most].mean():.0%} of the "
     first += f"{result.clean_top.shape[1]} likeliest tokens stay among them."
     if len(result.variants) == 1:
         return first
-    return f"Of {len(result.variants)} lesions, {first} {_named(result, least)} changes it least (KL {kl[least]:.3g})."
+    least_change = f"{_named(result, least)} changes it least (KL {_small(float(kl[least]))})."
+    return f"Of {len(result.variants)} lesions, {first} {least_change}"
+
+
+def spread(result: Replacement) -> list[str]:
+    """The standard deviation of the hidden state by the clean one, at the lesioned block and at the end."""
+    last = result.std.shape[1] - 1
+    ratio = (result.std / result.clean_std).quantile(0.5, dim=2)
+    said = []
+    for name, indices in result.families().items():
+        early = [index for index in indices if result.starts[index] < last]
+        if early:
+            begin = float(ratio[early, [result.starts[index] for index in early]].quantile(0.5))
+            end = float(ratio[early, last].quantile(0.5))
+            said.append(
+                f"{name}: the standard deviation of the hidden state is {begin:.2f} times the clean one after the "
+                f"lesioned block and {end:.2f} times after the last (medians over prompts and {len(early)} lesions)."
+            )
+    return said
 
 
 def undone(result: Replacement) -> str:
@@ -88,6 +106,11 @@ def last_rows(result: Replacement) -> pd.DataFrame:
 
 
 _INDICES = {"absolute": "in size", "relative": "relative to the clean state", "normed": "after the final norm"}
+
+
+def _small(value: float) -> str:
+    """A divergence; below float32's rounding it says nothing more."""
+    return f"{value:.3g}" if value >= 1e-9 else "below 1e-9"
 
 
 def _named(result: Replacement, variant: int) -> str:

@@ -38,7 +38,7 @@ MAX_DETAIL_BYTES = 2**26
 def replacement(
     model: Model,
     prompts: Sequence[Prompt],
-    variants: Sequence[Variant],
+    variants: Sequence[Any],
     *,
     top_k: int = 10,
     plan: str = "auto",
@@ -105,7 +105,7 @@ def replacement(
     )
 
 
-def _check_variants(variants: Sequence[Variant]) -> None:
+def _check_variants(variants: Sequence[Any]) -> None:
     wrong = [variant for variant in variants if not isinstance(variant, Variant)]
     if wrong:
         raise TypeError(
@@ -116,7 +116,7 @@ def _check_variants(variants: Sequence[Variant]) -> None:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if not variants or twice:
         raise ValueError(
-            f"variants {twice} occur twice; give each a label of its own"
+            f"variants {twice} occur twice; give each a label of its own: dataclasses.replace(variant, label=...)"
             if twice
             else "no variant was given; make some with tlesion.scale_variants, noise_variants or head_variants"
         )

@@ -154,6 +154,14 @@ class Replacement(Result):
         sizes = (self.drift.mean(dim=2), self.drift_relative.mean(dim=2), self.drift_normed.mean(dim=2))
         return recovery_frame(*sizes, self.starts, self.variants, post_norm=self.post_norm)
 
+    def families(self) -> dict[str, list[int]]:
+        """Indices of the variants that differ in their layer (or head) only, by what they share."""
+        found: dict[str, list[int]] = {}
+        for index, made in enumerate(self.settings):
+            name = f"× {made['factor']:g}" if made.get("kind") == "scale" else str(made.get("kind", "own lesions"))
+            found.setdefault(name, []).append(index)
+        return found
+
     def select(self, **settings: object) -> list[int]:
         """Indices of the variants with certain settings, ``select(kind="scale", factor=0.1)``."""
         return [

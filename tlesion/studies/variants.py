@@ -106,7 +106,7 @@ def noise_variants(
     mean: float | int = 10.0,
     std: float | int = 1.0,
     seed: int = 0,
-    mode: Literal["substitute", "add"] = "substitute",
+    mode: str = "substitute",
     hook_point: str = "mlp.hook_post",
     layers: Literal["all"] | Sequence[int] = "all",
     positions: Positions = None,
