@@ -45,7 +45,7 @@ order do not.
 
 `python -m tlesion.toy.train {kind}` makes such weights from scratch: {steps:,} steps of {tokens_per_batch:,} tokens
 ({millions:.1f} million tokens in all), seed {seed}, AdamW with peak learning rate {peak_rate:g}, float32. These weights
-took {timing} (torch {torch}).
+took {timing} (torch {torch}).{stopped}
 In training {objective}; pronouns count {pronoun_weight:g} times
 as much in the loss. The first texts are short and easy; `tlesion/toy/train.py` has the details.
 
@@ -107,6 +107,7 @@ def render_card(numbers: dict) -> str:
         scenes=len(all_scene_patterns()),
         millions=training["tokens"] / 1e6,
         timing=_timing(training),
+        stopped=_stopped(training),
         accuracy=_accuracy_table([numbers]),
         baselines=_rows([(name, f"{share:.1%}") for name, share in numbers["baselines"].items()], "rule"),
         margin=numbers["clean margin"],
@@ -116,6 +117,13 @@ def render_card(numbers: dict) -> str:
         **{key: numbers[key] for key in ("model", "parameters", "vocabulary", "megabytes", "n")},
         **{key: training[key] for key in ("steps", "tokens_per_batch", "seed", "peak_rate", "torch", "pronoun_weight")},
     )
+
+
+def _stopped(training: dict) -> str:
+    """What to say of weights that are an earlier snapshot of the run than its end."""
+    if "stopped_at" not in training:
+        return ""
+    return f" The run was cut off: they are its snapshot after step {training['stopped_at']:,}."
 
 
 def _timing(training: dict) -> str:

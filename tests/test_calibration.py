@@ -1,7 +1,6 @@
 """The calibration benchmark in small: seeded studies, judged by bounds that chance hardly reaches."""
 
 import gc
-import json
 import math
 
 import numpy as np
@@ -11,8 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks import calibration_models, calibration_rows
-from benchmarks.calibration import PRIOR_DOF, RESULTS, null_rows, permutation_rows, planted_rows
-from benchmarks.calibration_table import render
+from benchmarks.calibration import PRIOR_DOF, null_rows, permutation_rows, planted_rows
 from benchmarks.calibration_tally import ALPHA, Tally, merged, recovery_at_fdp, uniformity, verdict
 from benchmarks.calibration_tensors import Design, draw, p_values, simulate
 from tlesion.stats import adjust

@@ -15,9 +15,8 @@ from transformers import (
 
 from tlesion.toy.tokenization import CONTEXT
 
-# BERT and GPT-2 draw their first weights with 0.02 at a width of 768; this is as much at a width of 128. With 0.02 the
-# MLPs begin so weak beside the residual stream that BERT hardly learns to use them.
-INITIAL_SCALE = 0.05
+# BERT and GPT-2 draw their first weights with 0.02.
+INITIAL_SCALE = 0.02
 LAYERS, D_MODEL, HEADS, D_MLP = 12, 128, 4, 512
 PRONOUNS = ("he", "she", "him", "her", "his", "himself", "herself")
 # GPT-2's GELU; training uses the same function in one fused step instead of eight.
@@ -28,12 +27,11 @@ MASK_PRONOUN, MASK_WORD = 0.6, 0.10
 PRONOUN_WEIGHT = 8.0
 # Share of the causal model's training texts that begin with <|endoftext|>.
 WITH_BOS = 0.7
-# Share of the batches whose positions are counted from a random start, at most this far from 0, so that a sentence
-# means the same wherever in a text it stands.
-SHIFTED, FARTHEST = 0.5, 100
+# How far from 0 the positions of a batch may start.
+FARTHEST = 100
 
 
-def build_bert(tokenizer: PreTrainedTokenizerFast) -> BertForMaskedLM:
+def build_bert(tokenizer: PreTrainedTokenizerFast, *, initial_scale: float = INITIAL_SCALE) -> BertForMaskedLM:
     """A BERT with random weights (drawn from torch's current generator) for this tokenizer."""
     return BertForMaskedLM(
         BertConfig(
@@ -43,7 +41,7 @@ def build_bert(tokenizer: PreTrainedTokenizerFast) -> BertForMaskedLM:
             num_attention_heads=HEADS,
             intermediate_size=D_MLP,
             max_position_embeddings=CONTEXT,
-            initializer_range=INITIAL_SCALE,
+            initializer_range=initial_scale,
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
             pad_token_id=tokenizer.pad_token_id,
@@ -51,7 +49,7 @@ def build_bert(tokenizer: PreTrainedTokenizerFast) -> BertForMaskedLM:
     )
 
 
-def build_gpt(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+def build_gpt(tokenizer: PreTrainedTokenizerFast, *, initial_scale: float = INITIAL_SCALE) -> GPT2LMHeadModel:
     """A GPT-2 with random weights (drawn from torch's current generator) for this tokenizer."""
     return GPT2LMHeadModel(
         GPT2Config(
@@ -61,7 +59,7 @@ def build_gpt(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
             n_layer=LAYERS,
             n_head=HEADS,
             n_inner=D_MLP,
-            initializer_range=INITIAL_SCALE,
+            initializer_range=initial_scale,
             activation_function=GPT_TRAINING_ACTIVATION,
             resid_pdrop=0.0,
             embd_pdrop=0.0,
@@ -83,6 +81,7 @@ def masked_loss(
     tokenizer: PreTrainedTokenizerFast,
     tokens: Int[Tensor, "text token"],
     generator: torch.Generator,
+    shifted: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Weighted cross-entropy of hidden words: the masked language model's loss on texts of one length."""
     is_pronoun = torch.isin(tokens, pronoun_ids(tokenizer))
@@ -91,7 +90,7 @@ def masked_loss(
     inner[:, 1:-1] = True
     hidden = (torch.rand(tokens.shape, generator=generator) < chance) & inner
     visible = tokens.masked_fill(hidden, tokenizer.mask_token_id)
-    positions = _draw_positions(tokens.shape[1], generator)
+    positions = _draw_positions(tokens.shape[1], generator, shifted)
     states = model.bert(visible, position_ids=positions).last_hidden_state
     return _weighted_loss(model.cls(states[hidden]), tokens[hidden], is_pronoun[hidden])
 
@@ -101,19 +100,20 @@ def causal_loss(
     tokenizer: PreTrainedTokenizerFast,
     tokens: Int[Tensor, "text token"],
     generator: torch.Generator,
+    shifted: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Weighted cross-entropy of each next word: the causal language model's loss on texts of one length."""
     if torch.rand((), generator=generator) < WITH_BOS:
         tokens = F.pad(tokens, (1, 0), value=tokenizer.bos_token_id)
-    positions = _draw_positions(tokens.shape[1] - 1, generator)
+    positions = _draw_positions(tokens.shape[1] - 1, generator, shifted)
     logits = model(tokens[:, :-1], position_ids=positions).logits
     is_pronoun = torch.isin(tokens, pronoun_ids(tokenizer))
     return _weighted_loss(logits.flatten(0, 1), tokens[:, 1:].flatten(), is_pronoun[:, 1:].flatten())
 
 
-def _draw_positions(n_tokens: int, generator: torch.Generator) -> Int[Tensor, "1 token"]:
+def _draw_positions(n_tokens: int, generator: torch.Generator, shifted: float) -> Int[Tensor, "1 token"]:
     start = 0
-    if torch.rand((), generator=generator) < SHIFTED:
+    if torch.rand((), generator=generator) < shifted:
         start = int(torch.randint(max(1, min(FARTHEST, CONTEXT - n_tokens)), (), generator=generator))
     return torch.arange(start, start + n_tokens)[None]
 
