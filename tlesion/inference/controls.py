@@ -1,0 +1,208 @@
+"""Matched controls: what a lesion of as many random neurons does, and how far an effect stands out from it."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float64, Int64, Shaped
+from torch import Tensor
+
+from tlesion.checks import one_of
+
+ALTERNATIVES = ("larger", "smaller", "two-sided")
+TIE = 1e-6  # of the effect: what float32 rounding makes of one lesion that is run in two batches
+SMALLEST_BIN = 5  # units
+
+
+def matched_controls(
+    mask: Shaped[Tensor, "..."],
+    *,
+    n_controls: int,
+    seed: int,
+    match: Shaped[Tensor, "..."] | None = None,
+    n_bins: int = 20,
+) -> Bool[Tensor, "control layer unit"]:
+    r"""Random masks with as many units in every layer as a given one has, and as busy ones if asked.
+
+    Under the null hypothesis the mask is a random draw itself, of :math:`n_l` units out of all of layer l. The
+    controls are further draws of the same kind, so that mask and controls are exchangeable, and the rank of the
+    mask's effect among theirs is uniform (:func:`empirical_p`). That is why the mask's own units may be drawn: were
+    they left out, a unit that matters more than all others could never be in a control of a mask that holds it, and
+    a random mask of a fifth of the layer would be called significant a fifth of the time.
+
+    With ``match``, the units of each layer are ranked by it and cut into ``n_bins`` bins of equal size, the mask's
+    units are counted in every bin, and a control draws as many from each. This is the null hypothesis "a random draw
+    among those with as many units in each bin", and exact in the same sense, which a search for each unit's nearest
+    neighbours would not be. Where a bin has few candidates beyond the mask's own, controls repeat the mask's
+    units, in the limit the mask itself: p then stays valid, and cannot become small (:func:`log_n_controls`).
+
+    Args:
+        mask: Bool ``[layer, unit]``, ``selection.mask("him")`` for example.
+        n_controls: How many controls to draw, independently; the first of many are those of few.
+        seed: Of the draws.
+        match: A finite value per layer and unit that does not depend on the mask, mean absolute activation for
+            example (:func:`tlesion.reference.measure_activity`).
+        n_bins: Bins of ``match`` in a layer; fewer where a bin would hold less than 5 units.
+
+    Raises:
+        ValueError: A mask that is no bool ``[layer, unit]``, no control, a ``match`` of another shape or not finite.
+
+    Source:
+        Phipson & Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.tensor([[True, True, False, False], [False, False, False, False]])
+        >>> matched_controls(mask, n_controls=3, seed=0).sum(dim=2).tolist()
+        [[2, 0], [2, 0], [2, 0]]
+    """
+    _require_mask(mask)
+    if n_controls < 1:
+        raise ValueError(f"n_controls is {n_controls}; give 1 or more (p cannot fall below 1 / (1 + n_controls))")
+    bins = _bins(mask, match, n_bins)
+    mask = mask.cpu()
+    n_layers, n_units = mask.shape
+    n_of_bin = torch.zeros(n_layers, int(bins.max()) + 1, dtype=torch.long).scatter_add_(1, bins, mask.long())
+    sizes = torch.zeros_like(n_of_bin).scatter_add_(1, bins, torch.ones_like(bins))
+    first = (sizes.cumsum(dim=1) - sizes).gather(1, bins)  # where a unit's bin begins in the drawn order
+    wanted = n_of_bin.gather(1, bins)
+    generator = torch.Generator().manual_seed(seed)
+    controls = torch.empty(n_controls, n_layers, n_units, dtype=torch.bool)
+    for control in controls:
+        key = torch.rand(n_layers, n_units, generator=generator, dtype=torch.float64) + bins
+        rank = key.argsort(dim=1, stable=True).argsort(dim=1)
+        control[:] = rank - first < wanted
+    return controls
+
+
+def log_n_controls(
+    mask: Shaped[Tensor, "..."], *, match: Shaped[Tensor, "..."] | None = None, n_bins: int = 20
+) -> Float64[Tensor, " layer"]:
+    """Natural logarithm of how many different masks a layer's matched controls are drawn from.
+
+    0 where there is only the mask itself (an empty layer, a whole one): its p is then 1 whatever its effect. The
+    smallest p to be hoped for is about one over that number.
+
+    Args:
+        mask: As in :func:`matched_controls`.
+        match: Likewise.
+        n_bins: Likewise.
+
+    Example:
+        >>> import torch
+        >>> log_n_controls(torch.tensor([[True, True, False, False]])).exp().round().item()
+        6.0
+    """
+    _require_mask(mask)
+    bins = _bins(mask, match, n_bins)
+    mask = mask.cpu()
+    found = torch.zeros(len(mask), dtype=torch.float64)
+    for row in range(len(mask)):
+        sizes = torch.bincount(bins[row]).double()
+        held = torch.bincount(bins[row], weights=mask[row].double(), minlength=len(sizes))
+        found[row] = (torch.lgamma(sizes + 1) - torch.lgamma(held + 1) - torch.lgamma(sizes - held + 1)).sum()
+    return found
+
+
+def empirical_p(
+    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "control *shape"], *, alternative: str = "larger"
+) -> Float64[Tensor, "*shape"]:
+    r"""How often a control's effect is as large as the mask's.
+
+    .. math:: p = \frac{1 + \#\{c : e_c \ge e\}}{1 + C}
+
+    The mask counts among the controls (the 1s): p is never 0, and a random mask has :math:`P(p \le x) \le x`.
+    Controls within 1e-6 of the effect count as equal to it, so that float32 rounding cannot decide a tie.
+
+    Args:
+        effect: The mask's effect.
+        controls: The same effect of every matched control.
+        alternative: ``"larger"``, ``"smaller"``, or ``"two-sided"``: twice the smaller of both, 1 at most.
+
+    Returns:
+        p; NaN where the effect or one of its controls is NaN.
+
+    Raises:
+        ValueError: No control, other shapes, an unknown alternative.
+
+    Source:
+        Agrees with ``scipy.stats.monte_carlo_test``.
+
+    Example:
+        >>> import torch
+        >>> empirical_p(torch.tensor(3.0), torch.tensor([1.0, 2.0, 3.0, 4.0])).item()
+        0.6
+    """
+    one_of("alternative", alternative, ALTERNATIVES)
+    effect, controls = _paired_up(effect, controls, least=1)
+    margin = TIE * effect.abs().nan_to_num(posinf=0.0)
+    unknown = effect.isnan() | controls.isnan().any(dim=0)
+    tails = {
+        "larger": (controls >= effect - margin).sum(dim=0),
+        "smaller": (controls <= effect + margin).sum(dim=0),
+    }
+    p = {name: (1 + count.double()) / (1 + len(controls)) for name, count in tails.items()}
+    p["two-sided"] = (2 * torch.minimum(p["larger"], p["smaller"])).clamp(max=1)
+    return p[alternative].masked_fill(unknown, torch.nan)
+
+
+def standardised_effect(
+    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "control *shape"]
+) -> Float64[Tensor, "*shape"]:
+    r"""Distance of an effect from the mean of its controls, in their standard deviations.
+
+    .. math:: z = (e - \bar e_c) \,/\, s_c, \qquad s_c^2 = \tfrac{1}{C - 1} \sum_c (e_c - \bar e_c)^2
+
+    Args:
+        effect: The mask's effect.
+        controls: The same effect of every matched control, two or more.
+
+    Returns:
+        z. Where all controls have the same effect: NaN if the mask has it too, infinite with the difference's sign if
+        not. NaN where a value is NaN or a control infinite.
+
+    Raises:
+        ValueError: Fewer than two controls, or other shapes.
+
+    Example:
+        >>> import torch
+        >>> standardised_effect(torch.tensor(5.0), torch.tensor([1.0, 2.0, 3.0])).item()
+        3.0
+    """
+    effect, controls = _paired_up(effect, controls, least=2)
+    # From the first control on: equal controls then differ by exactly 0, whatever their size.
+    above, spread = effect - controls[0], controls - controls[0]
+    return (above - spread.mean(dim=0)) / spread.std(dim=0)
+
+
+def _require_mask(mask: Tensor) -> None:
+    if mask.ndim != 2 or mask.dtype != torch.bool or not mask.numel():
+        raise ValueError(
+            f"the mask has shape {tuple(mask.shape)} and dtype {mask.dtype}; a mask is a bool tensor [layer, unit], as "
+            "selection.mask() gives it"
+        )
+
+
+def _bins(mask: Tensor, match: Tensor | None, n_bins: int) -> Int64[Tensor, "layer unit"]:
+    """The bin of every unit: by rank within its layer, the mask not looked at."""
+    n_units = mask.shape[1]
+    if match is None:
+        return torch.zeros(mask.shape, dtype=torch.long)
+    if n_bins < 1:
+        raise ValueError(f"n_bins is {n_bins}; give 1 (no matching) or more")
+    if match.shape != mask.shape or not bool(match.isfinite().all()):
+        raise ValueError(
+            f"match has shape {tuple(match.shape)} with {int((~match.isfinite()).sum())} values that are not finite; "
+            f"give one finite number for each unit of the mask, {tuple(mask.shape)}"
+        )
+    rank = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
+    n_bins = max(1, min(n_bins, math.floor(n_units / SMALLEST_BIN)))
+    return rank * n_bins // n_units
+
+
+def _paired_up(effect: Tensor, controls: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
+    if controls.ndim != effect.ndim + 1 or controls.shape[1:] != effect.shape or len(controls) < least:
+        raise ValueError(
+            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; controls need "
+            f"the effect's shape after a first axis of {least} or more controls"
+        )
+    return effect.detach().cpu().double(), controls.detach().cpu().double()

@@ -1,0 +1,50 @@
+"""Groups of samples that stand or fall together: prompts made from one template are no independent draws."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+
+def group_index(groups: Any, n_samples: int) -> Int64[Tensor, " sample"]:
+    """Every sample's group, numbered from 0 in the order of their first samples.
+
+    Args:
+        groups: One label for each sample (numbers or words), or None: each sample is a group of its own.
+        n_samples: How many samples there are.
+
+    Raises:
+        ValueError: Another number of labels, or fewer than two groups.
+
+    Example:
+        >>> group_index(["b", "a", "b"], 3).tolist()
+        [0, 1, 0]
+    """
+    if groups is None:
+        index = torch.arange(n_samples)
+    else:
+        labels = groups.tolist() if hasattr(groups, "tolist") else list(groups)
+        if len(labels) != n_samples:
+            raise ValueError(f"{len(labels)} group labels for {n_samples} samples; give one for each sample")
+        number: dict[Any, int] = {}
+        index = torch.tensor([number.setdefault(label, len(number)) for label in labels], dtype=torch.long)
+    n_groups = int(index.max()) + 1 if len(index) else 0
+    if n_groups < 2:
+        what = "sample(s)" if groups is None else "group(s) of samples"
+        raise ValueError(f"{n_groups} {what} cannot show how much samples vary; give at least two")
+    return index
+
+
+def group_totals(
+    values: Float64[Tensor, "*shape sample"], index: Int64[Tensor, " sample"]
+) -> Float64[Tensor, "*shape group"]:
+    r"""Sums over the samples of each group, scaled so that their mean is the mean of all samples.
+
+    .. math:: y_g = \frac{G}{N} \sum_{i \in g} x_i
+    """
+    n_groups = int(index.max()) + 1
+    if n_groups == len(index):
+        return values
+    sums = torch.zeros(*values.shape[:-1], n_groups, dtype=torch.float64).index_add_(-1, index, values)
+    return sums * (n_groups / len(index))
