@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
 
-.PHONY: demo test lint bench notebooks clean
+.PHONY: demo test lint bench notebooks figures docs clean
 
 demo: $(READY)
 	$(BIN)/tlesion demo --out demo-report
@@ -23,10 +23,18 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 notebooks: $(READY)
-	$(BIN)/python -m pytest tests/test_notebooks.py -p no:cacheprovider
+	$(BIN)/python -m benchmarks.notebooks
+
+figures: $(READY)
+	$(BIN)/python -m benchmarks.figures
+	$(BIN)/python -m benchmarks.readme
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f notebooks/reference/mkdocs.yml
+	@echo 'site/index.html'
 
 clean:
-	rm -rf $(VENV) demo-report
+	rm -rf $(VENV) demo-report site
 
 # Made again only when what it is made from changes; the stamp is written last, so an interrupted
 # installation is repeated instead of being taken for a finished one.

@@ -1,0 +1,65 @@
+"""Docstrings as the site shows them: griffe's section names, links for Sphinx roles, one line per name."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from notebooks.reference import public
+
+_ROLE = re.compile(r":(?:func|mod|class|meth):`~?([^`]+)`")
+_GROUP = re.compile(r"^(?P<indent> +)(?P<names>\w+(?:, \w+)+): (?P<text>.*)$")
+_SECTION = re.compile(r"^(\w+):\s*$")
+
+
+class Docstrings(griffe.Extension):
+    """Rewrites every docstring of the package before it is parsed."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        if obj.docstring is not None:
+            obj.docstring.value = rewritten(obj.docstring.value)
+
+
+def rewritten(text: str) -> str:
+    """One docstring.
+
+    Example:
+        >>> print(rewritten("One.\\n\\nArgs:\\n    a, b: Both, see :func:`tlesion.sweep`."))
+        One.
+        <BLANKLINE>
+        Args:
+            a: Both, see [`tlesion.sweep`][tlesion.sweep].
+            b: Likewise.
+    """
+    text = in_markdown(re.sub(r"^Example:\s*$", "Examples:", text, flags=re.M))
+    lines, section = [], ""
+    pending: list[str] = []
+    for line in text.splitlines():
+        heading, group = _SECTION.match(line), _GROUP.match(line)
+        if not line.startswith(" " * 8):  # the group's own text goes on while it is indented further
+            lines += pending
+            pending = []
+        section = heading[1] if heading else section if line.startswith(" ") or not line else ""
+        if group and section in ("Args", "Attributes"):
+            first, *others = group["names"].split(", ")
+            lines.append(f"{group['indent']}{first}: {group['text']}")
+            pending = [f"{group['indent']}{name}: Likewise." for name in others]
+        else:
+            lines.append(line)
+    return "\n".join([*lines, *pending])
+
+
+def in_markdown(text: str) -> str:
+    """Sphinx roles and double backquotes as Markdown has them; a public name becomes a link to its place.
+
+    Example:
+        >>> in_markdown("See :func:`tlesion.sweep` and :mod:`tlesion.plots.style`, ``x``.")
+        'See [`tlesion.sweep`][tlesion.sweep] and `tlesion.plots.style`, `x`.'
+    """
+    linked = {name for names in public.pages().values() for name in names}
+    text = _ROLE.sub(lambda match: f"[`{match[1]}`][{match[1]}]" if match[1] in linked else f"`{match[1]}`", text)
+    return text.replace("``", "`")

@@ -1,0 +1,151 @@
+"""The pages of the site, made when it is built: README, notebooks, one page of reference per public module.
+
+mkdocs loads this file by its path (``hooks:`` in mkdocs.yml).
+"""
+
+import ast
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from notebooks.reference import public  # noqa: E402
+from notebooks.reference.docstrings import in_markdown  # noqa: E402
+
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+_IMAGE_TAG = re.compile(r'src="notebooks/figures/')
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The navigation follows the pages that there are."""
+    books = [{title_of(path): f"notebooks/{path.stem}.md"} for path in notebooks()]
+    reference = [{name: f"reference/{name}.md"} for name in public.pages()]
+    config.nav = [
+        {"tlesion": "index.md"},
+        *([{"Notebooks": books}] if books else []),
+        {"Reference": [{"All names": "reference/index.md"}, *reference]},
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Every page is generated: there is no second copy of a text that could grow old."""
+    made: dict[str, str | bytes] = {"index.md": home(), "reference/index.md": all_names()}
+    made |= {f"reference/{page}.md": reference_page(page, names) for page, names in public.pages().items()}
+    for path in notebooks():
+        made |= notebook_page(path)
+    for uri, content in made.items():
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def home() -> str:
+    """The README, with links that hold on the site: images and notebooks are here, other files are only named."""
+
+    def moved(match: re.Match[str]) -> str:
+        bang, label, target = match.groups()
+        if target.startswith("notebooks/figures/"):
+            return f"{bang}[{label}]({target.removeprefix('notebooks/figures/')})"
+        if target.endswith(".ipynb"):
+            return f"[{label}]({target.removesuffix('.ipynb')}.md)"
+        return label
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return _IMAGE_TAG.sub('src="', _LINK.sub(moved, text))
+
+
+def all_names() -> str:
+    """A table of every public name with its first line, linked to its place."""
+    lines = ["# All public names", "", "| name | what it is |", "| --- | --- |"]
+    for page, names in public.pages().items():
+        lines += [f"| [`{name}`]({page}.md#{name}) | {first_line(name)} |" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def reference_page(page: str, names: list[str]) -> str:
+    """What the module says of itself, and every name of it."""
+    return "\n\n".join([f"# {page}", introduction(page), *(f"::: {name}" for name in names)]) + "\n"
+
+
+def introduction(page: str) -> str:
+    """The docstring of the page's module, its examples as code."""
+    candidates = [page, f"studies.{page}", f"studies.{page}_result"]
+    path = next(path for path in map(public.source_of, candidates) if path.is_file())
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return in_markdown(text)
+
+
+def first_line(name: str) -> str:
+    """The first line of a public name's docstring, read without importing anything."""
+    *module, last = name.split(".")[1:]
+    source = definition(".".join(module), last)
+    line = (source or "").strip().splitlines()[0] if source else ""
+    return in_markdown(line).replace("|", "\\|")
+
+
+def definition(module: str, name: str) -> str | None:
+    """The docstring of a name, following imports to where it is defined."""
+    if not module:
+        module = public.top_level()[name]
+    path = public.source_of(module)
+    stub = path.with_suffix(".pyi")
+    tree = ast.parse((stub if stub.is_file() else path).read_text(encoding="utf-8"))
+    for i, node in enumerate(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return ast.get_docstring(node)
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            target = f"{module}.{node.module}" if node.level else (node.module or "").removeprefix("tlesion.")
+            return definition(target, name)
+        if name in _assigned(node):
+            after = tree.body[i + 1] if i + 1 < len(tree.body) else None
+            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            return str(after.value.value) if is_text else None  # type: ignore[union-attr]
+    return None
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def title_of(path: Path) -> str:
+    """The first heading of a notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    text = "".join(cells[0]["source"])
+    return text.splitlines()[0].lstrip("# ")
+
+
+def notebook_page(path: Path) -> dict[str, str | bytes]:
+    """A notebook as a page: its text, its code, and its outputs as they were saved."""
+    parts: list[str] = []
+    images: dict[str, str | bytes] = {}
+    for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for place, output in enumerate(cell.get("outputs", [])):
+            shown, image = _output(output, f"{path.stem}-{number}-{place}.png")
+            parts.append(shown)
+            images |= {f"notebooks/{name}": content for name, content in image.items()}
+    return {f"notebooks/{path.stem}.md": "\n\n".join(parts) + "\n", **images}
+
+
+def _output(output: dict[str, Any], image: str) -> tuple[str, dict[str, bytes]]:
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f"![figure]({image})", {image: base64.b64decode("".join(data["image/png"]))}
+    if "text/html" in data:
+        return re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.S), {}
+    text = "".join(output.get("text", data.get("text/plain", "")))
+    return f"```text\n{text.rstrip()}\n```", {}

@@ -1,0 +1,90 @@
+"""The documentation site: it builds without a warning, holds every public name, and fetches nothing."""
+
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import tlesion
+from notebooks.reference import public
+from notebooks.reference.docstrings import rewritten
+
+ROOT = Path(tlesion.__file__).parents[1]
+LOADS = re.compile(r"""<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")
+
+
+def build(folder: Path) -> None:
+    """The site as `make docs` builds it, in a folder of its own."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", "notebooks/reference/mkdocs.yml"]
+    done = subprocess.run(
+        [*command, "--site-dir", str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def shown_names() -> list[str]:
+    """Every public name, found by importing: not from the sources, as the site finds them."""
+    found = []
+    for name in tlesion.__all__:
+        value = getattr(tlesion, name)
+        if not inspect.ismodule(value):
+            found.append(f"tlesion.{name}")
+            continue
+        own = [key for key, thing in vars(value).items() if getattr(thing, "__module__", None) == value.__name__]
+        names = getattr(value, "__all__", own)
+        named = [(key, getattr(value, key)) for key in names if not key.startswith("_")]
+        found += [f"tlesion.{name}.{key}" for key, thing in named if callable(thing) and not inspect.ismodule(thing)]
+    return found
+
+
+def test_the_site_builds_and_shows_every_public_name(tmp_path):
+    """One test, because building takes most of the time."""
+    build(tmp_path)
+    names = shown_names()
+    assert {"tlesion.laminar_profile", "tlesion.plots.volcano", "tlesion.hooks.scoped"} <= set(names)
+    anchors = {anchor for page in (tmp_path / "reference").glob("*.html") for anchor in anchors_of(page)}
+    assert not set(names) - anchors
+
+    laminar = (tmp_path / "reference" / "laminar.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", "", laminar)
+    assert "mask layer prompt target" in text, "fields show their shapes"
+    assert "Positive: the lesion cost that token" in text, "and their sign"
+
+    for page in tmp_path.rglob("*.html"):
+        content = page.read_text(encoding="utf-8")
+        assert not LOADS.findall(content), f"{page.name} loads something from elsewhere"
+        for source in re.findall(r'<img[^>]*src="([^"]+)"', content):
+            assert (page.parent / source).is_file(), f"{page.name}: {source}"
+
+
+def test_what_is_loaded_from_elsewhere_would_be_seen():
+    assert LOADS.findall('<script async src="https://elsewhere.org/x.js">') == ["https://elsewhere.org/x.js"]
+    assert LOADS.findall("<link rel=stylesheet href=//elsewhere.org/x.css>") == ["//elsewhere.org/x.css"]
+    assert not LOADS.findall('<a href="https://elsewhere.org">a link to follow</a><script src="a//b.js">')
+
+
+def test_a_group_of_names_becomes_a_line_for_each():
+    text = "What.\n\nAttributes:\n    t, p: The test,\n        two-sided.\n    n: Rows.\n\nExample:\n    >>> 1\n    1\n"
+    lines = rewritten(text).splitlines()
+    assert lines[3:7] == ["    t: The test,", "        two-sided.", "    p: Likewise.", "    n: Rows."]
+    assert "Examples:" in lines
+
+
+def test_pages_are_found_in_the_sources_alone():
+    """Every module that a page names can be imported, and has the name."""
+    for names in public.pages().values():
+        for name in names:
+            module, last = name.rsplit(".", 1)
+            assert hasattr(importlib.import_module(module), last), name
+
+
+def anchors_of(page: Path) -> set[str]:
+    return set(re.findall(r'id="(tlesion\.[\w.]+)"', page.read_text(encoding="utf-8")))
