@@ -72,11 +72,14 @@ def profile(
         n_lesioned=torch.arange(1, len(masks) * N_LAYERS + 1).reshape(len(masks), N_LAYERS),
         reference_logit_drop=torch.stack([nothing, whole]),
         reference_global_change=torch.stack([nothing, whole])[..., 0] / 2,
+        control_logit_drop=drop.new_zeros(len(masks), 0, *drop.shape[1:]),
+        control_global_change=drop.new_zeros(len(masks), 0, *drop.shape[1:3]),
         masks=masks,
         layers=tuple(range(N_LAYERS)),
         prompts=TEXTS,
         targets=(targets,) * N_PROMPTS,
         correct=tuple(targets[i % 2] if known else None for i in range(N_PROMPTS)),
+        groups=("",) * N_PROMPTS,
         plan="by hand",
         provenance=provenance(
             ablation="zero", hook_point="mlp.hook_post", position="readout", n_units=N_NEURONS, seed=0

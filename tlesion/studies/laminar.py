@@ -6,90 +6,24 @@ which has to be exactly the clean run, and the ablation of the layer's whole MLP
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import pandas as pd
 import torch
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.ablation import Ablation, ablation_of
+from tlesion.ablation import ablation_of
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.models import require_logits
-from tlesion.results import Result, provenance_of, tensor_hash
+from tlesion.results import provenance_of, tensor_hash
 from tlesion.stimuli import Prompt
-from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.run import run_sweep
-from tlesion.sweeps.sinks import TargetSink
+from tlesion.studies.laminar_controls import check_controls, measure_activity, measure_controls
+from tlesion.studies.laminar_result import REFERENCES, LaminarProfile
+from tlesion.studies.laminar_sweeps import measure_layers, measure_nothing
 from tlesion.sweeps.sweep import encode_prompts
-from tlesion.sweeps.work import Reading
 
-REFERENCES = ("nothing", "whole MLP")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LaminarProfile(Result):
-    """Effects of lesions, per mask, lesioned layer and prompt.
-
-    Attributes:
-        logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
-        clean_logits: Logits of the targets in the clean run.
-        n_lesioned: How many neurons each mask cuts in each layer.
-        reference_logit_drop: The same effect for the two `REFERENCES`: nothing, and the layer's whole MLP.
-        reference_global_change: Likewise.
-        masks: Names of the masks.
-        layers: The model's layer of every row.
-        prompts: Texts of the prompts.
-        targets: Target words of each prompt.
-        correct: The right target of each prompt, or None.
-        plan: How the sweep was run, and why.
-    """
-
-    logit_drop: Float64[Tensor, "mask layer prompt target"]
-    global_change: Float64[Tensor, "mask layer prompt"]
-    clean_logits: Float64[Tensor, "prompt target"]
-    n_lesioned: Int[Tensor, "mask layer"]
-    reference_logit_drop: Float64[Tensor, "reference layer prompt target"]
-    reference_global_change: Float64[Tensor, "reference layer prompt"]
-    masks: tuple[str, ...]
-    layers: tuple[int, ...]
-    prompts: tuple[str, ...]
-    targets: tuple[tuple[str, ...], ...]
-    correct: tuple[str | None, ...]
-    plan: str
-
-    def to_frame(self) -> pd.DataFrame:
-        """Tidy: a row per mask, layer, prompt and target.
-
-        Columns: mask, layer, prompt, text, target, is_correct, clean_logit, lesioned_logit, logit_drop, global_change,
-        n_lesioned.
-        """
-        counts = self.n_lesioned
-        return self._frame(self.masks, self.logit_drop, self.global_change, counts)
-
-    def references_frame(self) -> pd.DataFrame:
-        """The same columns for the two reference rows, whose names stand in ``mask``."""
-        counts = torch.zeros(2, len(self.layers), dtype=torch.long)
-        counts[1] = int(self.provenance.settings["n_units"])
-        return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
-
-    def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
-        n_targets = drop.shape[-1]
-        axes = [masks, self.layers, range(len(self.prompts)), range(n_targets)]
-        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame.insert(3, "text", [self.prompts[i] for i in prompt])
-        right = [self.correct[i] for i in prompt]
-        frame["is_correct"] = [a == b for a, b in zip(frame["target"], right, strict=True)]
-        frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
-        frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
-        frame["logit_drop"] = drop.flatten().numpy()
-        frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
-        frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
-        return frame
+__all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 
 
 def laminar_profile(
@@ -105,6 +39,8 @@ def laminar_profile(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    n_controls: int = 0,
+    match: Tensor | str | None = None,
 ) -> LaminarProfile:
     """Lesion one layer at a time and read what it costs the targets.
 
@@ -118,13 +54,18 @@ def laminar_profile(
         position: ``"readout"``: at each prompt's readout position; ``"all"``; or an index for every prompt.
         reference: For ``"mean"`` and ``"median"``: what to put in, ``[layer, unit]``, as
             :func:`tlesion.measure_reference` measures it on a reference set.
-        seed: Of the noise.
+        seed: Of the noise and of the controls.
         plan: See :func:`tlesion.sweep`.
         max_bytes: See :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        n_controls: Matched controls of each mask: random masks with as many neurons in every layer, run through the
+            same sweep. 50 to 100 are usual; 19 are the fewest with which p can reach 0.05.
+        match: None: controls are drawn from all neurons of the layer. ``"activity"``: from those that are about as
+            active as the mask's, by their mean absolute activation at the lesioned position over these prompts. A
+            tensor ``[layer, unit]``: alike in that.
 
     Returns:
-        Effects per mask, layer and prompt, beside the clean logits and two reference rows.
+        Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
@@ -144,10 +85,15 @@ def laminar_profile(
     names = in_layers(model, hook_point)
     n_units = width(model, names[0])[1]
     stack = _stacked(masks, len(names), n_units)
+    check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    drop, change, clean, how = _run(model, names, stack, make, readings, plan=plan, max_bytes=max_bytes)
-    n_masks = len(stack)
+    run = partial(measure_layers, model, names, make=make, readings=readings, plan=plan, max_bytes=max_bytes)
+    own = run(torch.cat([stack, torch.ones_like(stack[:1])]))
+    if isinstance(match, str) and n_controls:
+        match = measure_activity(model, names, readings, position=position)
+    control_drop, control_change = measure_controls(run, masks, own, n_controls=n_controls, seed=seed, match=match)
+    null_drop, null_change = measure_nothing(model, names, make, readings)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -157,65 +103,28 @@ def laminar_profile(
         "n_units": n_units,
         "masks": {name: tensor_hash(mask) for name, mask in masks.items()},
         "reference": None if make.reference is None else tensor_hash(make.reference),
+        "n_controls": n_controls,
+        "match": match if match is None else tensor_hash(match),
     }
-    null_drop, null_change = _nothing(model, names, make, readings)
+    drop, change = own.logit_drop, own.global_change
     return LaminarProfile(
-        logit_drop=drop[:n_masks],
-        global_change=change[:n_masks],
-        clean_logits=clean,
+        logit_drop=drop[:-1],
+        global_change=change[:-1],
+        clean_logits=own.clean_logits,
         n_lesioned=stack.sum(dim=2),
         reference_logit_drop=torch.stack([null_drop.expand_as(drop[-1]), drop[-1]]),
         reference_global_change=torch.stack([null_change.expand_as(change[-1]), change[-1]]),
+        control_logit_drop=control_drop,
+        control_global_change=control_change,
         masks=tuple(masks),
         layers=tuple(layer_of(name) or 0 for name in names),
         prompts=tuple(prompt.text for prompt in prompts),
         targets=tuple(prompt.targets for prompt in prompts),
         correct=tuple(prompt.correct for prompt in prompts),
-        plan=how,
+        groups=tuple(prompt.group for prompt in prompts),
+        plan=own.plan,
         provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
     )
-
-
-def _run(
-    model: Model,
-    names: Sequence[str],
-    stack: Bool[Tensor, "mask layer unit"],
-    make: Ablation,
-    readings: Sequence[Reading],
-    *,
-    plan: str,
-    max_bytes: int | None,
-) -> tuple[Tensor, Tensor, Tensor, str]:
-    """Logit drop and global change of every mask, and last of the whole layer: ``[mask + 1, layer, ...]``."""
-    everything = torch.ones_like(stack[:1])
-    lesions = [
-        [make.at(name, layer, units[layer])]
-        for units in torch.cat([stack, everything])
-        for layer, name in enumerate(names)
-    ]
-    sink = TargetSink(readings, len(lesions), global_change=True)
-    settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes)
-    clean = sink.clean[:, 0].double()
-    if not bool(clean.isfinite().all()):
-        bad = int((~clean.isfinite()).any(dim=1).sum())
-        raise ValueError(
-            f"clean logits of {bad} of {len(clean)} prompts are NaN or infinite, so no effect can be measured; look "
-            "at the model's weights and dtype (float16 overflows at 65504, float32 does not)"
-        )
-    shape = (len(stack) + 1, len(names), len(readings))
-    drop = (clean - sink.lesioned[:, :, 0].double()).reshape(*shape, -1)
-    return drop, sink.global_change[:, :, 0].double().reshape(shape), clean, settled.reason
-
-
-def _nothing(
-    model: Model, names: Sequence[str], make: Ablation, readings: Sequence[Reading]
-) -> tuple[Float64[Tensor, "prompt target"], Float64[Tensor, " prompt"]]:
-    """A plain run with an edit at every layer and no unit in any of them: it has to be the clean run."""
-    no_unit = torch.zeros(width(model, names[0])[1], dtype=torch.bool)
-    lesion = [make.at(name, layer, no_unit) for layer, name in enumerate(names)]
-    sink = TargetSink(readings, 1, global_change=True)
-    run_sweep(model, readings, read_lesions(model, [lesion]), sink, plan="loop")
-    return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()
 
 
 def _stacked(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
