@@ -91,7 +91,9 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _provenance(record: dict[str, Any]) -> Provenance:
-    return Provenance(**{**record, "stimuli": tuple(record["stimuli"])})
+    return Provenance(
+        **{name: _tuples(value) if name in ("stimuli", "contexts") else value for name, value in record.items()}
+    )
 
 
 def _tuples(value: Any) -> Any:
