@@ -1,7 +1,7 @@
-"""Reference values: the mean or median of every unit over a set of sentences, to put in place of an activation."""
+"""Reference values of every unit over a set of sentences: to put in place of an activation, or to match controls on."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tlesion.hooks import Model, in_layers, width
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 
-STATISTICS = ("mean", "median")
+STATISTICS = ("mean", "median", "mean_absolute")
 
 
 def measure_reference(
@@ -29,12 +29,13 @@ def measure_reference(
     batch_size: int = 32,
     prepend_bos: bool | None = None,
 ) -> Float64[Tensor, "layer unit"]:
-    """Mean or median of every unit over all sentences of a contrast, both conditions together.
+    """Mean, median or mean absolute value of every unit over all sentences of a contrast, both conditions together.
 
     Args:
         model: The model.
         contrast: The reference set; a row is one sentence at one position.
-        statistic: ``"mean"`` (streamed) or ``"median"`` (rows are kept: sentences × units numbers a layer).
+        statistic: ``"mean"``, ``"mean_absolute"`` (streamed both), or ``"median"`` (rows are kept: sentences × units
+            numbers a layer).
         hook_point: Short form of the point.
         position: As in :func:`tlesion.select_neurons`; ``"mask"`` fits a lesion at the mask.
         layers: ``"all"`` or layer indices.
@@ -42,7 +43,8 @@ def measure_reference(
         prepend_bos: As everywhere.
 
     Returns:
-        One value per layer and unit, for ``laminar_profile(ablation="mean", reference=...)`` or ``iv.replace``.
+        One value per layer and unit: a mean or median for ``laminar_profile(ablation="mean", reference=...)`` or
+        ``iv.replace``, a mean absolute value for ``tlesion.matched_controls(match=...)``.
 
     Raises:
         ValueError: An unknown statistic, hook point or position; NaN in activations.
@@ -60,8 +62,8 @@ def measure_reference(
         encode_sentence(model, one, position=position, subword=contrast.subword, prepend_bos=prepend_bos)
         for one in (*contrast.a, *contrast.b)
     ]
-    make = Kept if statistic == "median" else partial(Streamed, paired=False)
-    sinks: dict[str, Any] = {name: make() for name in names}
+    makers: dict[str, Callable[[], Any]] = {"median": Kept, "mean": _streamed, "mean_absolute": _Absolute}
+    sinks: dict[str, Any] = {name: makers[statistic]() for name in names}
     stream_rows(model, sentences, [], sinks, paired=False, batch_size=batch_size)
     values = torch.stack([_median(sink) if statistic == "median" else sink.a.mean.cpu() for sink in sinks.values()])
     if not bool(values.isfinite().all()):
@@ -70,6 +72,21 @@ def measure_reference(
             f"{values.numel()} units; a reference needs finite ones: look at the model's weights and dtype"
         )
     return values
+
+
+def _streamed() -> Streamed:
+    return Streamed(paired=False)
+
+
+@dataclass(eq=False)
+class _Absolute(Streamed):
+    """Moments of absolute values."""
+
+    paired: bool = False
+
+    def take(self, rows_a: Tensor, rows_b: Tensor) -> None:
+        """See `RowSink`."""
+        super().take(rows_a.abs(), rows_b.abs())
 
 
 def _median(kept: Kept) -> Float64[Tensor, " unit"]:

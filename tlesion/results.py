@@ -39,6 +39,8 @@ class Provenance:
         settings: What the function was asked for: hook point, position, ablation, seed, test, ...
         stimuli: A short hash of every sentence that went in.
         stimuli_hash: One hash over all of them.
+        contexts: Of a selection: short hashes of its sentences with the word masked, and of what they say before it,
+            by which prompts made from them are known.
     """
 
     model: dict[str, Any]
@@ -46,9 +48,12 @@ class Provenance:
     settings: dict[str, Any]
     stimuli: tuple[str, ...]
     stimuli_hash: str
+    contexts: tuple[str, ...] = ()
 
 
-def provenance_of(model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str]) -> Provenance:
+def provenance_of(
+    model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str], contexts: Sequence[str] = ()
+) -> Provenance:
     """Record a model, the installed versions, the settings and the stimuli of a result.
 
     ``prepend_bos`` among the settings is recorded as what it meant: None stands for the model's own default.
@@ -64,6 +69,7 @@ def provenance_of(model: Model, *, settings: Mapping[str, Any], stimuli: Sequenc
         settings=settings,
         stimuli=tuple(stimuli),
         stimuli_hash=combined_hash(stimuli),
+        contexts=tuple(contexts),
     )
 
 

@@ -2,18 +2,23 @@
 
 from tlesion.inference.bootstrap import Interval, bootstrap_mean
 from tlesion.inference.controls import empirical_p, log_n_controls, matched_controls, standardised_effect
+from tlesion.inference.dissociation import DoubleDissociation, double_dissociation
+from tlesion.inference.independence import require_independent
 from tlesion.inference.layers import LayerCluster, cluster_permutation, max_statistic
 from tlesion.inference.sign_flips import sign_flip_p
 
 __all__ = [
+    "DoubleDissociation",
     "Interval",
     "LayerCluster",
     "bootstrap_mean",
     "cluster_permutation",
+    "double_dissociation",
     "empirical_p",
     "log_n_controls",
     "matched_controls",
     "max_statistic",
+    "require_independent",
     "sign_flip_p",
     "standardised_effect",
 ]

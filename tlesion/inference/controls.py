@@ -40,7 +40,7 @@ def matched_controls(
         n_controls: How many controls to draw, independently; the first of many are those of few.
         seed: Of the draws.
         match: A finite value per layer and unit that does not depend on the mask, mean absolute activation for
-            example (:func:`tlesion.reference.measure_activity`).
+            example (``tlesion.measure_reference(..., statistic="mean_absolute")``).
         n_bins: Bins of ``match`` in a layer; fewer where a bin would hold less than 5 units.
 
     Raises:

@@ -96,5 +96,5 @@ def select_neurons(
         conditions=contrast.conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
-        provenance=provenance_of(model, settings=settings, stimuli=contrast.stimuli),
+        provenance=provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts),
     )

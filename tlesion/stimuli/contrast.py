@@ -37,6 +37,11 @@ class Sentence:
         start, end = self.span
         return f"{self.text[:start]}{MASK}{self.text[end:]}"
 
+    @property
+    def before(self) -> str:
+        """What the sentence says before the word, without the space that ends it."""
+        return self.text[: self.span[0]].rstrip()
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -182,6 +187,15 @@ class Contrast:
     def stimuli(self) -> tuple[str, ...]:
         """A short hash of every sentence, by which shared stimuli are found."""
         return tuple(stimulus_hash(sentence.text) for sentence in (*self.a, *self.b))
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Short hashes of every sentence with its word masked, and of what it says before the word, each once.
+
+        These are the texts of the prompts that could be made from it.
+        """
+        texts = [text for one in (*self.a, *self.b) for text in (one.masked, one.before) if text]
+        return tuple(dict.fromkeys(map(stimulus_hash, texts)))
 
 
 def check_conditions(conditions: Sequence[str]) -> None:

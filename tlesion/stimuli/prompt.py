@@ -64,6 +64,11 @@ class Prompt:
         ]
         return tuple(stimulus_hash(text) for text in filled)
 
+    @property
+    def context(self) -> str:
+        """A short hash of the text as it is, to be found among a contrast's ``contexts``."""
+        return stimulus_hash(self.text)
+
 
 def require_one_mask(text: str, n_masks: int) -> None:
     """Refuse a prompt that does not hold exactly one mask token."""
