@@ -2,6 +2,7 @@
 
 from . import contrasts as contrasts
 from . import hooks as hooks
+from . import inference as inference
 from . import interventions as interventions
 from . import models as models
 from . import plots as plots
@@ -12,6 +13,7 @@ from . import toy as toy
 from .archive import load_result as load_result
 from .covariance import CovarianceChange as CovarianceChange
 from .covariance import measure_covariance_change as measure_covariance_change
+from .inference.controls import matched_controls as matched_controls
 from .models import load_model as load_model
 from .reference import measure_reference as measure_reference
 from .selection import NeuronSelection as NeuronSelection
