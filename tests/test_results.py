@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import hashlib
 import importlib
 import json
 import pkgutil
@@ -11,11 +12,11 @@ import typing
 import pytest
 import torch
 from jaxtyping import AbstractArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import tlesion
 from tlesion import archive, load_result
-from tlesion.results import RESULT_FILE, TENSOR_FILE, Provenance, Result
+from tlesion.results import RESULT_FILE, TENSOR_FILE, Provenance, Result, hash_of
 from tlesion.stimuli import combined_hash
 
 PROVENANCE = Provenance(
@@ -216,8 +217,8 @@ def rewrite(folder, **fields):
         (lambda folder: (folder / RESULT_FILE).write_bytes(b"\xff\xfe"), r"is damaged: result\.json cannot be read"),
         (lambda folder: (folder / RESULT_FILE).write_text("[1]"), r"is damaged: result\.json cannot be read"),
         (lambda folder: (folder / RESULT_FILE).write_text("7"), r"is damaged: result\.json cannot be read"),
-        (lambda folder: rewrite(folder, format=99), r"has format 99, and this version of tlesion reads 1; make the "
-         r"result again, or use the version of tlesion that wrote it"),
+        (lambda folder: rewrite(folder, format=99), r"has format 99, and this version of tlesion reads 1 and 2; "
+         r"make the result again, or use the version of tlesion that wrote it"),
         (lambda folder: rewrite(folder, fields=None, kind=None), r"damaged: result\.json lacks \['fields', 'kind'\]"),
         (lambda folder: rewrite(folder, fields={"label": "other"}), r"is damaged: its content does not match its hash"),
         (lambda folder: rewrite(folder, kind="NeuronSelection"), r"is damaged: its content does not match its hash"),
@@ -239,4 +240,25 @@ def test_a_kind_of_result_that_is_not_known_is_named(small, tmp_path, monkeypatc
     with pytest.raises(
         ValueError, match=r"holds a 'Small', which this version .* does not know; it reads NeuronSelection"
     ):
+        load_result(folder)
+
+
+def test_a_profile_of_format_1_is_read_with_no_controls(tmp_path, by_hand):
+    """A folder as version 0.1 wrote it: without the fields that format 2 added."""
+    profile = by_hand.profile()
+    folder = profile.save(tmp_path / "old")
+    record = json.loads((folder / RESULT_FILE).read_text())
+    del record["fields"]["groups"], record["fields"]["provenance"]["contexts"]
+    tensors = load_file(folder / TENSOR_FILE)
+    tensors = {name: value for name, value in tensors.items() if not name.startswith("control")}
+    save_file(tensors, folder / TENSOR_FILE)
+    raw = hashlib.sha256((folder / TENSOR_FILE).read_bytes()).hexdigest()
+    content = hash_of("LaminarProfile", tensors, record["fields"])
+    rewrite(folder, format=1, fields=record["fields"], tensors_sha256=raw, content_hash=content)
+    loaded = load_result(folder)
+    assert loaded.n_controls == 0
+    assert loaded.groups == ("",) * len(profile.prompts)
+    assert_same(loaded, profile)
+    rewrite(folder, format=2)
+    with pytest.raises(KeyError, match="control"):
         load_result(folder)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
-from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.laminar_result import LaminarProfile, filled_up
 from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
@@ -37,6 +38,10 @@ _KINDS: dict[str, type[Result]] = {
     )
 }
 
+READABLE = (1, FORMAT_VERSION)
+_FILLED_UP: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"LaminarProfile": filled_up}
+"""What has to be added to a result of an older format."""
+
 
 def load_result(folder: str | os.PathLike[str]) -> Any:
     """Read a result that ``.save(folder)`` wrote.
@@ -45,7 +50,8 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
         folder: The folder.
 
     Returns:
-        The result, equal to the one that was saved (same ``content_hash``).
+        The result, equal to the one that was saved (same ``content_hash``). One of an older format is filled up with
+        what it had not: a laminar profile with no controls, for one; its hash is then another.
 
     Raises:
         ValueError: No saved result is there, its format is another version's, or its files are damaged.
@@ -70,6 +76,8 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
         )
     plain = {name: _tuples(value) for name, value in record["fields"].items()}
     values = {**plain, **tensors, "provenance": _provenance(record["fields"]["provenance"])}
+    if record["format"] < FORMAT_VERSION and record["kind"] in _FILLED_UP:
+        values = _FILLED_UP[record["kind"]](values)
     return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
@@ -79,10 +87,10 @@ def _record(path: Path) -> dict[str, Any]:
         found = record["format"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"the result in {str(path)!r} is damaged: {RESULT_FILE} cannot be read") from None
-    if found != FORMAT_VERSION:
+    if found not in READABLE:
         raise ValueError(
-            f"the result in {str(path)!r} has format {found}, and this version of tlesion reads {FORMAT_VERSION}; "
-            "make the result again, or use the version of tlesion that wrote it"
+            f"the result in {str(path)!r} has format {found}, and this version of tlesion reads "
+            f"{' and '.join(map(str, READABLE))}; make the result again, or use the version of tlesion that wrote it"
         )
     missing = sorted({"kind", "fields", "content_hash", "tensors_sha256"} - set(record))
     if missing:

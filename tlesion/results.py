@@ -24,7 +24,7 @@ from tlesion.models import info
 from tlesion.stimuli import combined_hash
 from tlesion.tokens import prepends_bos
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RESULT_FILE = "result.json"
 TENSOR_FILE = "tensors.safetensors"
 
