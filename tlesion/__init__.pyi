@@ -26,6 +26,8 @@ from .stimuli import Prompt as Prompt
 from .stimuli import Sentence as Sentence
 from .studies.context import context_modulation as context_modulation
 from .studies.context_result import ContextModulation as ContextModulation
+from .studies.decomposition import decompose_drop as decompose_drop
+from .studies.decomposition_result import DropDecomposition as DropDecomposition
 from .studies.generation import generate_tokens as generate_tokens
 from .studies.generation import openings as openings
 from .studies.laminar import LaminarProfile as LaminarProfile

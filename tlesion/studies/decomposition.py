@@ -165,7 +165,7 @@ def _run(
     found = {name: torch.zeros(*stack.shape[:2], *trace.clean.shape, dtype=torch.float64) for name in PARTS}
     for mask, row in stack.any(dim=2).nonzero().tolist():
         parts = _parts(path, trace, 1 + mask * len(names) + row, layers[row], at_readout)
-        _require_agreement(model, trace, 1 + mask * len(names) + row, sum(parts.values()))
+        _require_agreement(model, trace, 1 + mask * len(names) + row, torch.stack(list(parts.values())).sum(dim=0))
         for name, values in parts.items():
             found[name][mask, row] = values
     measured = (trace.clean - trace.lesioned[1:]).reshape(*stack.shape[:2], *trace.clean.shape)
