@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[int, set[str]], ...] = (
     (1, {"tokens", "runners", "interventions"}),
     (1, {"stimuli"}),
     (1, {"files", "encoding", "results"}),
-    (1, {"contrasts", "prompts", "ablation"}),
+    (1, {"contrasts", "prompts", "ablation", "checkpoint"}),
     (2, {"sweeps"}),
     (2, {"selection"}),
     (2, {"reference", "inference"}),

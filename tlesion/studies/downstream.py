@@ -1,6 +1,6 @@
 """What lesions do to everything that comes after them: a sink that reduces hidden states and logits as they come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float32, Float64, Int
@@ -9,7 +9,7 @@ from torch import Tensor
 from tlesion.measures import cosine, kl_divergence, top_k
 from tlesion.studies.norm import Norm
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import pick
+from tlesion.sweeps.sinks import Place, pick
 from tlesion.sweeps.work import Group, Reading
 
 SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift_normed")
@@ -87,6 +87,19 @@ class DownstreamSink:
             self.kl[rows, members] = kl_divergence(base, read).cpu()
             self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
             self.top[rows, members] = top_k(read, self._k).cpu()
+
+    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        members = torch.tensor(group.members)
+        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
+        firsts = self._first_token[[member for member in group.members if member < self._n_detailed]]
+        tokens = (firsts[:, None] + torch.arange(group.n_positions)).flatten()
+        found = {f"sizes.{name}": Place(sizes, (rows, slice(None), members)) for name, sizes in self.sizes.items()}
+        found["std_by_token"] = Place(self.std_by_token, (rows, slice(None), tokens))
+        found["clean"] = Place(self.clean, (members,))
+        for name in ("lesioned", "kl", "global_change", "top"):
+            found[name] = Place(getattr(self, name), (rows, members))
+        return found
 
     def _measured(
         self,

@@ -1,12 +1,13 @@
 """What a subspace study keeps of every lesioned run: norms of drifts, and the logits of single tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.sinks import Place
 from tlesion.sweeps.work import Group, Reading
 
 _NUMBERS_AT_ONCE = 2**23
@@ -24,7 +25,7 @@ class SubspaceSink:
     Attributes:
         clean_norm: Norm of the clean hidden state, ``[layer, token]``.
         drift: Of the first lesions, ``[lesion, layer, token]``; 0 before a lesion's layer.
-        mean_drift, mean_drift_relative: Of all lesions, mean over tokens, ``[lesion, layer]``.
+        drift_sum, drift_relative_sum: Of all lesions, sum over the tokens of each text, ``[lesion, layer, text]``.
         clean, lesioned: Logits of the targets, ``[predicted]`` and ``[lesion, predicted]``.
     """
 
@@ -40,12 +41,41 @@ class SubspaceSink:
         n_lesions = len(starts)
         self.clean_norm: Float64[Tensor, "layer token"] = _unset(n_layers, sum(lengths))
         self.drift: Float64[Tensor, "lesion layer token"] = _unset(n_detailed, n_layers, sum(lengths))
-        self.mean_drift: Float64[Tensor, "lesion layer"] = torch.zeros(n_lesions, n_layers, dtype=torch.float64)
-        self.mean_drift_relative: Float64[Tensor, "lesion layer"] = torch.zeros_like(self.mean_drift)
+        self.drift_sum: Float64[Tensor, "lesion layer text"] = torch.zeros(
+            n_lesions, n_layers, len(lengths), dtype=torch.float64
+        )
+        self.drift_relative_sum: Float64[Tensor, "lesion layer text"] = torch.zeros_like(self.drift_sum)
         self.clean: Float64[Tensor, " predicted"] = _unset(sum(n_read))
         self.lesioned: Float64[Tensor, "lesion predicted"] = _unset(n_lesions, sum(n_read))
         for lesion, start in enumerate(starts[:n_detailed]):
             self.drift[lesion, :start] = 0.0
+
+    @property
+    def mean_drift(self) -> Float64[Tensor, "lesion layer"]:
+        """Of all lesions, mean over tokens."""
+        return self.drift_sum.sum(dim=2) / self._n_tokens
+
+    @property
+    def mean_drift_relative(self) -> Float64[Tensor, "lesion layer"]:
+        """The same, relative to the norm of each token's clean hidden state."""
+        return self.drift_relative_sum.sum(dim=2) / self._n_tokens
+
+    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        members = torch.tensor(group.members)
+        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
+        detailed = rows[rows[:, 0] < self._n_detailed]
+        tokens = _runs(self._token, group.members, group.n_positions)
+        predicted = _runs(self._predicted, group.members, group.readout.shape[1])
+        every = slice(None)
+        return {
+            "clean_norm": Place(self.clean_norm, (every, tokens)),
+            "drift": Place(self.drift, (detailed, every, tokens)),
+            "drift_sum": Place(self.drift_sum, (rows, every, members)),
+            "drift_relative_sum": Place(self.drift_relative_sum, (rows, every, members)),
+            "clean": Place(self.clean, (predicted,)),
+            "lesioned": Place(self.lesioned, (rows, predicted)),
+        }
 
     def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
@@ -68,9 +98,9 @@ class SubspaceSink:
         norm: Float64[Tensor, "prompt pos"],
     ) -> None:
         rows = torch.tensor([lesion.index for lesion in lesions])
-        # Streamed: every text's tokens add their share of the mean over all tokens.
-        self.mean_drift[rows, layer] += drift.sum(dim=(1, 2)).cpu() / self._n_tokens
-        self.mean_drift_relative[rows, layer] += (drift / norm).sum(dim=(1, 2)).cpu() / self._n_tokens
+        members = torch.tensor(group.members)
+        self.drift_sum[rows[:, None], layer, members] = drift.sum(dim=2).cpu()
+        self.drift_relative_sum[rows[:, None], layer, members] = (drift / norm).sum(dim=2).cpu()
         for place, row in enumerate(rows.tolist()):
             if row < self._n_detailed:
                 for slot, member in enumerate(group.members):
@@ -85,6 +115,11 @@ class SubspaceSink:
             columns = slice(first, first + clean.shape[1])
             self.clean[columns] = clean[slot, :, 0].double().cpu()
             self.lesioned[rows, columns] = lesioned[:, slot, :, 0].double().cpu()
+
+
+def _runs(starts: Sequence[int], members: Sequence[int], length: int) -> Int[Tensor, " place"]:
+    """Indices of so many places from each member's start on."""
+    return torch.cat([torch.arange(starts[member], starts[member] + length) for member in members])
 
 
 def _starts(lengths: Sequence[int]) -> list[int]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import torch
 
+from tlesion.checkpoint import Checkpoint
 from tlesion.hooks import Model
 
 # Past a few thousand tokens a larger batch is not faster on a CPU, and its activations fall out of the caches.
@@ -18,6 +19,17 @@ def default_max_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * _SHARE_OF_FREE)
     return int(psutil.virtual_memory().available * _SHARE_OF_FREE)
+
+
+def settled_max_bytes(model: Model, max_bytes: int | None, checkpoint: Checkpoint) -> int | None:
+    """A budget that a continued run shares with the one that was cut off, however much memory is free by then.
+
+    Prompts are batched by the budget, and other batches round differently.
+    """
+    if max_bytes is not None or not checkpoint.keeps:
+        return max_bytes
+    found = checkpoint.part("budget", lambda: {"max_bytes": default_max_bytes(model.unembed.W_U.device)})
+    return int(found["max_bytes"])
 
 
 def bytes_per_token(model: Model, n_positions: int) -> int:

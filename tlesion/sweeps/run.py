@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from tlesion.hooks import Model
+from tlesion.checkpoint import NOTHING_KEPT, Checkpoint
+from tlesion.hooks import Model, in_eval_mode
 from tlesion.runners import CausalRunner, Runner, runner_for
 from tlesion.sweeps.fanout import fan_out
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.loop import loop
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 from tlesion.sweeps.plan import Choice, choose
+from tlesion.sweeps.portions import portions
 from tlesion.sweeps.prefix import prefix
 from tlesion.sweeps.sinks import Sink
 from tlesion.sweeps.work import Group, Reading, groups_of_equal_length
@@ -40,6 +42,7 @@ def run_sweep(
     *,
     plan: str = "auto",
     max_bytes: int | None = None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Settled:
     """Run lesions over readings and hand everything to a sink.
 
@@ -49,7 +52,9 @@ def run_sweep(
         lesions: From :func:`tlesion.sweeps.lesions.read_lesions`.
         sink: Takes logits and hidden states.
         plan: ``"auto"``, ``"loop"``, ``"batched"``, ``"fanout"`` or ``"prefix"``.
-        max_bytes: Budget for activations; default: a share of what is free.
+        max_bytes: Budget for activations; default: a share of what is free. Prompts are batched by it, so that a
+            checkpoint needs one that stays (:func:`tlesion.sweeps.memory.settled_max_bytes`).
+        checkpoint: Where portions of the work are kept, and taken from if they are there.
 
     Raises:
         ValueError: A plan that is unknown or would not be exact; an edit that never fired; several readings for an
@@ -65,16 +70,20 @@ def run_sweep(
     by_plan: dict[str, list[Lesion]] = {}
     for choice, lesion in chosen:
         by_plan.setdefault(choice.plan, []).append(lesion)
-    total = sum(_row_layers(name, few, group, model) for name, few in by_plan.items() for group in groups)
-    was_training = model.training
-    model.eval()
-    try:
-        # disable=None: a bar on a terminal, nothing in a log file.
-        with torch.no_grad(), tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar:
-            for group, (name, few) in itertools.product(groups, by_plan.items()):
-                _run_group(name, runner, group, few, sink, budget, bar.update)
-    finally:
-        model.train(was_training)
+    jobs = [
+        _Job(name, group, portion)
+        for group, (name, few) in itertools.product(groups, by_plan.items())
+        for portion in portions(name, few, group, model.cfg.n_layers)
+    ]
+    total = sum(job.row_layers(model) for job in jobs)
+    # disable=None: a bar on a terminal, nothing in a log file.
+    with (
+        in_eval_mode(model),
+        torch.no_grad(),
+        tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar,
+    ):
+        for number, job in enumerate(jobs):
+            _run_or_take(job, f"{number:05d}", runner, sink, budget, bar.update, checkpoint)
     return _settled([choice for choice, _ in chosen])
 
 
@@ -89,43 +98,63 @@ def _refuse_mixing(readings: Sequence[Reading], lesions: Sequence[Lesion]) -> No
         )
 
 
-def _run_group(
-    plan: str,
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A portion of a plan's lesions over a group of prompts."""
+
+    plan: str
+    group: Group
+    lesions: list[Lesion]
+
+    def row_layers(self, model: Model) -> int:
+        """How many rows pass through how many blocks: what the progress bar counts."""
+        n_layers = model.cfg.n_layers
+        live = [lesion for lesion in self.lesions if not lesion.is_null]
+        if self.plan == "loop":
+            passes = n_layers * (1 + len(self.lesions))
+        elif self.plan == "batched":
+            passes = n_layers * (1 + len(live))
+        else:
+            passes = n_layers + sum(n_layers - lesion.first_layer for lesion in live)
+        return self.group.n_prompts * passes
+
+    def run(self, runner: Runner, sink: Sink, max_bytes: int, advance: Callable[..., object]) -> None:
+        """Do the work, and hand what comes of it to the sink."""
+        if self.plan == "loop":
+            loop(runner.model, self.group, self.lesions, sink, advance=advance)
+        elif self.plan == "prefix":
+            assert isinstance(runner, CausalRunner)
+            prefix(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance)
+        else:
+            start = self.plan == "batched"
+            fan_out(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance, from_start=start)
+
+
+def _run_or_take(
+    job: _Job,
+    name: str,
     runner: Runner,
-    group: Group,
-    lesions: Sequence[Lesion],
     sink: Sink,
     max_bytes: int,
     advance: Callable[..., object],
+    checkpoint: Checkpoint,
 ) -> None:
-    if plan == "loop":
-        loop(runner.model, group, lesions, sink, advance=advance)
-    elif plan == "prefix":
-        assert isinstance(runner, CausalRunner)
-        prefix(runner, group, lesions, sink, max_bytes=max_bytes, advance=advance)
-    else:
-        fan_out(
-            runner,
-            group,
-            lesions,
-            sink,
-            max_bytes=max_bytes,
-            advance=advance,
-            from_start=plan == "batched",
-        )
-
-
-def _row_layers(plan: str, lesions: Sequence[Lesion], group: Group, model: Model) -> int:
-    """How many rows pass through how many blocks: what the progress bar counts."""
-    n_layers = model.cfg.n_layers
-    live = [lesion for lesion in lesions if not lesion.is_null]
-    if plan == "loop":
-        passes = n_layers * (1 + len(lesions))
-    elif plan == "batched":
-        passes = n_layers * (1 + len(live))
-    else:
-        passes = n_layers + sum(n_layers - lesion.first_layer for lesion in live)
-    return group.n_prompts * passes
+    """Run a job and keep what came of it, or put into the sink what an earlier run has kept."""
+    lesions = [lesion.index for lesion in job.lesions]
+    covers = {"plan": job.plan, "prompts": list(job.group.members), "lesions": lesions}
+    kept = checkpoint.read(name, covers=covers)
+    if kept is None:
+        job.run(runner, sink, max_bytes, advance)
+    if not checkpoint.keeps:
+        return
+    places = sink.places(job.lesions, job.group)
+    if kept is None:
+        found = {field: place.tensor[place.index] for field, place in places.items()}
+        checkpoint.write(name, found, covers=covers)
+        return
+    for field, value in kept.items():
+        places[field].tensor[places[field].index] = value
+    advance(job.row_layers(runner.model))
 
 
 def _settled(choices: Sequence[Choice]) -> Settled:

@@ -1,7 +1,7 @@
 """What a sweep keeps of every lesioned run: sinks take logits and hidden states as they come."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -9,6 +9,13 @@ from torch import Tensor
 
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.work import Group, Reading
+
+
+class Place(NamedTuple):
+    """Where in a sink's tensors some numbers go: ``tensor[index]``."""
+
+    tensor: Tensor
+    index: tuple[Any, ...]
 
 
 @runtime_checkable
@@ -37,6 +44,10 @@ class Sink(Protocol):
 
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """Logits at the readout positions: ``[lesion, prompt, read, column]`` and ``[prompt, read, column]``."""
+        ...
+
+    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+        """Where everything goes that is handed over for some lesions over some prompts, and nothing else does."""
         ...
 
 
@@ -76,6 +87,16 @@ class TargetSink:
             lesioned, clean = pick(lesioned, group.targets), pick(clean, group.targets)
         self.lesioned[rows[:, None], members] = lesioned.float().cpu()
         self.clean[members] = clean.float().cpu()
+
+    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+        """See :class:`Sink`."""
+        members = torch.tensor(group.members)
+        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
+        return {
+            "clean": Place(self.clean, (members,)),
+            "lesioned": Place(self.lesioned, (rows, members)),
+            "global_change": Place(self.global_change, (rows, members)),
+        }
 
 
 def pick(
