@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tlesion.selection import NeuronSelection
+from tlesion.results import Result
 from tlesion.stimuli import Contrast, Prompt
 
 
@@ -22,7 +22,8 @@ def require_independent(
     Spaces and case do not matter. A selection that was saved and loaded knows its sentences as well.
 
     Args:
-        selection_or_contrast: What :func:`tlesion.select_neurons` returned, or the contrast itself.
+        selection_or_contrast: What :func:`tlesion.select_neurons` or :func:`tlesion.cross_fit` returned, or the
+            contrast itself.
         prompts: The prompts that effects are to be measured on.
         allow_shared: Only count them.
 
@@ -31,7 +32,7 @@ def require_independent(
 
     Raises:
         ValueError: Prompts are shared, or the selection does not record its sentences, and ``allow_shared`` is not set.
-        TypeError: Neither a selection nor a contrast.
+        TypeError: Neither a result nor a contrast.
 
     Example:
         >>> import tlesion
@@ -46,8 +47,9 @@ def require_independent(
         if allow_shared:
             return ()
         raise ValueError(
-            "the selection does not record its sentences (it was made from caches), so that nobody can tell whether "
-            "the prompts are new to it; select with tlesion.select_neurons, or pass allow_shared=True if they are"
+            f"this {type(selection_or_contrast).__name__} does not record sentences that neurons were selected on (one "
+            "made from caches knows none), so that nobody can tell whether the prompts are new to it; select with "
+            "tlesion.select_neurons, or pass allow_shared=True if they are new"
         )
     shared = tuple(i for i, one in enumerate(prompts) if known.intersection((*one.stimuli, one.context)))
     if shared and not allow_shared:
@@ -62,8 +64,9 @@ def require_independent(
 def _known(source: Any) -> set[str]:
     if isinstance(source, Contrast):
         return {*source.stimuli, *source.contexts}
-    if isinstance(source, NeuronSelection):
-        return {*source.provenance.stimuli, *source.provenance.contexts}
+    if isinstance(source, Result):
+        record = source.provenance
+        return {*record.stimuli, *record.contexts} if record.contexts else set()
     raise TypeError(
         f"a {type(source).__name__} has no sentences to compare with; give a selection of tlesion.select_neurons, or a "
         "contrast"

@@ -1,0 +1,119 @@
+"""Folds of a contrast that keep like with like: pairs made from one template are never on both sides."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from scipy.sparse import coo_array, csgraph
+from torch import Tensor
+
+from tlesion.stimuli import Contrast, Sentence, stimulus_hash
+from tlesion.tokens import MASK
+
+
+def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = False) -> Int64[Tensor, " pair"]:
+    """Which pairs of a contrast belong together, numbered from 0 in the order of their first pairs.
+
+    Pairs belong together where they have the same label, and in any case where they share a sentence, or one with its
+    word masked, or one with the other's word in its place: no label can put a sentence on both sides. If a pair
+    belongs to two others, all three belong together.
+
+    Args:
+        contrast: A paired contrast.
+        groups: One label per pair. None: the contrast's own ``groups``; where it has none, the sentences' `frame`.
+        causal: Pairs that say the same before the word belong together as well: a causal model's prompt ends there.
+
+    Raises:
+        ValueError: An unpaired contrast, or another number of labels.
+
+    Example:
+        >>> pairs = [(f"{start} him.", f"{start} her.") for start in ("Robert saw", "We like", "Lucy saw")]
+        >>> template_groups(Contrast.from_pairs(pairs, ("him", "her"))).tolist()
+        [0, 1, 0]
+    """
+    if not contrast.paired:
+        raise ValueError("an unpaired contrast has no pairs to put into folds; build it with Contrast.from_pairs")
+    n_pairs = len(contrast.a)
+    labels = _labels(contrast, groups)
+    if labels is not None and len(labels) != n_pairs:
+        raise ValueError(f"{len(labels)} group labels for {n_pairs} pairs; give one for each pair")
+    marks: dict[tuple[str, Any], int] = {}
+    pairs, held = [], []
+    for i, both in enumerate(zip(contrast.a, contrast.b, strict=True)):
+        own = {("label", labels[i])} if labels is not None else {("label", frame(one)) for one in both}
+        own |= {("text", text) for text in _texts(*both, causal=causal)}
+        pairs += [i] * len(own)
+        held += [marks.setdefault(mark, len(marks)) for mark in sorted(own, key=repr)]
+    # Pairs and marks as one graph, with an edge where a pair has a mark: its components are what belongs together.
+    size = n_pairs + len(marks)
+    edges = coo_array((np.ones(len(pairs)), (pairs, np.array(held) + n_pairs)), shape=(size, size))
+    component = csgraph.connected_components(edges, directed=False)[1][:n_pairs]
+    _, first, index = np.unique(component, return_index=True, return_inverse=True)
+    return torch.from_numpy(first.argsort().argsort()[index])
+
+
+def frame(sentence: Sentence) -> str:
+    """A sentence as a template: its word masked, and every capitalised word (names, the first word) left open.
+
+    Example:
+        >>> frame(Sentence("Then Robert helped Clara, so the teacher praised him.", word="him"))
+        '... ... helped ..., so the teacher praised [MASK].'
+    """
+    start, end = sentence.span
+    parts = (sentence.text[:start], sentence.text[end:])
+    return MASK.join(re.sub(r"\w+", lambda word: "..." if word[0][0].isupper() else word[0], part) for part in parts)
+
+
+def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
+    """The fold of every pair: whole groups, folds of about equal size.
+
+    Groups are put in random order, then from the largest to the smallest each goes into the fold with fewest pairs.
+
+    Args:
+        groups: The group of every pair, from :func:`template_groups`.
+        k: How many folds.
+        seed: Of the order.
+
+    Raises:
+        ValueError: Fewer than two folds, or fewer groups than folds.
+
+    Example:
+        >>> split_folds(torch.tensor([0, 0, 1, 2]), 2, seed=0).tolist()
+        [0, 0, 1, 1]
+    """
+    sizes = torch.bincount(groups)
+    if k < 2:
+        raise ValueError(f"k is {k}; give two folds or more, one is left out while the others select")
+    if len(sizes) < k:
+        raise ValueError(
+            f"{k} folds of {len(groups)} pairs that fall into {len(sizes)} template(s); a template is never split, so "
+            f"give {len(sizes)} folds at most, more templates, or finer ones with groups=..."
+        )
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    order = order[sizes[order].argsort(descending=True, stable=True)]
+    fold, filled = torch.empty_like(sizes), [0] * k
+    for group in order.tolist():
+        least = filled.index(min(filled))
+        fold[group] = least
+        filled[least] += int(sizes[group])
+    return fold[groups]
+
+
+def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:
+    if groups is None:
+        return contrast.groups or None
+    return groups.tolist() if hasattr(groups, "tolist") else list(groups)
+
+
+def _texts(a: Sentence, b: Sentence, *, causal: bool) -> set[str]:
+    """Hashes of the pair's sentences and of all that prompts made from them ask."""
+    contexts = [text for one in (a, b) for text in ((one.masked, one.before) if causal else (one.masked,)) if text]
+    filled = [
+        context.replace(MASK, word) if MASK in context else f"{context} {word}"
+        for context in contexts
+        for word in (a.word, b.word)
+    ]
+    return {stimulus_hash(text) for text in (a.text, b.text, *contexts, *filled)}
