@@ -85,7 +85,7 @@ def test_plotly_is_in_a_page_with_figures_once_and_in_one_without_not_at_all(htm
 def test_every_figure_is_there_as_json_without_its_template(page, seen):
     drawings = [drawing for section in page.sections for drawing in section.drawings]
     records = [json.loads(text) for text in seen.scripts if text.startswith("{")]
-    assert len(records) == len(drawings) == 8
+    assert len(records) == len(drawings) == 9
     for record, drawing in zip(records, drawings, strict=True):
         assert len(record["data"]) == len(drawing.figure.data)
         assert record["themed"]
@@ -121,7 +121,7 @@ def test_the_page_is_well_formed(html, seen):
     for tag in ("section", "figure", "table", "tr", "td", "dl", "div", "ul", "main", "body"):
         assert seen.tags.count(tag) == written.count(f"</{tag}>"), tag
     anchors = re.findall(r'<section id="([^"]+)"', html)
-    assert len(set(anchors)) == len(anchors) == 4
+    assert len(set(anchors)) == len(anchors) == 5
     assert all(f'href="#{anchor}"' in html for anchor in anchors)
 
 
@@ -240,7 +240,7 @@ def test_the_layer_that_is_shown_can_be_chosen(by_hand):
 
 def test_a_page_is_found_for_a_runs_results(by_hand):
     page = page_of([by_hand.selection(), by_hand.histogram(), by_hand.profile()])
-    assert len(page.sections) == 4
+    assert len(page.sections) == 5
     with pytest.raises(
         ValueError, match=r"no report is made of NeuronSelection alone; a report needs one of .*Laminar"
     ):

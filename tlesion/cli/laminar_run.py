@@ -21,9 +21,10 @@ from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.studies.activation_histogram import ActivationHistogram, activation_histogram
 from tlesion.studies.laminar import LaminarProfile, laminar_profile
+from tlesion.studies.positions import SelectionComparison
 from tlesion.tokens import is_masked
 
-RESULTS = ("selection", "profile", "histogram")
+RESULTS = ("selection", "comparison", "profile", "histogram")
 
 
 @dataclass(frozen=True)
@@ -70,24 +71,32 @@ def run_laminar(
         model = load_model(model_name, device=device, dtype=dtype)
     prompts = _prompts(model, cut)
     selection = chosen.select(model, contrast)
+    comparison = chosen.compare(model, selection)
     profile = _profile(model, selection, prompts, contrast, chosen, cut)
     histogram = activation_histogram(
         model, contrast, position=chosen.position, batch_size=chosen.batch_size, prepend_bos=chosen.prepend_bos
     )
     with working(f"writing {folder}"):
-        files = write_laminar(folder, selection, profile, histogram)
+        files = write_laminar(folder, selection=selection, comparison=comparison, profile=profile, histogram=histogram)
     print_laminar(selection, profile, files, as_json=as_json)
 
 
 def write_laminar(
-    folder: Path, selection: NeuronSelection, profile: LaminarProfile, histogram: ActivationHistogram
+    folder: Path,
+    *,
+    selection: NeuronSelection,
+    comparison: SelectionComparison | None,
+    profile: LaminarProfile,
+    histogram: ActivationHistogram,
 ) -> dict[str, Path]:
     """The page, the tidy table and the results; returns where each is."""
-    results: dict[str, Result] = dict(zip(RESULTS, (selection, profile, histogram), strict=True))
+    every: dict[str, Result | None] = dict(zip(RESULTS, (selection, comparison, profile, histogram), strict=True))
+    results = {name: result for name, result in every.items() if result is not None}
     save_results(folder, results)
     table = write_whole(folder / "profile.csv", profile.to_frame().to_csv(index=False))
-    page = laminar_page(profile, selection=selection, histogram=histogram).write(folder / "report.html")
-    return {"report": page, "table": table} | {name: folder / name for name in results}
+    page = laminar_page(profile, selection=selection, comparison=comparison, histogram=histogram)
+    page.write(folder / "report.html")
+    return {"report": folder / "report.html", "table": table} | {name: folder / name for name in results}
 
 
 def _prompts(model: Model, cut: Lesioning) -> list[Prompt]:

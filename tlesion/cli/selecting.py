@@ -1,6 +1,6 @@
 """What the commands that select neurons share: options in, contrast and selection out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlesion import contrasts
@@ -8,6 +8,10 @@ from tlesion.files import read_pairs
 from tlesion.hooks import Model
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli import Contrast
+from tlesion.studies.positions import SelectionComparison, compare_selections
+from tlesion.tokens import is_masked
+
+_PLACES = {"word": "word", "mask": "mask", "before": "token before the word"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,19 @@ class Selecting:
             return contrasts.him_her()
         return read_pairs(self.pairs, words=self.words, conditions=self.conditions)
 
+    def compare(self, model: Model, selection: NeuronSelection) -> SelectionComparison | None:
+        """The same test where the context decides, beside this selection; None for a file's pairs.
+
+        Only the shipped pairs have a counterpart in which the context decides between the words.
+        """
+        if self.pairs is not None:
+            return None
+        in_context = contrasts.him_her_in_context()
+        expected: str = "mask" if is_masked(model) else "before"
+        elsewhere = {f"in context, at the {_PLACES[place]}": place for place in ("word", expected)}
+        selections = {name: replace(self, position=at).select(model, in_context) for name, at in elsewhere.items()}
+        return compare_selections({_own(self.position): selection, **selections})
+
     def select(self, model: Model, contrast: Contrast) -> NeuronSelection:
         """Test every neuron of every layer."""
         return select_neurons(
@@ -67,3 +84,7 @@ class Selecting:
             batch_size=self.batch_size,
             prepend_bos=self.prepend_bos,
         )
+
+
+def _own(position: str | int) -> str:
+    return f"at the {_PLACES[position]}" if isinstance(position, str) else f"at position {position}"

@@ -8,6 +8,7 @@ import pandas as pd
 from tlesion import plots
 from tlesion.plots.laminar import target_names
 from tlesion.report import laminar_words as words
+from tlesion.report.laminar_selection import comparison_section, power_section, selection_section
 from tlesion.report.page import Drawing, Page, Section
 from tlesion.report.provenance import provenance_section
 from tlesion.report.table import Table
@@ -16,12 +17,14 @@ from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.laminar import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_summary import summarise_profile
+from tlesion.studies.positions import SelectionComparison
 
 
 def laminar_page(
     profile: LaminarProfile,
     *,
     selection: NeuronSelection | None = None,
+    comparison: SelectionComparison | None = None,
     histogram: ActivationHistogram | None = None,
     layer: int | None = None,
 ) -> Page:
@@ -30,6 +33,7 @@ def laminar_page(
     Args:
         profile: The profile.
         selection: The selection that its masks come from, if there is one.
+        comparison: What the same test selects where the question is asked elsewhere.
         histogram: Activations before and after the activation function, if they were measured.
         layer: The layer that is shown neuron by neuron; None: the one whose lesion moves the targets most.
 
@@ -51,6 +55,11 @@ def laminar_page(
     if selection is not None:
         sections.append(selection_section(selection, layer=shown))
         results = {"selection": selection, **results}
+        if (power := power_section(selection)) is not None:
+            sections.append(power)
+    if comparison is not None:
+        sections.append(comparison_section(comparison))
+        results |= {"comparison": comparison}
     if histogram is not None:
         sections.append(histogram_section(histogram, layer=shown))
         results |= {"histogram": histogram}
@@ -112,29 +121,6 @@ def profile_table(profile: LaminarProfile) -> Table:
         "logits: mean global change; right: share of prompts whose right target still has the largest target logit."
     )
     return Table(pd.DataFrame(columns), caption=caption, digits=2)
-
-
-def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
-    """Which neurons were selected: shares per layer, and one layer neuron by neuron."""
-    a, b = selection.conditions
-    text = [
-        f"Every neuron of every layer was tested: is its activation ({selection.hook_point}) different for {a!r} and "
-        f"{b!r}? A neuron is selected where the p-value, corrected over the {selection.family} "
-        f"({selection.correction}), is at most {selection.alpha:g}.",
-        words.selected(selection),
-    ]
-    n_dead = int(selection.dead.sum())
-    if n_dead:
-        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no mask.")
-    drawings = [
-        Drawing(plots.selective_share(selection), caption="Share of each layer's neurons in the two masks.", half=True),
-        Drawing(
-            plots.volcano(selection, layer=layer),
-            caption="Each point is a neuron. Far out: a large difference; high up: a sure one.",
-            half=True,
-        ),
-    ]
-    return Section(f"Which neurons tell {a!r} from {b!r}?", text, drawings=drawings)
 
 
 def histogram_section(histogram: ActivationHistogram, *, layer: int) -> Section:

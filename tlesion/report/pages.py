@@ -13,6 +13,7 @@ from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
 from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
 from tlesion.studies.subspace_result import SubspaceRemoval
@@ -42,8 +43,13 @@ def page_of(results: Iterable[Result], *, layer: int | None = None) -> Page:
 
 
 def _laminar(profile: Any, given: list[Result], layer: int | None) -> Page:
-    selection, histogram = _first(given, NeuronSelection), _first(given, ActivationHistogram)
-    return laminar_page(profile, selection=selection, histogram=histogram, layer=layer)
+    return laminar_page(
+        profile,
+        selection=_first(given, NeuronSelection),
+        comparison=_first(given, SelectionComparison),
+        histogram=_first(given, ActivationHistogram),
+        layer=layer,
+    )
 
 
 def _context(result: Any, given: list[Result], layer: int | None) -> Page:
