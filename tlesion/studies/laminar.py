@@ -15,10 +15,11 @@ from torch import Tensor
 
 from tlesion.ablation import ablation_of
 from tlesion.hooks import Model, in_layers, layer_of, width
+from tlesion.inference import require_independent
 from tlesion.models import require_logits
 from tlesion.results import provenance_of, tensor_hash
-from tlesion.stimuli import Prompt
-from tlesion.studies.laminar_controls import check_controls, measure_activity, measure_controls
+from tlesion.stimuli import Contrast, Prompt, combined_hash
+from tlesion.studies.laminar_controls import check_controls, match_values, measure_controls
 from tlesion.studies.laminar_result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_sweeps import measure_layers, measure_nothing
 from tlesion.sweeps.sweep import encode_prompts
@@ -41,6 +42,8 @@ def laminar_profile(
     prepend_bos: bool | None = None,
     n_controls: int = 0,
     match: Tensor | str | None = None,
+    selected_on: Any = None,
+    allow_shared: bool = False,
 ) -> LaminarProfile:
     """Lesion one layer at a time and read what it costs the targets.
 
@@ -63,13 +66,16 @@ def laminar_profile(
         match: None: controls are drawn from all neurons of the layer. ``"activity"``: from those that are about as
             active as the mask's, by their mean absolute activation at the lesioned position over these prompts. A
             tensor ``[layer, unit]``: alike in that.
+        selected_on: The selection that the masks come from, or its contrast: prompts that are made from its sentences
+            are refused, because they overstate the effect.
+        allow_shared: Take them all the same.
 
     Returns:
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
-            position or hook point, NaN in the clean logits.
+            position or hook point, NaN in the clean logits, prompts from sentences of ``selected_on``.
         TypeError: The masks are no dict.
 
     Example:
@@ -86,13 +92,13 @@ def laminar_profile(
     n_units = width(model, names[0])[1]
     stack = _stacked(masks, len(names), n_units)
     check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
+    source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     run = partial(measure_layers, model, names, make=make, readings=readings, plan=plan, max_bytes=max_bytes)
     own = run(torch.cat([stack, torch.ones_like(stack[:1])]))
-    if isinstance(match, str) and n_controls:
-        match = measure_activity(model, names, readings, position=position)
-    control_drop, control_change = measure_controls(run, masks, own, n_controls=n_controls, seed=seed, match=match)
+    alike = None if n_controls == 0 else match_values(model, names, readings, match=match, position=position)
+    control_drop, control_change = measure_controls(run, masks, own, n_controls=n_controls, seed=seed, match=alike)
     null_drop, null_change = measure_nothing(model, names, make, readings)
     settings = {
         "ablation": ablation,
@@ -104,16 +110,17 @@ def laminar_profile(
         "masks": {name: tensor_hash(mask) for name, mask in masks.items()},
         "reference": None if make.reference is None else tensor_hash(make.reference),
         "n_controls": n_controls,
-        "match": match if match is None else tensor_hash(match),
+        "match": match if match is None or isinstance(match, str) else tensor_hash(match),
+        "selected_on": source,
     }
-    drop, change = own.logit_drop, own.global_change
+    whole_drop, whole_change = own.logit_drop[-1], own.global_change[-1]
     return LaminarProfile(
-        logit_drop=drop[:-1],
-        global_change=change[:-1],
+        logit_drop=own.logit_drop[:-1],
+        global_change=own.global_change[:-1],
         clean_logits=own.clean_logits,
         n_lesioned=stack.sum(dim=2),
-        reference_logit_drop=torch.stack([null_drop.expand_as(drop[-1]), drop[-1]]),
-        reference_global_change=torch.stack([null_change.expand_as(change[-1]), change[-1]]),
+        reference_logit_drop=torch.stack([null_drop.expand_as(whole_drop), whole_drop]),
+        reference_global_change=torch.stack([null_change.expand_as(whole_change), whole_change]),
         control_logit_drop=control_drop,
         control_global_change=control_change,
         masks=tuple(masks),
@@ -125,6 +132,16 @@ def laminar_profile(
         plan=own.plan,
         provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
     )
+
+
+def _checked_source(selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
+    """The hash of the sentences that the masks were selected on, once it is clear that the prompts are others."""
+    if selected_on is None:
+        return None
+    require_independent(selected_on, prompts, allow_shared=allow_shared)
+    if isinstance(selected_on, Contrast):
+        return combined_hash(selected_on.stimuli)
+    return str(selected_on.provenance.stimuli_hash)
 
 
 def _stacked(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:

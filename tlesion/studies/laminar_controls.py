@@ -77,6 +77,15 @@ def _stream(seed: int, name: str) -> int:
     return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint32)[0])
 
 
+def match_values(
+    model: Model, names: Sequence[str], readings: Sequence[Reading], *, match: Tensor | str | None, position: str | int
+) -> Tensor | None:
+    """What controls are to be alike in: None, the values that were given, or the measured activity."""
+    if isinstance(match, str):
+        return measure_activity(model, names, readings, position=position)
+    return match
+
+
 def measure_activity(
     model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: str | int
 ) -> Float64[Tensor, "layer unit"]:

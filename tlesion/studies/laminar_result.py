@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
+from tlesion.checks import one_of
+from tlesion.inference import empirical_p, standardised_effect
 from tlesion.results import Result
+from tlesion.studies.effects import MaskEffect, own_effect, own_targets
 
 REFERENCES = ("nothing", "whole MLP")
 
@@ -56,6 +59,63 @@ class LaminarProfile(Result):
     def n_controls(self) -> int:
         """How many matched controls each mask has in each layer."""
         return self.control_logit_drop.shape[1]
+
+    def effect_of(self, mask: str, *, measure: str = "margin", prompts: str = "right") -> MaskEffect:
+        """What a mask costs the word that it is about, prompt by prompt, beside its controls.
+
+        Args:
+            mask: One of `masks`.
+            measure: ``"margin"`` or ``"drop"``, see :func:`tlesion.studies.effects.own_effect`.
+            prompts: ``"right"`` or ``"all"``, see :func:`tlesion.studies.effects.own_targets`.
+
+        Raises:
+            ValueError: No such mask, or one that is about no word; an unknown measure or choice of prompts.
+        """
+        one_of("mask", mask, self.masks)
+        row = self.masks.index(mask)
+        own = own_targets(mask, self.targets, self.correct, prompts=prompts)
+        drop = self.logit_drop[row]
+        return MaskEffect(
+            own=own,
+            values=own_effect(drop, own, measure=measure),
+            controls=own_effect(self.control_logit_drop[row], own, measure=measure),
+            change=self.global_change[row][:, own.prompts],
+            control_change=self.control_global_change[row][..., own.prompts],
+            target_change=drop.square().mean(dim=-1).sqrt()[:, own.prompts],
+            clean=own_effect(self.clean_logits, own, measure="margin"),
+        )
+
+    def control_p(self, *, measure: str = "margin", prompts: str = "right") -> Float64[Tensor, "mask layer"]:
+        """How often a matched control costs a mask's word as much: (1 + as large ones) / (1 + controls), one-sided.
+
+        Each layer by itself; :func:`tlesion.verdict` corrects for their number. 1 in a layer where the mask is empty.
+
+        Raises:
+            ValueError: No controls were run; see `effect_of`.
+        """
+        self._require_controls()
+        effects = [self.effect_of(mask, measure=measure, prompts=prompts) for mask in self.masks]
+        return torch.stack([empirical_p(one.values.mean(dim=-1), one.controls.mean(dim=-1)) for one in effects])
+
+    def standardised_effect(self, *, measure: str = "margin", prompts: str = "right") -> Float64[Tensor, "mask layer"]:
+        """The same effect in standard deviations of the matched controls, from their mean.
+
+        NaN where the controls do not differ, as in a layer where the mask is empty.
+
+        Raises:
+            ValueError: No controls were run; see `effect_of`.
+        """
+        self._require_controls()
+        effects = [self.effect_of(mask, measure=measure, prompts=prompts) for mask in self.masks]
+        pairs = [(one.values.mean(dim=-1), one.controls.mean(dim=-1)) for one in effects]
+        return torch.stack([standardised_effect(effect, controls) for effect, controls in pairs])
+
+    def _require_controls(self) -> None:
+        if not self.n_controls:
+            raise ValueError(
+                "the profile holds no matched controls, so that its effects cannot be compared with chance; make it "
+                "with laminar_profile(..., n_controls=50)"
+            )
 
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per mask, layer, prompt and target.

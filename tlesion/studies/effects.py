@@ -1,0 +1,133 @@
+"""What a lesion costs the words that its mask is about: the one number per prompt that inference is made on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from tlesion.checks import one_of
+
+MEASURES = ("margin", "drop")
+PROMPTS = ("right", "all")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OwnTargets:
+    """The target that a mask is about, prompt by prompt.
+
+    Attributes:
+        about: The target's word; "" where a mask bears no target's name, and is about each prompt's right answer.
+        prompts: Which prompts it can be judged on.
+        target: In each of those, the target's place.
+    """
+
+    about: str
+    prompts: Int64[Tensor, " prompt"]
+    target: Int64[Tensor, " prompt"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskEffect:
+    """Effects of one mask on the prompts that it is judged on, beside those of its controls.
+
+    Attributes:
+        own: What the mask is about, and where.
+        values: What the lesion costs it, see :func:`own_effect`. Positive: it costs the mask's own word.
+        controls: The same of every matched control.
+        change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        control_change: Likewise.
+        target_change: Root mean square over the targets of the same.
+        clean: The same measure of the clean logits: how far the word is ahead.
+    """
+
+    own: OwnTargets
+    values: Float64[Tensor, "layer prompt"]
+    controls: Float64[Tensor, "control layer prompt"]
+    change: Float64[Tensor, "layer prompt"]
+    control_change: Float64[Tensor, "control layer prompt"]
+    target_change: Float64[Tensor, "layer prompt"]
+    clean: Float64[Tensor, " prompt"]
+
+
+def own_targets(
+    mask: str, targets: Sequence[Sequence[str]], correct: Sequence[str | None], *, prompts: str = "right"
+) -> OwnTargets:
+    """Which target a mask is about, and which prompts can say something on it.
+
+    A mask that bears the name of a target is about that target; it is judged on the prompts where it is the right
+    answer. Where no prompt says so, and with ``prompts="all"``, it is judged on all prompts that have the target. Any
+    other mask is about the right answer, on the prompts that name one; a lone target is always meant.
+
+    Args:
+        mask: Its name.
+        targets: Target words of each prompt.
+        correct: The right one of each, or None.
+        prompts: ``"right"`` or ``"all"``.
+
+    Raises:
+        ValueError: An unknown ``prompts``; a mask that bears no target's name, where no prompt names a right answer.
+
+    Example:
+        >>> own = own_targets("her", [("him", "her")] * 3, ["him", "her", None])
+        >>> own.about, own.prompts.tolist(), own.target.tolist()
+        ('her', [1], [1])
+    """
+    one_of("prompts", prompts, PROMPTS)
+    holding = [i for i, words in enumerate(targets) if mask in words]
+    if holding:
+        right = [i for i in holding if correct[i] == mask]
+        chosen = right if right and prompts == "right" else holding
+        return OwnTargets(
+            about=mask,
+            prompts=torch.tensor(chosen),
+            target=torch.tensor([list(targets[i]).index(mask) for i in chosen]),
+        )
+    if all(len(words) == 1 for words in targets):
+        return OwnTargets(about="", prompts=torch.arange(len(targets)), target=torch.zeros(len(targets)).long())
+    known = [(i, word) for i, word in enumerate(correct) if word is not None]
+    if not known:
+        raise ValueError(
+            f"mask {mask!r} bears no target's name, and no prompt names its right answer, so that nobody can tell "
+            f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), or give "
+            "the prompts correct=..."
+        )
+    return OwnTargets(
+        about="",
+        prompts=torch.tensor([i for i, _ in known]),
+        target=torch.tensor([list(targets[i]).index(word) for i, word in known]),
+    )
+
+
+def own_effect(
+    drop: Float64[Tensor, "*lesion prompt target"], own: OwnTargets, *, measure: str = "margin"
+) -> Float64[Tensor, "*lesion own_prompt"]:
+    r"""What a lesion costs a mask's own target, on the prompts that the mask is judged on.
+
+    .. math:: \text{margin:}\; d_{own} - \frac{1}{T - 1} \sum_{t \ne own} d_t \qquad \text{drop:}\; d_{own}
+
+    The margin is the default, because a lesion that moves all targets alike has not touched the choice between them:
+    it leaves their relative probabilities as they are. Such a shift is damage and counts as such, never as an effect
+    on one word. With a lone target there is no margin, and the drop is taken.
+
+    Args:
+        drop: Logit drops; or clean logits, for the clean margin.
+        own: The mask's targets.
+        measure: ``"margin"`` or ``"drop"``.
+
+    Raises:
+        ValueError: An unknown measure.
+
+    Example:
+        >>> drop = torch.tensor([[3.0, 1.0], [0.5, 2.0]], dtype=torch.float64)  # prompt, target
+        >>> own_effect(drop, own_targets("her", [("him", "her")] * 2, [None, None])).tolist()
+        [-2.0, 1.5]
+    """
+    one_of("measure", measure, MEASURES)
+    drop = drop[..., own.prompts, :]
+    index = own.target[:, None].expand(*drop.shape[:-1], 1)
+    mine = drop.gather(-1, index)[..., 0]
+    if measure == "drop" or drop.shape[-1] == 1:
+        return mine
+    return mine - (drop.sum(dim=-1) - mine) / (drop.shape[-1] - 1)
