@@ -26,8 +26,14 @@ from .stimuli import Prompt as Prompt
 from .stimuli import Sentence as Sentence
 from .studies.context import context_modulation as context_modulation
 from .studies.context_result import ContextModulation as ContextModulation
+from .studies.cross_fit import cross_fit as cross_fit
+from .studies.cross_fit_result import CrossFit as CrossFit
+from .studies.cumulative import cumulative_lesion as cumulative_lesion
+from .studies.cumulative_result import CumulativeLesion as CumulativeLesion
 from .studies.decomposition import decompose_drop as decompose_drop
 from .studies.decomposition_result import DropDecomposition as DropDecomposition
+from .studies.dose import dose_response as dose_response
+from .studies.dose_result import DoseResponse as DoseResponse
 from .studies.generation import generate_tokens as generate_tokens
 from .studies.generation import openings as openings
 from .studies.laminar import LaminarProfile as LaminarProfile

@@ -52,6 +52,52 @@ def accuracy_in_vocabulary(
     return _share(own == 0)
 
 
+class WithAccuracy:
+    """What results with targets' logits and ranks, and those of matched controls, share: shares of right answers.
+
+    NaN where no prompt names a right target.
+    """
+
+    clean_logits: Tensor
+    clean_rank: Tensor
+    logit_drop: Tensor
+    rank: Tensor
+    control_logit_drop: Tensor
+    control_rank: Tensor
+    targets: tuple[tuple[str, ...], ...]
+    correct: tuple[str | None, ...]
+
+    @property
+    def accuracy(self) -> Float64[Tensor, "..."]:
+        """Share of the prompts whose right target is the likeliest of the targets; a tie is not right."""
+        return accuracy_among_targets(self.clean_logits - self.logit_drop, self.targets, self.correct)
+
+    @property
+    def vocabulary_accuracy(self) -> Float64[Tensor, "..."]:
+        """Share of the prompts whose right target is the likeliest token of the whole vocabulary."""
+        return accuracy_in_vocabulary(self.rank, self.targets, self.correct)
+
+    @property
+    def control_accuracy(self) -> Float64[Tensor, "control ..."]:
+        """`accuracy` of every control."""
+        return accuracy_among_targets(self.clean_logits - self.control_logit_drop, self.targets, self.correct)
+
+    @property
+    def control_vocabulary_accuracy(self) -> Float64[Tensor, "control ..."]:
+        """`vocabulary_accuracy` of every control."""
+        return accuracy_in_vocabulary(self.control_rank, self.targets, self.correct)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """`accuracy` of the clean run."""
+        return float(accuracy_among_targets(self.clean_logits, self.targets, self.correct))
+
+    @property
+    def clean_vocabulary_accuracy(self) -> float:
+        """`vocabulary_accuracy` of the clean run."""
+        return float(accuracy_in_vocabulary(self.clean_rank, self.targets, self.correct))
+
+
 def _right(
     targets: Sequence[Sequence[str]], correct: Sequence[str | None]
 ) -> tuple[Int64[Tensor, " known"], Int64[Tensor, " known"]]:
@@ -63,3 +109,25 @@ def _right(
 
 def _share(is_right: Bool[Tensor, "*run known"]) -> Float64[Tensor, "*run"]:
     return is_right.double().mean(dim=-1)
+
+
+def first_below(accuracy: Float64[Tensor, "row step"], limit: float, *, share: float) -> list[int]:
+    """The first step of each row at which an accuracy is below a limit; -1 where none is, and where all are NaN.
+
+    Args:
+        accuracy: Steps in the order in which damage grows.
+        limit: The limit, ``share`` of the clean accuracy.
+        share: That share, to be checked.
+
+    Raises:
+        ValueError: ``share`` is not between 0 and 1.
+
+    Example:
+        >>> import torch
+        >>> first_below(torch.tensor([[1.0, 0.4, 0.2], [1.0, 0.9, 0.8]], dtype=torch.float64), 0.5, share=0.5)
+        [1, -1]
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share {share} is out of range; give a share of the clean accuracy, above 0 and at most 1")
+    below = accuracy < limit
+    return [int(row.nonzero()[0, 0]) if bool(row.any()) else -1 for row in below]

@@ -6,6 +6,7 @@ divergence of the whole prediction from the clean one, and where the targets ran
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
@@ -106,8 +107,13 @@ class Collapse:
     sink: CollapseSink
     plan: str
 
-    def fields(self, rows: Shaped[Tensor, "..."]) -> dict[str, Tensor]:
-        """Logit drop, KL, global change and ranks of lesions, in the shape in which their rows are given."""
+    def beside(self, rows: Shaped[Tensor, "..."], control_rows: Shaped[Tensor, "..."]) -> dict[str, Any]:
+        """Fields of a result: lesions and their controls, in the shape that their rows have, and the clean run."""
+        controls = {f"control_{name}": values for name, values in self._of(control_rows).items()}
+        clean = {"clean_logits": self.sink.clean, "clean_rank": self.sink.clean_rank}
+        return {**self._of(rows), **controls, **clean}
+
+    def _of(self, rows: Tensor) -> dict[str, Tensor]:
         return {
             "logit_drop": (self.sink.clean - self.sink.lesioned)[rows],
             "kl": self.sink.kl[rows],
