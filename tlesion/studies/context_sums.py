@@ -130,6 +130,22 @@ class LayerSums:
         self.peaks.take(tokens, inside)
         self.identity.take(tokens, inside)
 
+    def fields(self) -> dict[str, Tensor]:
+        """The layer's part of a result, but for what compares the layer as a whole."""
+        units = self.by_unit
+        assert units is not None
+        return {
+            "correlation_by_token": self.by_token.r,
+            "correlation_by_neuron": units.r,
+            "deviation": (units.xx / (units.n - 1)).sqrt(),
+            "rms_change": (self.squared_change / len(self.by_token.n)).sqrt(),
+            "identity_share": self.identity.share,
+            "changed_tokens": self.changed.rows,
+            "token_change": self.changed.values,
+            "peak_tokens": self.peaks.rows,
+            "peak": self.peaks.values,
+        }
+
     def correlation(self, level: float) -> tuple[Tensor, Tensor, Tensor]:
         """r over all tokens and units, with its interval over texts or tokens."""
         groups = self.by_token

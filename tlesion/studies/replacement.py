@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
+from tlesion.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.checks import one_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.models import require_logits
@@ -18,12 +19,13 @@ from tlesion.results import provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.studies.downstream import SIZES, DownstreamSink
 from tlesion.studies.norm import final_norm
-from tlesion.studies.outlying import measure_outlying
+from tlesion.studies.outlying import Outlying, measure_outlying
 from tlesion.studies.reading import written
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.variants import Variant
+from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import Lesion, read_lesions
-from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
+from tlesion.sweeps.memory import default_max_bytes, settled_max_bytes, tokens_per_step
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sweep import encode_prompts
 from tlesion.sweeps.work import Group, Reading, groups_of_equal_length
@@ -44,6 +46,7 @@ def replacement(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> Replacement:
     """Replace activations and follow what it does, block by block, down to the prediction.
 
@@ -56,15 +59,17 @@ def replacement(
             leaves out the positions before the first edited one, whose hidden states belong to the result here.
         max_bytes: Budget for activations; default: a share of the free memory.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.checkpoint`).
 
     Returns:
         Sizes of the hidden state after every block, clean and lesioned, what became of the prediction, how far out
         of distribution the replaced values are, and how much is undone later.
 
     Raises:
-        TypeError: A variant is not a `Variant`.
+        TypeError: A variant is not a `Variant`; with ``checkpoint``, one with a hook function of your own.
         ValueError: No variant, two of one name, no prompt, a target that is not one token, an unknown hook point, a
-            plan that does not serve.
+            plan that does not serve, a checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -82,10 +87,22 @@ def replacement(
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     # The first lesion changes nothing: its row is the clean run.
     lesions = read_lesions(model, [[], *(variant.interventions for variant in variants)])
-    sink = _sink(model, readings, len(lesions), top_k)
-    settled = run_sweep(model, readings, lesions, sink, plan=_whole_rows(model, lesions, plan), max_bytes=max_bytes)
-    outlying = measure_outlying(model, _groups(model, readings, max_bytes), lesions)
     settings = {"top_k": top_k, "plan": plan, "prepend_bos": prepend_bos}
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="replacement",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"max_bytes": max_bytes, "variants": _hashes(variants, lesions) if checkpoint is not None else {}},
+    )
+    sink = _sink(model, readings, len(lesions), top_k)
+    budget = settled_max_bytes(model, max_bytes, kept)
+    whole = _whole_rows(model, lesions, plan)
+    settled = run_sweep(model, readings, lesions, sink, plan=whole, max_bytes=budget, checkpoint=kept.stage("lesions"))
+    outlying = _outlying(model, _groups(model, readings, budget), lesions, kept)
+    kept.finish()
     return Replacement(
         **_hidden(model, sink, readings, lesions[1:]),
         **_prediction(model, sink),
@@ -101,7 +118,7 @@ def replacement(
         correct=tuple(prompt.correct for prompt in prompts),
         post_norm=is_masked(model),
         plan=settled.reason,
-        provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
+        provenance=provenance,
     )
 
 
@@ -120,6 +137,14 @@ def _check_variants(variants: Sequence[Any]) -> None:
             if twice
             else "no variant was given; make some with tlesion.scale_variants, noise_variants or head_variants"
         )
+
+
+def _hashes(variants: Sequence[Variant], lesions: Sequence[Lesion]) -> dict[str, str]:
+    return dict(zip([variant.label for variant in variants], hashes_of_lesions(lesions[1:]), strict=True))
+
+
+def _outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Lesion], kept: Checkpoint) -> Outlying:
+    return Outlying(**kept.part("outlying", lambda: vars(measure_outlying(model, groups, lesions))))
 
 
 def _whole_rows(model: Model, lesions: Sequence[Lesion], plan: str) -> str:

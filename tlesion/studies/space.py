@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
-from tqdm import tqdm
 
+from tlesion.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
 from tlesion.files import shipped
 from tlesion.hooks import Model, in_layers, layer_of, short_form
-from tlesion.results import provenance_of
+from tlesion.results import provenance_of, tensor_hash
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stimuli import stimulus_hash
 from tlesion.studies.reading import Alone, read_texts, ways_of_being_alone
 from tlesion.studies.space_result import SpaceModulation
-from tlesion.studies.walk import Walk, inference
+from tlesion.studies.walk import Walk, inference, walk_layers
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.tokens import is_masked, require_tokenizer
 
 
@@ -41,6 +42,7 @@ def space_modulation(
     level: float = 0.95,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> SpaceModulation:
     """Compare activations of words with and without a leading space, every word by itself.
 
@@ -55,12 +57,15 @@ def space_modulation(
         max_bytes: Budget for one step's activations; default: a share of the free memory.
         prepend_bos: Whether the beginning-of-sequence token stands before each word: None follows the model's
             TransformerLens default.
+        checkpoint: A folder in which finished layers are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.checkpoint`).
 
     Returns:
         Activations, correlations with intervals, and a paired t-test for every neuron.
 
     Raises:
-        ValueError: A masked model; no word that is one token both ways; an unknown hook point, layer or correction.
+        ValueError: A masked model; no word that is one token both ways; an unknown hook point, layer or correction; a
+            checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -77,9 +82,19 @@ def space_modulation(
     names = in_layers(model, hook_point, layers)
     used, skipped = _usable(model, words)
     way = _way(model, used[0][0], prepend_bos)
-    rows = _activations(model, names, [(spaced, plain) for _, spaced, plain in used], way, max_bytes)
-    x, y = torch.stack([one for one, _ in rows]), torch.stack([other for _, other in rows])
+    sequences = [way.sequence(token) for _, *pair in used for token in pair]
     settings = {"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos}
+    provenance = provenance_of(model, settings=settings, stimuli=[stimulus_hash(word) for word, _, _ in used])
+    kept = open_checkpoint(
+        checkpoint,
+        study="space_modulation",
+        model=model,
+        provenance=provenance,
+        stimuli=[tensor_hash(ids) for ids in sequences],
+        options={"layers": layers if isinstance(layers, str) else list(layers), "max_bytes": max_bytes},
+    )
+    x, y = _activations(model, names, sequences, len(way.lead), max_bytes, kept)
+    kept.finish()
     return SpaceModulation(
         with_space=x,
         without_space=y,
@@ -91,7 +106,7 @@ def space_modulation(
         layers=tuple(layer_of(name) or 0 for name in names),
         hook_point=short_form(names[0]),
         level=level,
-        provenance=provenance_of(model, settings=settings, stimuli=[stimulus_hash(word) for word, _, _ in used]),
+        provenance=provenance,
     )
 
 
@@ -122,21 +137,27 @@ def _way(model: Model, word: str, prepend_bos: bool | None) -> Alone:
 
 
 def _activations(
-    model: Model, names: Sequence[str], tokens: Sequence[tuple[int, int]], way: Alone, max_bytes: int | None
-) -> list[tuple[Tensor, Tensor]]:
-    """Activations with and without the space, ``[word, neuron]`` each, for every name."""
+    model: Model,
+    names: Sequence[str],
+    sequences: Sequence[Int[Tensor, " pos"]],
+    position: int,
+    max_bytes: int | None,
+    kept: Checkpoint,
+) -> tuple[Float[Tensor, "layer word neuron"], Float[Tensor, "layer word neuron"]]:
+    """Activations with the space and without it, for every name; sequences with and without it alternate."""
     asked = {layer_of(name) or 0: name for name in names}
-    found: dict[int, tuple[Tensor, Tensor]] = {}
     with inference(model):
-        walk = Walk(model, [way.sequence(token) for pair in tokens for token in pair], max_bytes=max_bytes)
-        # disable=None: a bar on a terminal, nothing in a log file.
-        for layer in tqdm(range(max(asked) + 1), desc="layers", unit="layer", disable=None, leave=False):
-            if layer not in asked:
-                walk.advance(layer)
-                continue
-            rows = walk.rows(layer, asked[layer], len(way.lead)).cpu()
-            found[layer] = (rows[0::2], rows[1::2])
-    return [found[layer_of(name) or 0] for name in names]
+        walk = Walk(model, sequences, max_bytes=settled_max_bytes(model, max_bytes, kept))
+
+        def measure(layer: int) -> dict[str, Tensor]:
+            rows = walk.rows(layer, asked[layer], position).cpu()
+            return {"with_space": rows[0::2], "without_space": rows[1::2]}
+
+        found = walk_layers([walk], list(asked), measure, checkpoint=kept)
+    return (
+        torch.stack([found[layer]["with_space"] for layer in asked]),
+        torch.stack([found[layer]["without_space"] for layer in asked]),
+    )
 
 
 def _correlations(

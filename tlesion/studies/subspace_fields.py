@@ -8,8 +8,8 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.hooks import Model
+from tlesion.studies.layer_fit import LayerFit
 from tlesion.studies.reading import Texts, written
-from tlesion.studies.subspace_fits import LayerFit
 from tlesion.studies.subspace_sink import SubspaceSink
 from tlesion.studies.subspace_test import measure_drops
 from tlesion.sweeps.work import Reading

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
+from tlesion.checkpoint import Checkpoint
 from tlesion.checks import one_of
-from tlesion.covariance import CovarianceChange, measure_covariance_change
+from tlesion.covariance import measure_covariance_change
 from tlesion.hooks import Model, layer_of, width
-from tlesion.studies.walk import Walk, inference
+from tlesion.studies.layer_fit import LayerFit
+from tlesion.studies.walk import Walk, inference, walk_layers
 from tlesion.subspace import ObliqueEraser, Subspace, fit_subspace
 
 METHODS = ("svd", "ica", "random", "random_in_span")
@@ -101,23 +102,6 @@ class Fitting:
         return fit_subspace(activations, cut.rank, method=cut.kind, components=components, seed=seed)
 
 
-@dataclass(frozen=True, eq=False)
-class LayerFit:
-    """What is cut out of one layer, and what that does to the activations there.
-
-    Attributes:
-        subspaces: One per cut.
-        variance_ratio: Share of the activations' variance that each takes away.
-        top_token: The token that has the largest part of what the first cut takes away, and its share of it.
-        covariance: Before and after the first cut.
-    """
-
-    subspaces: tuple[Subspace | ObliqueEraser, ...]
-    variance_ratio: Float[Tensor, " cut"]
-    top_token: tuple[int, float]
-    covariance: CovarianceChange
-
-
 def fit_layers(
     model: Model,
     names: Sequence[str],
@@ -126,6 +110,7 @@ def fit_layers(
     given: Mapping[int, Subspace | ObliqueEraser] | None,
     *,
     max_bytes: int | None,
+    checkpoint: Checkpoint,
 ) -> list[LayerFit]:
     """Fit the cuts of every layer on all tokens of the texts.
 
@@ -133,22 +118,19 @@ def fit_layers(
         ValueError: The activations of a layer cannot be decomposed, or a given subspace is not as wide as they are.
     """
     asked = {layer_of(name) or 0: name for name in names}
-    found: dict[int, LayerFit] = {}
     lengths = [len(ids) for ids in sequences]
     with inference(model):
         walk = Walk(model, sequences, max_bytes=max_bytes)
-        # disable=None: a bar on a terminal, nothing in a log file.
-        for layer in tqdm(range(max(asked) + 1), desc="fitting", unit="layer", disable=None, leave=False):
-            name = asked.get(layer)
-            if name is None:
-                walk.advance(layer)
-                continue
-            activations = _collect(walk, layer, name, lengths)
+
+        def measure(layer: int) -> dict[str, Any]:
+            activations = _collect(walk, layer, asked[layer], lengths)
             try:
-                found[layer] = _fit(activations, layer, fitting, None if given is None else given[layer])
+                return _fit(activations, layer, fitting, None if given is None else given[layer]).fields()
             except ValueError as error:
-                raise ValueError(f"{name!r}: {error}") from None
-    return [found[layer_of(name) or 0] for name in names]
+                raise ValueError(f"{asked[layer]!r}: {error}") from None
+
+        found = walk_layers([walk], list(asked), measure, checkpoint=checkpoint, desc="fitting")
+    return [LayerFit.of(found[layer]) for layer in asked]
 
 
 def check_given(model: Model, names: Sequence[str], given: Any, *, options: Mapping[str, Any]) -> None:

@@ -12,19 +12,23 @@ import torch
 from torch import Tensor
 
 from tlesion import interventions as iv
+from tlesion.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model, in_layers, layer_of, short_form, user_hooks
 from tlesion.models import require_logits
 from tlesion.results import provenance_of, tensor_hash
 from tlesion.stimuli import stimulus_hash
+from tlesion.studies.layer_fit import LayerFit
 from tlesion.studies.reading import Texts, read_texts
 from tlesion.studies.subspace_fields import fields_of_effects, fields_of_fits, fields_of_tokens
-from tlesion.studies.subspace_fits import Cut, Fitting, LayerFit, check_given, fit_layers
+from tlesion.studies.subspace_fits import Cut, Fitting, check_given, fit_layers
 from tlesion.studies.subspace_result import SubspaceRemoval
 from tlesion.studies.subspace_sink import SubspaceSink
 from tlesion.subspace import ObliqueEraser, Subspace
+from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.work import Reading
 from tlesion.tokens import is_masked
@@ -52,6 +56,7 @@ def subspace_removal(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> SubspaceRemoval:
     """Cut the leading directions of a hook point's activations, one layer at a time, and follow the damage.
 
@@ -80,6 +85,8 @@ def subspace_removal(
         plan: ``"auto"``, ``"loop"``, ``"batched"`` or ``"fanout"``; see :func:`tlesion.sweep`.
         max_bytes: Budget for activations; default: a share of the free memory.
         prepend_bos: For texts: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.checkpoint`).
 
     Returns:
         Drift, logit drops, tests, variance and covariance per lesioned layer, and the same of the controls.
@@ -87,7 +94,8 @@ def subspace_removal(
     Raises:
         TypeError: Neither texts nor token ids; subspaces that are none.
         ValueError: A text of fewer than two tokens; a rank above what the tokens have; constant activations or ones
-            that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan.
+            that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
+            checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -116,17 +124,32 @@ def subspace_removal(
         seed=seed,
     )
     readings = _readings(model, texts)
-    fits = fit_layers(model, names, texts.sequences, fitting, subspaces, max_bytes=max_bytes)
-    sink, how = _run(model, names, fits, readings, restore_mean=restore_mean, plan=plan, max_bytes=max_bytes)
     settings = asdict(fitting) | {
         "method": "given" if subspaces is not None else method,
         "hook_point": hook_point,
         "layers": layers if isinstance(layers, str) else list(layers),
-        "subspaces": [tensor_hash(_factors(fit.subspaces[0])) for fit in fits] if subspaces is not None else None,
+        "subspaces": _hashes(subspaces, names),
         "level": level,
         "prepend_bos": prepend_bos,
     }
     stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
+    provenance = provenance_of(model, settings=settings, stimuli=stimuli)
+    kept = open_checkpoint(
+        checkpoint,
+        study="subspace_removal",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"plan": plan, "max_bytes": max_bytes},
+    )
+    budget = settled_max_bytes(model, max_bytes, kept)
+    fits = fit_layers(
+        model, names, texts.sequences, fitting, subspaces, max_bytes=budget, checkpoint=kept.stage("fits")
+    )
+    sink, how = _run(
+        model, names, fits, readings, restore_mean=restore_mean, plan=plan, max_bytes=budget, checkpoint=kept
+    )
+    kept.finish()
     cuts = (Cut("given", fitting.rank), *fitting.cuts[1:]) if subspaces is not None else fitting.cuts
     return SubspaceRemoval(
         **fields_of_effects(sink, readings, len(names), level=level),
@@ -139,7 +162,7 @@ def subspace_removal(
         reads="own" if is_masked(model) else "next",
         level=level,
         plan=how,
-        provenance=provenance_of(model, settings=settings, stimuli=stimuli),
+        provenance=provenance,
     )
 
 
@@ -177,6 +200,7 @@ def _run(
     restore_mean: bool,
     plan: str,
     max_bytes: int | None,
+    checkpoint: Checkpoint,
 ) -> tuple[SubspaceSink, str]:
     """One sweep over every cut in every layer, the first cut's lesions first, after one that changes nothing."""
     n_cuts = len(fits[0].subspaces)
@@ -189,7 +213,10 @@ def _run(
     sink = SubspaceSink(readings, starts, model.cfg.n_layers, n_detailed=1 + len(names))
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
-    settled = run_sweep(model, readings, read_lesions(model, [[], *made]), sink, plan=chosen, max_bytes=max_bytes)
+    lesions = read_lesions(model, [[], *made])
+    settled = run_sweep(
+        model, readings, lesions, sink, plan=chosen, max_bytes=max_bytes, checkpoint=checkpoint.stage("lesions")
+    )
     if not bool(sink.clean.isfinite().all()):
         raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
     return sink, settled.reason if plan != "auto" else f"{chosen}: hidden states of all positions are needed"
@@ -198,6 +225,12 @@ def _run(
 def _described(cut: Cut, components: Sequence[int] | None) -> dict[str, Any]:
     named = f"{cut.kind}, components {', '.join(map(str, components))}" if components else cut.label
     return asdict(cut) | {"label": named, "components": None if components is None else list(components)}
+
+
+def _hashes(subspaces: Any, names: Sequence[str]) -> list[str] | None:
+    if subspaces is None:
+        return None
+    return [tensor_hash(_factors(subspaces[layer_of(name) or 0])) for name in names]
 
 
 def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:

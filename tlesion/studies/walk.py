@@ -5,16 +5,20 @@ however many layers there are.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 from transformer_lens.hook_points import HookPoint
 
-from tlesion.hooks import Model, scoped
+from tlesion.checkpoint import NOTHING_KEPT, Checkpoint
+from tlesion.hooks import Model, in_eval_mode, scoped
 from tlesion.layout import laid_out
 from tlesion.runners import Runner, runner_for
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
@@ -82,17 +86,82 @@ class Walk:
         self.advance(layer, name, take)
         return torch.stack([found[index] for index in range(len(found))])
 
+    @property
+    def residuals(self) -> list[Tensor]:
+        """Where the sequences are by now, batch by batch."""
+        return [batch.residual for batch in self._batches]
+
+    def resume(self, residuals: Sequence[Tensor]) -> None:
+        """Go on from where another walk of the same sequences was."""
+        for batch, residual in zip(self._batches, residuals, strict=True):
+            batch.residual = residual.to(batch.residual.device)
+
+
+def walk_layers(
+    walks: Sequence[Walk],
+    layers: Sequence[int],
+    measure: Callable[[int], Mapping[str, Any]],
+    *,
+    checkpoint: Checkpoint = NOTHING_KEPT,
+    desc: str = "layers",
+) -> dict[int, dict[str, Any]]:
+    """Send walks through the blocks, up to the last of some layers, and measure these on the way.
+
+    With a checkpoint, what was measured of each layer is kept, and where the walks are after the last one.
+
+    Args:
+        walks: The walks, before the first block.
+        layers: Which layers are measured.
+        measure: Advances every walk through a layer, and returns what it found there: tensors, and what JSON holds.
+        checkpoint: Where layers are kept, and taken from if they are there.
+        desc: Of the progress bar.
+
+    Returns:
+        What was found, by layer.
+    """
+    found = {layer: part for layer in layers if (part := checkpoint.read(_layer(layer))) is not None}
+    missing = sorted(set(layers) - set(found))
+    start = _resume(walks, checkpoint, missing[0]) if missing else max(layers) + 1
+    # disable=None: a bar on a terminal, nothing in a log file.
+    for layer in tqdm(range(start, max(layers) + 1), desc=desc, unit="layer", disable=None, leave=False):
+        if layer in missing:
+            found[layer] = checkpoint.part(_layer(layer), partial(measure, layer))
+        else:
+            for walk in walks:
+                walk.advance(layer)
+        if checkpoint.keeps and layer < max(layers):
+            checkpoint.write("residuals", {"layer": layer} | _residuals(walks))
+    checkpoint.drop("residuals")
+    return found
+
+
+def _layer(layer: int) -> str:
+    return f"layer-{layer:04d}"
+
+
+def _residuals(walks: Sequence[Walk]) -> dict[str, Tensor]:
+    return {
+        f"{number}.{batch}": residual
+        for number, walk in enumerate(walks)
+        for batch, residual in enumerate(walk.residuals)
+    }
+
+
+def _resume(walks: Sequence[Walk], checkpoint: Checkpoint, first_missing: int) -> int:
+    """The layer to go on with: the one after the walks' kept place, if that lies before the first missing one."""
+    kept = checkpoint.read("residuals")
+    if kept is None or kept["layer"] >= first_missing:
+        return 0
+    for number, walk in enumerate(walks):
+        walk.resume([kept[f"{number}.{batch}"] for batch in range(len(walk.residuals))])
+    return int(kept["layer"]) + 1
+
 
 @contextmanager
 def inference(model: Model) -> Iterator[None]:
-    """No gradients, evaluation mode; afterwards the model is in the mode that it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)
+    """No gradients, evaluation mode; afterwards every module has the mode that it had before."""
+    with in_eval_mode(model), torch.no_grad():
+        yield
 
 
 def _alike(sequences: Sequence[Tensor], max_tokens: int) -> Iterator[tuple[int, ...]]:

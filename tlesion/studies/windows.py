@@ -32,6 +32,7 @@ class Windows:
     Attributes:
         lengths: The lengths.
         tokens: The tokens that were chosen.
+        walks: One per length; none where no token was chosen.
 
     Raises:
         ValueError: A length below 1, or one that no token of the texts has before it.
@@ -50,21 +51,15 @@ class Windows:
         self.lengths = default_lengths(texts) if lengths is None else tuple(int(length) for length in lengths)
         self.tokens = _sample(texts, self.lengths, n_windows, seed)
         self._read_at = [len(texts.lead) + length for length in self.lengths]
-        self._walks = [
+        self.walks = [
             Walk(model, [_window(texts, int(token), length) for token in self.tokens], max_bytes=max_bytes)
-            for length in self.lengths
+            for length in (self.lengths if len(self.tokens) else ())
         ]
 
-    def advance(
-        self, layer: int, name: str | None, alone: Float[Tensor, "window unit"] | None
-    ) -> Float64[Tensor, " length"]:
+    def advance(self, layer: int, name: str, alone: Float[Tensor, "window unit"]) -> Float64[Tensor, " length"]:
         """Send all windows through a block; correlate their last tokens' activations with those tokens alone."""
-        if name is None or alone is None:
-            for walk in self._walks:
-                walk.advance(layer)
-            return torch.empty(0, dtype=torch.float64)
         found = []
-        for walk, position in zip(self._walks, self._read_at, strict=True):
+        for walk, position in zip(self.walks, self._read_at, strict=False):
             rows = walk.rows(layer, name, position).cpu()
             found.append(CoMoments.of(rows.flatten(), alone.flatten()).r)
         return torch.stack(found) if found else torch.empty(0, dtype=torch.float64)

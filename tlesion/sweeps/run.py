@@ -149,11 +149,11 @@ def _run_or_take(
         return
     places = sink.places(job.lesions, job.group)
     if kept is None:
-        found = {field: place.tensor[place.index] for field, place in places.items()}
+        found = {field: place.tensor[place.at] for field, place in places.items()}
         checkpoint.write(name, found, covers=covers)
         return
     for field, value in kept.items():
-        places[field].tensor[places[field].index] = value
+        places[field].tensor[places[field].at] = value
     advance(job.row_layers(runner.model))
 
 

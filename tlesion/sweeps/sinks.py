@@ -12,10 +12,10 @@ from tlesion.sweeps.work import Group, Reading
 
 
 class Place(NamedTuple):
-    """Where in a sink's tensors some numbers go: ``tensor[index]``."""
+    """Where in a sink's tensors some numbers go: ``tensor[at]``."""
 
     tensor: Tensor
-    index: tuple[Any, ...]
+    at: tuple[Any, ...]
 
 
 @runtime_checkable

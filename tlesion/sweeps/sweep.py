@@ -9,12 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tlesion.checkpoint import Folder, open_checkpoint
 from tlesion.encoding import encode_prompt
 from tlesion.hooks import Model
 from tlesion.models import require_logits
 from tlesion.results import Result, provenance_of
 from tlesion.stimuli import Prompt
+from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
@@ -76,6 +79,7 @@ def sweep(
     global_change: bool = True,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> SweepResult:
     """Run every lesion over every prompt and read the targets' logits; equal to a run of its own for each.
 
@@ -91,13 +95,16 @@ def sweep(
             columns are computed.
         max_bytes: Budget for activations; default: a share of the free memory.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.checkpoint`).
 
     Returns:
         Logits of the targets, clean and lesioned, and what was done.
 
     Raises:
         ValueError: No prompt, no lesion, an unknown hook name or plan, a target that is not one token, an edit
-            that never fired.
+            that never fired, a checkpoint of another run.
+        TypeError: With ``checkpoint``, a hook function of your own, which cannot be compared.
 
     Example:
         >>> import tlesion
@@ -112,8 +119,6 @@ def sweep(
     require_logits(model, "a sweep")
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     read = read_lesions(model, lesions)
-    sink = TargetSink(readings, len(read), global_change=global_change)
-    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=max_bytes)
     settings = {
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
@@ -121,6 +126,19 @@ def sweep(
         "prepend_bos": prepend_bos,
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
+    provenance = provenance_of(model, settings=settings, stimuli=stimuli)
+    kept = open_checkpoint(
+        checkpoint,
+        study="sweep",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
+    )
+    sink = TargetSink(readings, len(read), global_change=global_change)
+    budget = settled_max_bytes(model, max_bytes, kept)
+    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
+    kept.finish()
     return SweepResult(
         clean_logits=sink.clean[:, 0].double(),
         lesioned_logits=sink.lesioned[:, :, 0].double(),
@@ -129,7 +147,7 @@ def sweep(
         targets=tuple(prompt.targets for prompt in prompts),
         plan=settled.plan,
         reason=settled.reason,
-        provenance=provenance_of(model, settings=settings, stimuli=stimuli),
+        provenance=provenance,
     )
 
 

@@ -1,0 +1,51 @@
+"""Exact hashes of readings and lesions, by which a checkpoint knows whether a run is the one that it is of."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from tlesion.results import tensor_hash
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.work import Reading
+
+
+def hashes_of_readings(readings: Sequence[Reading]) -> list[str]:
+    """A hash of each reading: of its tokens, of where it is read, and of its targets."""
+    return [_hash([tensor_hash(part) for part in (one.ids, one.readout, one.targets)]) for one in readings]
+
+
+def hashes_of_lesions(lesions: Sequence[Lesion]) -> list[str]:
+    """A hash of each lesion: of its hook names and of all that its edits hold.
+
+    Raises:
+        TypeError: A hook function of the user's own, of which nobody can tell what it does.
+    """
+    return [_hash([[name, _described(function, name)] for name, function in one.all_pairs]) for one in lesions]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _described(value: Any, name: str) -> Any:
+    """A value of an edit as JSON has it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Tensor):
+        return tensor_hash(value)
+    if isinstance(value, slice):
+        return ["slice", *(_described(part, name) for part in (value.start, value.stop, value.step))]
+    if isinstance(value, list | tuple):
+        return [_described(part, name) for part in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: _described(getattr(value, field.name), name) for field in dataclasses.fields(value)}
+        return {"kind": type(value).__qualname__, **fields}
+    raise TypeError(
+        f"the hook function {value!r} at {name!r} is one of your own, and a checkpoint cannot tell whether it is the "
+        "same when the run continues; use tlesion.interventions, write yours as a frozen dataclass, or leave "
+        "checkpoint out"
+    )
