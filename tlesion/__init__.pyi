@@ -54,6 +54,8 @@ from .studies.variants import Variant as Variant
 from .studies.variants import head_variants as head_variants
 from .studies.variants import noise_variants as noise_variants
 from .studies.variants import scale_variants as scale_variants
+from .studies.verdict import verdict as verdict
+from .studies.verdict_result import Verdict as Verdict
 from .subspace import ObliqueEraser as ObliqueEraser
 from .subspace import Subspace as Subspace
 from .subspace import SubspaceFitter as SubspaceFitter
