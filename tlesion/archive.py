@@ -14,6 +14,7 @@ from tlesion.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
+from tlesion.studies.cross_fit_result import CrossFit
 from tlesion.studies.laminar_result import LaminarProfile, filled_up
 from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
@@ -35,6 +36,7 @@ _KINDS: dict[str, type[Result]] = {
         Replacement,
         SelectionComparison,
         SubspaceRemoval,
+        CrossFit,
     )
 }
 
