@@ -48,7 +48,15 @@ def run_space(model, **options):
     return tlesion.space_modulation(model, ["apple", "dog", "house", "cup"], layers=[0, 3, 4], **options)
 
 
+def run_laminar(model, **options):
+    odd, few = torch.arange(512) % 2 == 1, torch.arange(512) < 20
+    masks = {"him": odd.expand(12, -1), "her": few.expand(12, -1)}
+    options = {"n_controls": 2, "match": "activity"} | options
+    return tlesion.laminar_profile(model, masks, prompts(), **options)
+
+
 STUDIES = {
+    "laminar_profile": run_laminar,
     "sweep": run_sweep,
     "replacement": run_replacement,
     "subspace_removal": run_subspace,
@@ -180,6 +188,25 @@ def test_other_settings_stimuli_edits_or_weights_are_refused(toy_gpt, toy_bert, 
     again()
 
 
+def test_other_masks_or_controls_of_a_profile_are_refused(toy_gpt, tmp_path):
+    masks = {"him": torch.arange(512).expand(12, -1) < 5, "her": torch.arange(512).expand(12, -1) < 9}
+
+    def profile(given=masks, **options):
+        tlesion.laminar_profile(toy_gpt, given, prompts(), checkpoint=tmp_path / "kept", **options)
+
+    profile()
+    with pytest.raises(ValueError, match=r"\(settings\.masks\.her differs\)"):
+        profile(masks | {"her": torch.arange(512).expand(12, -1) < 8})
+    with pytest.raises(ValueError, match=r"\(settings\.order_of_masks\[0\] is 'him' there and 'her' here"):
+        profile(dict(reversed(masks.items())))
+    with pytest.raises(ValueError, match=r"settings\.ablation is 'zero' there and 'gaussian' here"):
+        profile(ablation="gaussian")
+    with pytest.raises(ValueError, match=r"settings\.n_controls is 0 there and 5 here"):
+        profile(n_controls=5)
+    with pytest.raises(ValueError, match=r"settings\.plan is 'auto' there and 'loop' here"):
+        profile(plan="loop")
+
+
 def test_masks_of_every_kind_tell_edits_apart(toy_gpt, tmp_path):
     name = "blocks.1.mlp.hook_post"
     kinds = [
@@ -240,7 +267,7 @@ studies.STUDIES[{name!r}](tlesion.load_model("toy-gpt"), checkpoint={folder!r})
 def test_a_killed_process_is_continued_by_another(toy_gpt, tmp_path, small_portions):
     """The real thing: kill -9 in the middle, and the numbers of a run that nothing befell."""
     folder = tmp_path / "kept"
-    code = CHILD.format(tests=str(Path(__file__).parent), name="sweep", folder=str(folder))
+    code = CHILD.format(tests=str(Path(__file__).parent), name="laminar_profile", folder=str(folder))
     with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"HF_HUB_OFFLINE": "1"}) as child:
         try:
             deadline = time.monotonic() + 600
@@ -253,7 +280,7 @@ def test_a_killed_process_is_continued_by_another(toy_gpt, tmp_path, small_porti
         assert child.wait() == -signal.SIGKILL
     before = parts(folder)
     assert state(folder) == "running"
-    continued = run_sweep(toy_gpt, checkpoint=folder)
+    continued = run_laminar(toy_gpt, checkpoint=folder)
     assert all(parts(folder)[name] == when for name, when in before.items()), "kept parts were taken as they are"
     assert len(parts(folder)) > len(before)
-    assert continued.content_hash == run_sweep(toy_gpt).content_hash
+    assert continued.content_hash == run_laminar(toy_gpt).content_hash

@@ -164,7 +164,7 @@ def open_checkpoint(
         (path / PARTS_FOLDER).mkdir(parents=True, exist_ok=True)
         head = {"about": _ABOUT, "format": FORMAT_VERSION, "state": "running"}
         write_whole(path / CHECKPOINT_FILE, as_json(head | {"run": record}))
-    return Checkpoint(path, hashlib.sha256(as_json(record)).hexdigest())
+    return Checkpoint(path, hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest())
 
 
 def _require_same(path: Path, record: dict[str, Any]) -> None:

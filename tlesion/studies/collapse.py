@@ -16,7 +16,7 @@ from tlesion.ablation import Ablation
 from tlesion.hooks import Model
 from tlesion.interventions import Intervention
 from tlesion.measures import kl_divergence
-from tlesion.studies.finite import require_finite_logits
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import Place, pick

@@ -32,10 +32,10 @@ from tlesion.models import require_logits
 from tlesion.results import provenance_of, tensor_hash
 from tlesion.stimuli import Prompt
 from tlesion.studies.decomposition_result import PARTS, DropDecomposition
-from tlesion.studies.finite import require_finite_logits
 from tlesion.studies.masks import stack_masks
 from tlesion.studies.path_trace import PathTrace
 from tlesion.studies.readout_path import ReadoutPath
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sweep import encode_prompts

@@ -14,6 +14,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.ablation import ablation_of
+from tlesion.checkpoint import Folder, open_checkpoint
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import require_independent
 from tlesion.models import require_logits
@@ -22,6 +23,8 @@ from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.laminar_controls import check_controls, match_values, measure_controls
 from tlesion.studies.laminar_result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_sweeps import measure_layers, measure_nothing
+from tlesion.sweeps.identity import hashes_of_readings
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sweep import encode_prompts
 
 __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
@@ -44,6 +47,7 @@ def laminar_profile(
     match: Tensor | str | None = None,
     selected_on: Any = None,
     allow_shared: bool = False,
+    checkpoint: Folder = None,
 ) -> LaminarProfile:
     """Lesion one layer at a time and read what it costs the targets.
 
@@ -69,13 +73,16 @@ def laminar_profile(
         selected_on: The selection that the masks come from, or its contrast: prompts that are made from its sentences
             are refused, because they overstate the effect.
         allow_shared: Take them all the same.
+        checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.checkpoint`).
 
     Returns:
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
-            position or hook point, NaN in the clean logits, prompts from sentences of ``selected_on``.
+            position or hook point, NaN in the clean logits, prompts from sentences of ``selected_on``,
+            a checkpoint of another run.
         TypeError: The masks are no dict.
 
     Example:
@@ -95,11 +102,6 @@ def laminar_profile(
     source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    run = partial(measure_layers, model, names, make=make, readings=readings, plan=plan, max_bytes=max_bytes)
-    own = run(torch.cat([stack, torch.ones_like(stack[:1])]))
-    alike = None if n_controls == 0 else match_values(model, names, readings, match=match, position=position)
-    control_drop, control_change = measure_controls(run, masks, own, n_controls=n_controls, seed=seed, match=alike)
-    null_drop, null_change = measure_nothing(model, names, make, readings)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -113,6 +115,28 @@ def laminar_profile(
         "match": match if match is None or isinstance(match, str) else tensor_hash(match),
         "selected_on": source,
     }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="laminar_profile",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(masks)},
+    )
+    budget = settled_max_bytes(model, max_bytes, kept)
+    run = partial(measure_layers, model, names, make=make, readings=readings, plan=plan, max_bytes=budget)
+    own = run(torch.cat([stack, torch.ones_like(stack[:1])]), checkpoint=kept.stage("masks"))
+    alike = None
+    if n_controls:
+        measure = partial(match_values, model, names, readings, match=match, position=position)
+        alike = kept.part("match", lambda: {"values": measure()})["values"]
+    swept = partial(run, checkpoint=kept.stage("controls"))
+    control_drop, control_change = measure_controls(swept, masks, own, n_controls=n_controls, seed=seed, match=alike)
+    null_drop, null_change = measure_nothing(
+        model, names, make, readings, max_bytes=budget, checkpoint=kept.stage("nothing")
+    )
+    kept.finish()
     whole_drop, whole_change = own.logit_drop[-1], own.global_change[-1]
     return LaminarProfile(
         logit_drop=own.logit_drop[:-1],
@@ -130,7 +154,7 @@ def laminar_profile(
         correct=tuple(prompt.correct for prompt in prompts),
         groups=tuple(prompt.group for prompt in prompts),
         plan=own.plan,
-        provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
+        provenance=provenance,
     )
 
 

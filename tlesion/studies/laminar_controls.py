@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
@@ -41,7 +41,7 @@ def check_controls(n_controls: int, match: Any, *, shape: Sequence[int], seed: i
 
 
 def measure_controls(
-    run: Callable[[Bool[Tensor, "mask layer unit"]], LayerEffects],
+    run: Callable[..., LayerEffects],
     masks: Mapping[str, Tensor],
     own: LayerEffects,
     *,
@@ -54,7 +54,7 @@ def measure_controls(
     They are swept apart from the masks, whose numbers are the same with and without them.
 
     Args:
-        run: Sweeps a stack of masks.
+        run: Sweeps a stack of masks ``[mask, layer, unit]``.
         masks: The named masks.
         own: Their own effects.
         n_controls: Controls of each mask; 0: the results have a control axis of that size.

@@ -8,7 +8,9 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.ablation import Ablation
+from tlesion.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.hooks import Model, width
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
@@ -41,6 +43,7 @@ def measure_layers(
     readings: Sequence[Reading],
     plan: str,
     max_bytes: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> LayerEffects:
     """Lesion every mask in every layer, each by itself.
 
@@ -49,14 +52,11 @@ def measure_layers(
     """
     lesions = [[make.at(name, layer, units[layer])] for units in masks for layer, name in enumerate(names)]
     sink = TargetSink(readings, len(lesions), global_change=True)
-    settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes)
+    settled = run_sweep(
+        model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes, checkpoint=checkpoint
+    )
     clean = sink.clean[:, 0].double()
-    if not bool(clean.isfinite().all()):
-        bad = int((~clean.isfinite()).any(dim=1).sum())
-        raise ValueError(
-            f"clean logits of {bad} of {len(clean)} prompts are NaN or infinite, so no effect can be measured; look "
-            "at the model's weights and dtype (float16 overflows at 65504, float32 does not)"
-        )
+    require_finite_logits(clean)
     shape = (len(masks), len(names), len(readings))
     return LayerEffects(
         logit_drop=(clean - sink.lesioned[:, :, 0].double()).reshape(*shape, -1),
@@ -67,11 +67,19 @@ def measure_layers(
 
 
 def measure_nothing(
-    model: Model, names: Sequence[str], make: Ablation, readings: Sequence[Reading]
+    model: Model,
+    names: Sequence[str],
+    make: Ablation,
+    readings: Sequence[Reading],
+    *,
+    max_bytes: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> tuple[Float64[Tensor, "prompt target"], Float64[Tensor, " prompt"]]:
     """Drop and change of a plain run with an edit at every layer and no unit in it: it has to be the clean run."""
     no_unit = torch.zeros(width(model, names[0])[1], dtype=torch.bool)
     lesion = [make.at(name, layer, no_unit) for layer, name in enumerate(names)]
     sink = TargetSink(readings, 1, global_change=True)
-    run_sweep(model, readings, read_lesions(model, [lesion]), sink, plan="loop")
+    run_sweep(
+        model, readings, read_lesions(model, [lesion]), sink, plan="loop", max_bytes=max_bytes, checkpoint=checkpoint
+    )
     return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()

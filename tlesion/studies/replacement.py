@@ -23,6 +23,7 @@ from tlesion.studies.outlying import Outlying, measure_outlying
 from tlesion.studies.reading import written
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.variants import Variant
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import default_max_bytes, settled_max_bytes, tokens_per_step
@@ -95,12 +96,17 @@ def replacement(
         model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
-        options={"max_bytes": max_bytes, "variants": _hashes(variants, lesions) if checkpoint is not None else {}},
+        options={
+            "max_bytes": max_bytes,
+            "variants": [variant.label for variant in variants],
+            "edits": hashes_of_lesions(lesions[1:]) if checkpoint is not None else [],
+        },
     )
     sink = _sink(model, readings, len(lesions), top_k)
     budget = settled_max_bytes(model, max_bytes, kept)
     whole = _whole_rows(model, lesions, plan)
     settled = run_sweep(model, readings, lesions, sink, plan=whole, max_bytes=budget, checkpoint=kept.stage("lesions"))
+    require_finite_logits(sink.clean)
     outlying = _outlying(model, _groups(model, readings, budget), lesions, kept)
     kept.finish()
     return Replacement(
@@ -137,10 +143,6 @@ def _check_variants(variants: Sequence[Any]) -> None:
             if twice
             else "no variant was given; make some with tlesion.scale_variants, noise_variants or head_variants"
         )
-
-
-def _hashes(variants: Sequence[Variant], lesions: Sequence[Lesion]) -> dict[str, str]:
-    return dict(zip([variant.label for variant in variants], hashes_of_lesions(lesions[1:]), strict=True))
 
 
 def _outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Lesion], kept: Checkpoint) -> Outlying:

@@ -15,6 +15,7 @@ from tlesion.hooks import Model
 from tlesion.models import require_logits
 from tlesion.results import Result, provenance_of
 from tlesion.stimuli import Prompt
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
@@ -103,7 +104,7 @@ def sweep(
 
     Raises:
         ValueError: No prompt, no lesion, an unknown hook name or plan, a target that is not one token, an edit
-            that never fired, a checkpoint of another run.
+            that never fired, NaN in the clean logits, a checkpoint of another run.
         TypeError: With ``checkpoint``, a hook function of your own, which cannot be compared.
 
     Example:
@@ -138,9 +139,11 @@ def sweep(
     sink = TargetSink(readings, len(read), global_change=global_change)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
+    clean = sink.clean[:, 0].double()
+    require_finite_logits(clean)
     kept.finish()
     return SweepResult(
-        clean_logits=sink.clean[:, 0].double(),
+        clean_logits=clean,
         lesioned_logits=sink.lesioned[:, :, 0].double(),
         global_change=sink.global_change[:, :, 0].double(),
         prompts=tuple(prompt.text for prompt in prompts),
