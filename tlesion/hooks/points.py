@@ -1,18 +1,16 @@
-"""Hook-point names of a model, and hooks that are gone when a block of code is left.
+"""Hook-point names of a model.
 
 A TransformerLens hook point has a full name, ``blocks.3.mlp.hook_post``. The short form ``mlp.hook_post``
 stands for that point in every layer.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
-from transformer_lens.hook_points import HookPoint
 
 Model: TypeAlias = HookedTransformer | HookedEncoder
 HookFunction = Callable[..., Tensor | None]
@@ -22,12 +20,30 @@ _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
 def names(model: Model) -> list[str]:
-    """Every hook-point name of the model, in the order in which TransformerLens lists them."""
+    """Every hook-point name of the model, in the order in which TransformerLens lists them.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Full names, ``blocks.3.mlp.hook_post``.
+
+    Example:
+        >>> import tlesion
+        >>> names(tlesion.load_model("toy-bert"))[0]
+        'embed.ln.hook_scale'
+    """
     return list(model.hook_dict)
 
 
 def layer_of(name: str) -> int | None:
     """The layer of a full hook name, or None for a point outside the blocks.
+
+    Args:
+        name: A full hook name.
+
+    Returns:
+        The layer, counted from 0.
 
     Example:
         >>> layer_of("blocks.3.mlp.hook_post"), layer_of("hook_embed")
@@ -38,7 +54,18 @@ def layer_of(name: str) -> int | None:
 
 
 def short_form(name: str) -> str:
-    """The name without its layer: ``blocks.3.mlp.hook_post`` gives ``mlp.hook_post``."""
+    """The name without its layer: ``blocks.3.mlp.hook_post`` gives ``mlp.hook_post``.
+
+    Args:
+        name: A full hook name.
+
+    Returns:
+        The short form; a point outside the blocks keeps its name.
+
+    Example:
+        >>> short_form("blocks.3.mlp.hook_post"), short_form("hook_embed")
+        ('mlp.hook_post', 'hook_embed')
+    """
     match = _IN_BLOCK.fullmatch(name)
     return match[2] if match else name
 
@@ -46,8 +73,17 @@ def short_form(name: str) -> str:
 def require_name(model: Model, name: str) -> None:
     """Refuse a full hook name that the model lacks or that it would never call.
 
+    Args:
+        model: The model.
+        name: A full hook name.
+
     Raises:
         ValueError: The name is not a hook point of this model, or the model's settings keep it silent.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> require_name(model, "blocks.3.mlp.hook_post")  # nothing happens: it is there
     """
     if name not in model.hook_dict:
         raise ValueError(_unknown(model, name))
@@ -72,6 +108,11 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
 
     Raises:
         ValueError: The model has no such hook point, or no such layer.
+
+    Example:
+        >>> import tlesion
+        >>> in_layers(tlesion.load_model("toy-bert"), "mlp.hook_pre", layers=[0, -1])
+        ['blocks.0.mlp.hook_pre', 'blocks.11.mlp.hook_pre']
     """
     own = layer_of(hook_point)
     if own is not None:
@@ -91,8 +132,20 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
 def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int]:
     """Layer indices from 0, for ``"all"`` or a list that may count from the end.
 
+    Args:
+        model: The model.
+        layers: ``"all"``, or layer indices; negative ones count from the last layer.
+
+    Returns:
+        The indices, in the order given.
+
     Raises:
         ValueError: A layer does not exist or comes twice, or the list is empty.
+
+    Example:
+        >>> import tlesion
+        >>> layer_indices(tlesion.load_model("toy-bert"), [0, -1])
+        [0, 11]
     """
     n_layers = model.cfg.n_layers
     if isinstance(layers, str):
@@ -115,6 +168,18 @@ def hidden_state(model: Model, layer: int) -> str:
 
     BERT normalises after adding, so that its hidden state is ``hook_normalized_resid_post``; a pre-norm
     model's is ``hook_resid_post``.
+
+    Args:
+        model: The model.
+        layer: The layer, counted from 0.
+
+    Returns:
+        The full hook name.
+
+    Example:
+        >>> import tlesion
+        >>> hidden_state(tlesion.load_model("toy-bert"), 3), hidden_state(tlesion.load_model("toy-gpt"), 3)
+        ('blocks.3.hook_normalized_resid_post', 'blocks.3.hook_resid_post')
     """
     point = "hook_normalized_resid_post" if isinstance(model, HookedEncoder) else "hook_resid_post"
     return f"blocks.{layer_indices(model, [layer])[0]}.{point}"
@@ -123,8 +188,21 @@ def hidden_state(model: Model, layer: int) -> str:
 def width(model: Model, name: str) -> tuple[int | None, int]:
     """How many heads and units an activation at a hook point has: ``(heads or None, units)``.
 
+    Args:
+        model: The model.
+        name: A full hook name.
+
+    Returns:
+        ``(None, units)`` for ``[batch, pos, unit]``, ``(heads, units)`` for ``[batch, pos, head, unit]``.
+
     Raises:
         ValueError: The point's activation is not ``[batch, pos, unit]`` or ``[batch, pos, head, unit]``.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> width(model, "blocks.3.mlp.hook_post"), width(model, "blocks.3.attn.hook_z")
+        ((None, 512), (4, 32))
     """
     cfg = model.cfg
     point = short_form(name).rsplit(".", 1)[-1]
@@ -147,41 +225,6 @@ def width(model: Model, name: str) -> tuple[int | None, int]:
         f"hook point {name!r} has no [batch, pos, unit] activation that an edit could address; "
         "pass your own hook function as (name, function) instead"
     )
-
-
-@contextmanager
-def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
-    """Hooks for as long as the ``with`` block lasts; afterwards the model has the hooks it had before.
-
-    Args:
-        model: The model to hook.
-        fwd_hooks: ``(full hook name, function)`` pairs, as in ``run_with_hooks(fwd_hooks=...)``.
-
-    Raises:
-        ValueError: The model lacks a name; nothing is registered then.
-    """
-    pairs = list(fwd_hooks)
-    for name, _ in pairs:
-        require_name(model, name)
-    with model.hooks(fwd_hooks=pairs):
-        yield
-
-
-@contextmanager
-def in_eval_mode(model: Model) -> Iterator[None]:
-    """Eval mode for as long as the ``with`` block lasts; afterwards every module has the mode it had before."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def user_hooks(model: Model) -> list[str]:
-    """The names of the points that carry hooks right now: somebody else's, outside :func:`scoped`."""
-    return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
 
 
 def _switch_of(name: str) -> str | None:

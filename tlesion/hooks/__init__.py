@@ -1,0 +1,33 @@
+"""Hook-point names of a model, and hooks that are gone when a block of code is left."""
+
+from tlesion.hooks.points import (
+    FwdHook,
+    HookFunction,
+    Model,
+    hidden_state,
+    in_layers,
+    layer_indices,
+    layer_of,
+    names,
+    require_name,
+    short_form,
+    width,
+)
+from tlesion.hooks.scope import in_eval_mode, scoped, user_hooks
+
+__all__ = [
+    "FwdHook",
+    "HookFunction",
+    "Model",
+    "hidden_state",
+    "in_eval_mode",
+    "in_layers",
+    "layer_indices",
+    "layer_of",
+    "names",
+    "require_name",
+    "scoped",
+    "short_form",
+    "user_hooks",
+    "width",
+]

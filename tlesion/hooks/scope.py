@@ -1,0 +1,85 @@
+"""Hooks and modes that are gone when a block of code is left."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from transformer_lens.hook_points import HookPoint
+
+from tlesion.hooks.points import FwdHook, Model, require_name
+
+
+@contextmanager
+def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
+    """Hooks for as long as the ``with`` block lasts; afterwards the model has the hooks it had before.
+
+    Args:
+        model: The model to hook.
+        fwd_hooks: ``(full hook name, function)`` pairs, as in ``run_with_hooks(fwd_hooks=...)``.
+
+    Yields:
+        None.
+
+    Raises:
+        ValueError: The model lacks a name; nothing is registered then.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> from tlesion import interventions as iv
+        >>> with scoped(model, [iv.zero("blocks.3.mlp.hook_post", positions=-1)]):
+        ...     user_hooks(model)
+        ['blocks.3.mlp.hook_post']
+        >>> user_hooks(model)
+        []
+    """
+    pairs = list(fwd_hooks)
+    for name, _ in pairs:
+        require_name(model, name)
+    with model.hooks(fwd_hooks=pairs):
+        yield
+
+
+@contextmanager
+def in_eval_mode(model: Model) -> Iterator[None]:
+    """Eval mode for as long as the ``with`` block lasts; afterwards every module has the mode it had before.
+
+    Args:
+        model: The model.
+
+    Yields:
+        None.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> model = model.train()
+        >>> with in_eval_mode(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def user_hooks(model: Model) -> list[str]:
+    """The names of the points that carry hooks right now: somebody else's, outside :func:`scoped`.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Full hook names; of a model that nobody hooked none.
+
+    Example:
+        >>> import tlesion
+        >>> user_hooks(tlesion.load_model("toy-bert"))
+        []
+    """
+    return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
