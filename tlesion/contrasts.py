@@ -7,6 +7,12 @@ from tlesion.stimuli import Contrast
 def him_her(*, subword: str = "last") -> Contrast:
     """54 pairs of sentences that differ in "him" and "her" alone: the classic contrast at the word itself.
 
+    Args:
+        subword: Of a word that is several tokens: see :class:`tlesion.Contrast`.
+
+    Returns:
+        Condition a is "him", condition b "her".
+
     Example:
         >>> contrast = him_her()
         >>> len(contrast.a), contrast.conditions
@@ -20,6 +26,12 @@ def him_her_in_context(*, subword: str = "last") -> Contrast:
 
     The two sentences of a pair differ in who did what to whom; names are balanced over roles.
 
+    Args:
+        subword: Of a word that is several tokens: see :class:`tlesion.Contrast`.
+
+    Returns:
+        Condition a is "him", condition b "her".
+
     Example:
         >>> len(him_her_in_context().a) >= 54
         True
@@ -30,6 +42,12 @@ def him_her_in_context(*, subword: str = "last") -> Contrast:
 def singular_plural(*, subword: str = "last") -> Contrast:
     """Pairs that differ in one noun's number, each pair with a noun of its own.
 
+    Args:
+        subword: Of a word that is several tokens: see :class:`tlesion.Contrast`.
+
+    Returns:
+        Condition a is the singular, condition b the plural.
+
     Example:
         >>> singular_plural().conditions
         ('singular', 'plural')
@@ -39,6 +57,12 @@ def singular_plural(*, subword: str = "last") -> Contrast:
 
 def noun_verb(*, subword: str = "last") -> Contrast:
     """Pairs in which one word form is a noun in one sentence and a verb in the other.
+
+    Args:
+        subword: Of a word that is several tokens: see :class:`tlesion.Contrast`.
+
+    Returns:
+        Condition a is the noun, condition b the verb.
 
     Example:
         >>> noun_verb().conditions

@@ -13,6 +13,9 @@ def him_her(*, causal: bool = False) -> list[Prompt]:
     Args:
         causal: Give the text up to the mask, for causal models.
 
+    Returns:
+        Prompts with the targets "him" and "her", each with its right one and the template it was made from.
+
     Example:
         >>> len(him_her()) >= 100, him_her()[0].targets
         (True, ('him', 'her'))
