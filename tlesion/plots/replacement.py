@@ -8,7 +8,8 @@ from plotly.subplots import make_subplots
 
 from tlesion.checks import one_of
 from tlesion.plots.spread import add_spread
-from tlesion.plots.style import MORE, NEUTRAL, SEQUENTIAL, A, B, Figure, TemplateLike, finish
+from tlesion.plots.style import SEQUENTIAL, Figure, TemplateLike, finish
+from tlesion.plots.variant_lines import add_variants, clean_line, families
 from tlesion.studies.replacement_result import Replacement
 
 SIZES = {
@@ -43,18 +44,28 @@ def hidden_by_layer(
         variants: Indices of variants; None: all, or of very many those that change the prediction most.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: An unknown size.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.hidden_by_layer(result).layout.xaxis.title.text
+        'layer'
     """
     one_of("size", size, SIZES)
     values = np.median(getattr(result, size).numpy(), axis=2)
     figure = Figure()
     chosen = _chosen(result, variants)
-    _add_variants(figure, result, values, chosen, unit=SIZES[size].replace("<br>", " "))
+    add_variants(figure, result, values, chosen, unit=SIZES[size].replace("<br>", " "))
     drawn = [values[index, result.starts[index] :] for index in chosen]
     if size in ("std", "std_token", "norm"):
         clean = np.median(getattr(result, f"clean_{size}").numpy(), axis=1)
-        figure.add_trace(_clean(clean))
+        figure.add_trace(clean_line(clean))
         drawn.append(clean)
     positive = np.concatenate([part[part > 0] for part in drawn]) if drawn else np.ones(1)
     decades = len(positive) > 0 and positive.max() / positive.min() > 10 and size != "cosine"
@@ -72,6 +83,16 @@ def recovery(result: Replacement, *, variants: Sequence[int] | None = None, temp
         result: The result.
         variants: As in :func:`hidden_by_layer`.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.recovery(result).layout.xaxis.title.text
+        'layer'
     """
     titles = [f"{name}" for name in INDICES.values()]
     figure = make_subplots(cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
@@ -82,7 +103,7 @@ def recovery(result: Replacement, *, variants: Sequence[int] | None = None, temp
         for index, label in enumerate(result.variants):
             rows = frame[frame["variant"] == label]
             values[index, rows["layer"]] = rows[name]
-        _add_variants(figure, result, values, chosen, unit="recovery", show_legend=col == 1, row=1, col=col)
+        add_variants(figure, result, values, chosen, unit="recovery", show_legend=col == 1, row=1, col=col)
     figure.update_yaxes(range=[-1.05, 1.05], zeroline=True)
     figure.update_yaxes(title_text="recovery index<br>0: nothing undone, 1: all", col=1)
     figure.update_xaxes(title_text="layer", dtick=2 * _tick(result))
@@ -96,9 +117,19 @@ def prediction_change(result: Replacement, *, template: TemplateLike = None) -> 
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.prediction_change(result).layout.xaxis.title.text
+        'lesioned layer'
     """
     figure = Figure()
-    for name, (indices, colour) in _families(result, range(len(result.variants))).items():
+    for name, (indices, colour) in families(result, range(len(result.variants))).items():
         layers = [result.starts[index] for index in indices]
         if len(set(layers)) == len(layers):
             kl = result.kl[indices].numpy()
@@ -116,8 +147,18 @@ def head_map(result: Replacement, *, value: str = "kl", template: TemplateLike =
         value: ``"kl"`` (nats) or ``"global_change"`` (logits).
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: An unknown value, or a result without single heads.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.head_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.head_map(result).layout.title.text
+        "What each head's keys are worth"
     """
     one_of("value", value, ("kl", "global_change"))
     places = {
@@ -153,62 +194,6 @@ def _chosen(result: Replacement, variants: Sequence[int] | None) -> list[int]:
         return list(variants)
     by_effect = result.kl.mean(dim=1).sort(descending=True, stable=True).indices.tolist()
     return sorted(by_effect[:MAX_LINES])
-
-
-def _families(result: Replacement, chosen: Sequence[int]) -> dict[str, tuple[list[int], str]]:
-    """Variants that differ in their layer only, by name, with a colour for each."""
-    wanted = set(chosen)
-    found = {name: [i for i in indices if i in wanted] for name, indices in result.families().items()}
-    palette = (A, B, *MORE)
-    return {name: (indices, palette[i % len(palette)]) for i, (name, indices) in enumerate(found.items())}
-
-
-def _add_variants(
-    figure: Figure,
-    result: Replacement,
-    values: np.ndarray,
-    chosen: Sequence[int],
-    *,
-    unit: str,
-    show_legend: bool = True,
-    row: int | None = None,
-    col: int | None = None,
-) -> None:
-    """A thin line per variant, from its lesioned block on, in the colour of its family."""
-    for name, (indices, colour) in _families(result, chosen).items():
-        for place, index in enumerate(indices):
-            start = result.starts[index]
-            layers = np.arange(start, values.shape[1])
-            figure.add_trace(
-                go.Scatter(
-                    x=layers,
-                    y=values[index, start:],
-                    name=name,
-                    legendgroup=name,
-                    showlegend=show_legend and place == 0,
-                    mode="lines+markers",
-                    line={"color": colour, "width": 1.4},
-                    opacity=0.85,
-                    marker={"size": [8] + [3] * (len(layers) - 1), "color": colour},
-                    hovertemplate=(
-                        f"<b>{result.variants[index]}</b><br>after layer %{{x}}<br>{unit} %{{y:.4g}}<extra></extra>"
-                    ),
-                ),
-                row=row,
-                col=col,
-            )
-
-
-def _clean(values: np.ndarray) -> go.Scatter:
-    return go.Scatter(
-        x=np.arange(len(values)),
-        y=values,
-        name="clean",
-        mode="lines+markers",
-        line={"color": NEUTRAL, "width": 3.5},
-        marker={"size": 7},
-        hovertemplate="<b>clean</b><br>after layer %{x}<br>%{y:.4g}<extra></extra>",
-    )
 
 
 def _tick(result: Replacement) -> int:

@@ -1,12 +1,12 @@
 """Figures of a subspace study: what is removed, what it costs, and how far the damage goes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from tlesion.plots.style import NEUTRAL, SEQUENTIAL, A, B, Figure, TemplateLike, finish, translucent
+from tlesion.plots.control_band import add_control_band
+from tlesion.plots.style import NEUTRAL, SEQUENTIAL, A, Figure, TemplateLike, finish
 from tlesion.studies.subspace_result import SubspaceRemoval
 from tlesion.studies.subspace_summary import correlate_with_variance, ranks_frame
 
@@ -21,11 +21,21 @@ def variance_by_layer(result: SubspaceRemoval, *, template: TemplateLike = None)
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.variance_by_layer(result).layout.yaxis.title.text
+        'share of variance removed'
     """
     figure = Figure()
     controls = result.other_variance_ratio[result.controls].numpy()
     if len(controls):
-        _add_band(figure, result.layers, controls, unit="variance", form=".2%")
+        add_control_band(figure, result.layers, controls, unit="variance", form=".2%")
     figure.add_trace(
         go.Bar(
             x=list(result.layers),
@@ -46,11 +56,21 @@ def subspace_drop(result: SubspaceRemoval, *, template: TemplateLike = None) -> 
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.subspace_drop(result).layout.yaxis.title.text
+        'logit drop (clean − lesioned)<br>positive: the lesion cost the token'
     """
     figure = Figure()
     if result.controls:
         means = result.test_others().mean[result.controls].numpy()
-        _add_band(figure, result.layers, means, unit="mean drop", form=".3f")
+        add_control_band(figure, result.layers, means, unit="mean drop", form=".3f")
     mean, low, high = (part.numpy() for part in (result.mean_drop, result.drop_low, result.drop_high))
     figure.add_trace(
         go.Scatter(
@@ -82,6 +102,16 @@ def drift_map(result: SubspaceRemoval, *, relative: bool = True, template: Templ
         result: The result.
         relative: By the norm of the clean hidden state, instead of in its own units.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-gpt")
+        >>> result = tlesion.subspace_removal(model, "She gave him an apple.", layers=[2, 8], n_random=1)
+        >>> tlesion.plots.drift_map(result).layout.yaxis.title.text
+        'lesioned layer'
     """
     mean = (result.drift_relative if relative else result.drift).mean(dim=2).numpy().copy()
     for row, layer in enumerate(result.layers):
@@ -110,6 +140,16 @@ def variance_against_drop(result: SubspaceRemoval, *, template: TemplateLike = N
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.variance_against_drop(result).layout.xaxis.title.text
+        'share of variance removed'
     """
     figure = Figure()
     if result.controls:
@@ -151,8 +191,18 @@ def rank_sweep(result: SubspaceRemoval, *, template: TemplateLike = None) -> Fig
         result: A result with further ranks.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The result has one rank only.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-gpt")
+        >>> result = tlesion.subspace_removal(model, "She gave him an apple.", layers=[2], n_random=1, ranks=[2])
+        >>> tlesion.plots.rank_sweep(result).layout.xaxis.title.text
+        'rank'
     """
     frame = ranks_frame(result)
     if frame["rank"].nunique() < 2:
@@ -196,30 +246,5 @@ def _colours(values: np.ndarray, unit: str) -> dict[str, Any]:
     return {"z": shown, "zmin": low, "zmax": high, "colorbar": bar | {"tickvals": np.log10(ticks), "ticktext": labels}}
 
 
-def _add_band(figure: Figure, layers: Sequence[int], values: np.ndarray, *, unit: str, form: str) -> None:
-    """The range of the random controls, and their mean."""
-    low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
-    name = f"{len(values)} random controls: mean and range"
-    band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name}
-    figure.add_trace(go.Scatter(x=list(layers), y=low, **band))
-    figure.add_trace(go.Scatter(x=list(layers), y=high, fill="tonexty", fillcolor=translucent(NEUTRAL, 0.3), **band))
-    figure.add_trace(
-        go.Scatter(
-            x=list(layers),
-            y=mean,
-            name=name,
-            legendgroup=name,
-            mode="lines",
-            line={"color": B, "width": 1.5, "dash": "dot"},
-            customdata=np.stack([low, high], axis=1),
-            hovertemplate=(
-                f"random, layer %{{x}}<br>{unit} %{{y:{form}}}"
-                f"<br>range %{{customdata[0]:{form}}} to %{{customdata[1]:{form}}}<extra></extra>"
-            ),
-        )
-    )
-
-
 def _tick(result: SubspaceRemoval) -> int:
-    """At most about a dozen ticks."""
-    return max(1, -(-result.drift.shape[1] // 12))
+    return max(1, -(-result.drift.shape[1] // 12))  # at most about a dozen
