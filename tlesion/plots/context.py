@@ -22,8 +22,18 @@ def context_scatter(result: ContextModulation, *, layer: int, template: Template
         layer: The model's layer.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The layer is not in the result, or the result keeps no activations.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
+        >>> tlesion.plots.context_scatter(result, layer=8).data[0].type
+        'heatmap'
     """
     row = _row(result.layers, layer)
     if not len(result.kept):
@@ -43,8 +53,18 @@ def space_scatter(result: SpaceModulation, *, layer: int, template: TemplateLike
         layer: The model's layer.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The layer is not in the result.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-gpt")
+        >>> result = tlesion.space_modulation(model, ["apple", "dog", "house"], layers=[6])
+        >>> tlesion.plots.space_scatter(result, layer=6).data[0].type
+        'heatmap'
     """
     row = _row(result.layers, layer)
     figure = Figure()
@@ -63,6 +83,16 @@ def correlation_by_layer(
         result: In context against alone, for every way of being alone.
         space: With a leading space against without, beside it.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
+        >>> tlesion.plots.correlation_by_layer(result).layout.xaxis.title.text
+        'layer'
     """
     figure = Figure()
     ends = (result.correlation_low.numpy(), result.correlation_high.numpy())
@@ -91,8 +121,18 @@ def correlation_by_length(
         layers: Which of the model's layers; None: at most seven, evenly spaced.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The result has no lengths (a text of one token, or ``context_lengths=()``), or not that layer.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
+        >>> tlesion.plots.correlation_by_length(result).layout.xaxis.title.text
+        'tokens before'
     """
     if not result.context_lengths:
         raise ValueError(
@@ -130,6 +170,16 @@ def correlation_by_neuron(result: ContextModulation, *, template: TemplateLike =
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
+        >>> tlesion.plots.correlation_by_neuron(result).layout.xaxis.title.text
+        'layer'
     """
     figure = Figure()
     shares = {"r in context / alone": (result.correlation_by_neuron.numpy(), A)}
