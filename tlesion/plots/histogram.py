@@ -30,8 +30,20 @@ def activation_histogram(
         point: Only the values ``"before"`` or ``"after"`` the activation function; None: both, side by side.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The result has no such layer, or an unknown point.
+
+    Example:
+        >>> import tlesion
+        >>> from tlesion.studies.activation_histogram import activation_histogram
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> found = activation_histogram(model, contrast, layers=[3])
+        >>> figure = tlesion.plots.activation_histogram(found, layer=3)
+        >>> figure.layout.title.text
+        'Activations of layer 3'
     """
     if layer not in histogram.layers:
         raise ValueError(f"layer {layer} is not in this histogram; it has the layers {list(histogram.layers)}")
@@ -57,6 +69,18 @@ def silenced_share(histogram: ActivationHistogram, *, template: TemplateLike = N
     Args:
         histogram: The histograms; its ``silenced`` says what counts.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> from tlesion.studies.activation_histogram import activation_histogram
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> found = activation_histogram(model, contrast, layers=[3])
+        >>> figure = tlesion.plots.silenced_share(found)
+        >>> figure.layout.title.text
+        'What the activation function lets through'
     """
     colours = colour_map(histogram.conditions)
     figure = Figure()
