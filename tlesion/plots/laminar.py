@@ -36,6 +36,9 @@ def laminar_profile(
         show_whole: Draw the dashes.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: An unknown mask.
 
@@ -89,6 +92,19 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
         profile: The profile.
         show_whole: Draw the same for the layer's whole MLP (dashes).
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import torch, tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
+        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
+        >>> profile = tlesion.laminar_profile(model, {"none": nothing}, [prompt])
+        >>> figure = tlesion.plots.global_change(profile)
+        >>> figure.layout.yaxis.title.text
+        'global change (logits)'
     """
     figure = Figure()
     colours = colours_of(profile)
