@@ -15,6 +15,9 @@ def mask_overlap(overlap: MaskOverlap, *, template: TemplateLike = None) -> Figu
         overlap: The overlap of masks.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Example:
         >>> import torch, tlesion
         >>> him, her = torch.tensor([[True, True, False]]), torch.tensor([[False, True, True]])
@@ -56,6 +59,17 @@ def position_shares(comparison: SelectionComparison, *, template: TemplateLike =
     Args:
         comparison: Selections side by side.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("masked", n_token=12)
+        >>> comparison = tlesion.compare_positions(planted.model, planted.language.contrast(30, seed=0))
+        >>> figure = tlesion.plots.position_shares(comparison)
+        >>> figure.layout.xaxis.title.text
+        'layer'
     """
     frame = comparison.to_frame()
     colours = colour_map((), list(comparison.names))
