@@ -18,6 +18,9 @@ def power_curve(curves: PowerCurve | Mapping[str, PowerCurve], *, template: Temp
         curves: A curve, or several by name that share power and kind of test (pairs, or two samples).
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: No curve, or curves whose effects or power cannot share an axis.
 
