@@ -15,6 +15,17 @@ def selective_share(selection: NeuronSelection, *, template: TemplateLike = None
     Args:
         selection: The selection.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> selection = tlesion.select_neurons(model, contrast, layers=[3, 4])
+        >>> figure = tlesion.plots.selective_share(selection)
+        >>> figure.layout.yaxis.title.text
+        'selected neurons (% of the layer)'
     """
     density = selection.density()
     colours = colour_map(selection.conditions)
@@ -47,8 +58,19 @@ def volcano(selection: NeuronSelection, *, layer: int, template: TemplateLike = 
         layer: The model's layer.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The selection has no such layer.
+
+    Example:
+        >>> import tlesion
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> selection = tlesion.select_neurons(model, contrast, layers=[3, 4])
+        >>> figure = tlesion.plots.volcano(selection, layer=3)
+        >>> figure.layout.title.text
+        'Every neuron of layer 3'
     """
     row = row_of(selection, layer)
     a, b = selection.conditions
