@@ -15,6 +15,19 @@ def selection_stability(result: SelectionStability, *, template: TemplateLike = 
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("masked", n_token=12)
+        >>> one, other = (planted.language.contrast(30, seed=seed) for seed in (0, 1))
+        >>> selection = tlesion.select_neurons(planted.model, one, test="paired", position="mask")
+        >>> stability = tlesion.selection_stability(planted.model, selection, other)
+        >>> figure = tlesion.plots.selection_stability(stability)
+        >>> figure.layout.xaxis.title.text
+        'layer'
     """
     figure = Figure()
     _line(figure, result.layers, result.replicated.numpy(), "selected again", A)
