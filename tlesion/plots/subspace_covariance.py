@@ -19,8 +19,18 @@ def covariance_pair(result: SubspaceRemoval, *, layer: int, template: TemplateLi
         layer: The lesioned layer.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The layer is not in the result, or too few of its units vary.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.covariance_pair(result, layer=8).layout.title.text
+        'Correlations in layer 8'
     """
     row = _row(result, layer)
     used = (result.sampled[row] >= 0).numpy()
@@ -60,8 +70,18 @@ def covariance_spectrum(result: SubspaceRemoval, *, layer: int, template: Templa
         layer: The lesioned layer.
         template: See :mod:`tlesion.plots`.
 
+    Returns:
+        A plotly figure; nothing is shown or written.
+
     Raises:
         ValueError: The layer is not in the result.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.covariance_spectrum(result, layer=8).layout.title.text
+        'Spectrum in layer 8'
     """
     row = _row(result, layer)
     figure = Figure()
@@ -91,6 +111,16 @@ def covariance_change(result: SubspaceRemoval, *, template: TemplateLike = None)
     Args:
         result: The result.
         template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
+        >>> result = tlesion.subspace_removal(model, text, layers=[2, 8], n_random=1)
+        >>> tlesion.plots.covariance_change(result).layout.xaxis.title.text
+        'lesioned layer'
     """
     figure = Figure()
     lines = {
