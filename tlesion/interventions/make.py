@@ -37,6 +37,9 @@ def zero(hook_name: str, *, units: Units = None, heads: Units = None, positions:
         heads: Which heads, at ``attn.hook_q``, ``hook_k``, ``hook_v``, ``hook_z``, ``hook_result``.
         positions: Which token positions.
 
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
+
     Raises:
         ValueError: The hook name is a short form, or its activation has no ``[batch, pos, ...]`` axes.
 
@@ -68,6 +71,9 @@ def replace(
         heads: Which heads.
         positions: Which token positions.
 
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
+
     Raises:
         ValueError: As for :func:`zero`, or the values are not finite.
 
@@ -94,6 +100,9 @@ def scale(
         units: Which units.
         heads: Which heads.
         positions: Which token positions.
+
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
 
     Raises:
         ValueError: As for :func:`zero`, or the factor is not finite.
@@ -129,6 +138,9 @@ def gaussian(
         units: Which units.
         heads: Which heads.
         positions: Which token positions.
+
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
 
     Raises:
         ValueError: As for :func:`zero`; a negative or infinite ``std``, an unknown mode, a negative seed.
