@@ -115,6 +115,9 @@ def remove_subspace(
         heads: Which heads, for a subspace of the width of one head.
         positions: Which token positions.
 
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
+
     Raises:
         TypeError: The subspace is none.
         ValueError: As for :func:`tlesion.interventions.zero`; when run, a subspace of another width.
@@ -158,6 +161,9 @@ def remove_leading(
             nor changed. None: there is no padding.
         heads: Inside attention: decompose each of these heads by itself, instead of all heads side by side.
         positions: Which token positions are decomposed and changed.
+
+    Returns:
+        The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
 
     Raises:
         ValueError: As for :func:`tlesion.interventions.zero`; a negative rank; when run, a rank above what the tokens
