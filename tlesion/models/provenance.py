@@ -63,6 +63,17 @@ def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
     """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
 
     Works for models from anywhere; what only `tlesion.load_model` could know is then "unknown".
+
+    Args:
+        model: Any hooked model.
+
+    Returns:
+        What the model is.
+
+    Example:
+        >>> import tlesion
+        >>> info(tlesion.load_model("toy-bert")).name
+        'toy-bert'
     """
     note = getattr(model, _ATTRIBUTE, None)
     if note is None:
@@ -109,6 +120,17 @@ def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
 
     TransformerLens builds a head for every model. Where the checkpoint had none, `tlesion.load_model` fills it with
     NaN and notes it on the model. Everything up to the last hidden state is as it should be.
+
+    Args:
+        model: Any hooked model.
+
+    Returns:
+        False where the head is missing.
+
+    Example:
+        >>> import tlesion
+        >>> has_logits(tlesion.load_model("toy-bert"))
+        True
     """
     note = getattr(model, _ATTRIBUTE, None)
     return note is None or note.has_logits
@@ -123,6 +145,10 @@ def require_logits(model: HookedEncoder | HookedTransformer, purpose: str) -> No
 
     Raises:
         ValueError: If the model was loaded from a checkpoint without a language-model head.
+
+    Example:
+        >>> import tlesion
+        >>> require_logits(tlesion.load_model("toy-bert"), "the laminar profile")  # nothing happens: it has them
     """
     if not has_logits(model):
         name = getattr(model, _ATTRIBUTE).name
