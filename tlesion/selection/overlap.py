@@ -69,6 +69,9 @@ def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = 
         masks: Two or more named bool masks ``[layer, unit]`` over the same units: ``selection.mask("him")`` and so on.
         layers: The model's layer of every row; None: 0, 1, 2, ...
 
+    Returns:
+        Both indices for every pair of masks, by layer and over the whole model.
+
     Raises:
         ValueError: Fewer than two masks, different shapes, or a mask that is no bool tensor ``[layer, unit]``.
 
