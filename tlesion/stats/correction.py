@@ -75,7 +75,21 @@ def adjust(
 
 
 def reject(p_adjusted: Float[Tensor, "*unit"], alpha: float | int = 0.05) -> Bool[Tensor, "*unit"]:
-    """True where the adjusted p-value is at most alpha; NaN is never rejected."""
+    """True where the adjusted p-value is at most alpha; NaN is never rejected.
+
+    Args:
+        p_adjusted: adjusted p-values, as `adjust` gives them.
+        alpha: the level.
+
+    Returns:
+        True where the unit is significant.
+
+    Example:
+        >>> import torch
+        >>> from tlesion.stats import reject
+        >>> reject(torch.tensor([0.01, 0.05, 0.2, torch.nan]))
+        tensor([ True,  True, False, False])
+    """
     check_alpha(alpha)
     return p_adjusted <= alpha
 
