@@ -43,6 +43,9 @@ def cohens_d(a: Moments, b: Moments, *, level: float | int = 0.95) -> EffectSize
         b: moments of condition b.
         level: confidence level.
 
+    Returns:
+        Estimate and interval of every unit; positive where a is larger, NaN for dead units.
+
     Raises:
         ValueError: a level outside (0, 1), or moments that `student` refuses.
 
@@ -76,6 +79,9 @@ def hedges_g(a: Moments, b: Moments, *, level: float | int = 0.95) -> EffectSize
         a: moments of condition a.
         b: moments of condition b.
         level: confidence level.
+
+    Returns:
+        Estimate and interval of every unit; positive where a is larger, NaN for dead units.
 
     Raises:
         ValueError: a level outside (0, 1), or moments that `student` refuses.
@@ -111,6 +117,9 @@ def d_z(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, level
         difference: moments of a - b, one row per pair.
         dead: units to leave out, as for `paired`.
         level: confidence level of the interval, which inverts the noncentral t distribution.
+
+    Returns:
+        Estimate and interval of every unit; positive where a is larger, NaN for dead units.
 
     Raises:
         ValueError: a level outside (0, 1), or moments that `paired` refuses.
