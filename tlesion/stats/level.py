@@ -39,6 +39,9 @@ def corrected_level(
         share_true: expected share of tests with a true effect (FDR methods only).
         power: probability with which each of those is found (FDR methods only).
 
+    Returns:
+        The level of a single test, between 0 and ``alpha``.
+
     Raises:
         ValueError: a setting outside its range, or a correction whose level is not known in advance.
 
