@@ -61,6 +61,9 @@ def moderated(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> Moder
         min_effect: test whether the difference lies beyond ± this many standard deviations. Exact under
             the model: for a true effect :math:`\delta`, :math:`\tilde t` is noncentral t.
 
+    Returns:
+        t (positive where a is larger), degrees of freedom, p and the prior; NaN for dead units.
+
     Raises:
         ValueError: fewer than two rows in a condition, different shapes, NaN or infinite values, or
             moments of a single unit without an axis.
@@ -104,6 +107,9 @@ def moderated_paired(
             differences are constant. A unit that is not left out though its differences are constant has a
             finite t, on the prior's variance, but does not help to fit the prior.
         min_effect: test whether the difference lies beyond ± this many standard deviations.
+
+    Returns:
+        t (positive where a is larger), degrees of freedom, p and the prior; NaN for dead units.
 
     Raises:
         ValueError: fewer than two pairs, NaN or infinite values, or moments without an axis.
