@@ -17,6 +17,10 @@ def jaccard(mask_a: Shaped[Tensor, "..."], mask_b: Shaped[Tensor, "..."]) -> flo
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
 
+    Args:
+        mask_a: a mask; what is not 0 or False belongs to it.
+        mask_b: another of the same shape.
+
     Returns:
         0 (disjoint) to 1 (equal); NaN where both masks are empty.
 
