@@ -63,6 +63,9 @@ def permutation(
         seed: of the random relabellings.
         family: what one maximum spans: "layer" (the last axis) or "model" (all axes).
 
+    Returns:
+        t (positive where a is larger), p and max-T adjusted p of every unit; NaN for dead units.
+
     Raises:
         ValueError: an unknown statistic or family, no permutations, pairs of unequal number, or rows that
             the t-test refuses.
