@@ -145,6 +145,9 @@ def power_curve(
         prior_dof: degrees of freedom that the moderated tests gain from their prior (`VariancePrior.dof` of
             a pilot study); 0 for the other tests.
 
+    Returns:
+        The smallest effect for every n, and what it was computed for.
+
     Raises:
         ValueError: a setting outside its range, naming what is allowed.
 
