@@ -55,6 +55,9 @@ def student(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> TTest:
         b: moments of condition b.
         min_effect: test whether Cohen's d lies beyond ± this, instead of whether it is zero (`t_test`).
 
+    Returns:
+        t (positive where a is larger), degrees of freedom and two-sided p of every unit; NaN for dead units.
+
     Raises:
         ValueError: fewer than two rows in a condition, different shapes, NaN or infinite values.
 
@@ -90,6 +93,9 @@ def welch(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> TTest:
         b: moments of condition b.
         min_effect: test whether Cohen's d lies beyond ± this, instead of whether it is zero. In units of
             the pooled standard deviation; as approximate as Welch's test itself (`t_test`).
+
+    Returns:
+        t (positive where a is larger), degrees of freedom and two-sided p of every unit; NaN for dead units.
 
     Raises:
         ValueError: fewer than two rows in a condition, different shapes, NaN or infinite values.
@@ -131,6 +137,9 @@ def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, mi
         dead: units to leave out besides, such as ``a.constant & b.constant``. (Constant conditions have
             constant differences, so this is covered unless the differences come from elsewhere.)
         min_effect: test whether d_z lies beyond ± this, instead of whether it is zero (`t_test`).
+
+    Returns:
+        t (positive where a is larger), degrees of freedom and two-sided p of every unit; NaN for dead units.
 
     Raises:
         ValueError: fewer than two pairs, NaN or infinite values.
