@@ -16,6 +16,9 @@ from tlesion.tokens import encode, is_masked
 def openings() -> tuple[str, ...]:
     """Openings of texts that ship with the package, for :func:`generate_tokens`.
 
+    Returns:
+        The openings, in a fixed order.
+
     Example:
         >>> openings()[0]
         'I think the world could be better if'
