@@ -24,6 +24,9 @@ from tlesion.tokens import is_masked, require_tokenizer
 def common_nouns() -> tuple[str, ...]:
     """100 common nouns that ship with the package.
 
+    Returns:
+        The nouns, in alphabetical order.
+
     Example:
         >>> nouns = common_nouns()
         >>> len(nouns), nouns[0]
