@@ -136,8 +136,19 @@ def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionCo
     Args:
         selections: Two or more, by name.
 
+    Returns:
+        The selections with their shares per layer and the overlap of their masks.
+
     Raises:
         ValueError: Fewer than two, or selections of different models, hook points, layers or conditions.
+
+    Example:
+        >>> import tlesion
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> tests = ("student", "paired")
+        >>> found = {test: tlesion.select_neurons(model, contrast, test=test, layers=[3]) for test in tests}
+        >>> sorted(tlesion.compare_selections(found).to_frame()["selection"].unique())
+        ['paired', 'student']
     """
     if len(selections) < 2:
         raise ValueError(f"{len(selections)} selection(s) to compare; give two or more by name")
