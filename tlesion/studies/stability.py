@@ -106,6 +106,9 @@ def selection_stability(
         contrast: The same words in other sentences.
         batch_size: Sentences in a forward pass.
 
+    Returns:
+        Both selections side by side: overlap, correlation of t, what is found again and what power predicts of it.
+
     Raises:
         ValueError: The selection is of another model, was not made by `select_neurons`, or has other conditions.
 
