@@ -69,6 +69,9 @@ def head_variants(
         seed: Of the draws.
         prepend_bos: For the reference texts.
 
+    Returns:
+        Variants for :func:`tlesion.replacement`, layer by layer.
+
     Raises:
         ValueError: An unknown part or ablation; a head that does not exist; ``"mean"`` or ``"resample"`` without
             reference texts.
@@ -124,6 +127,9 @@ def noise_variants(
         layers: ``"all"`` or layer indices.
         positions: Token positions; None for all, ``"readout"`` for each prompt's own.
 
+    Returns:
+        Variants for :func:`tlesion.replacement`, layer by layer.
+
     Raises:
         ValueError: As :func:`tlesion.interventions.gaussian`; an unknown hook point or layer.
 
@@ -161,6 +167,9 @@ def scale_variants(
         factors: What to multiply by.
         layers: ``"all"`` or layer indices.
         positions: Token positions; None for all, ``"readout"`` for each prompt's own.
+
+    Returns:
+        Variants for :func:`tlesion.replacement`, factor by factor and layer by layer.
 
     Raises:
         ValueError: No factor, one that is not finite, a layer that does not exist.
