@@ -38,6 +38,9 @@ def fit_leace(activations: Any, labels: Any, *, shrinkage: float | None = None) 
             tokens than units make the eraser subtract each token's own label, which says nothing about
             other tokens.
 
+    Returns:
+        The eraser, to be used with :func:`tlesion.interventions.remove_subspace` or by its ``remove``.
+
     Raises:
         ImportError: If concept-erasure is not installed.
         TypeError: If the activations are no tensor.
