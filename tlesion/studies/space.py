@@ -25,7 +25,7 @@ def common_nouns() -> tuple[str, ...]:
     """100 common nouns that ship with the package.
 
     Returns:
-        The nouns, in alphabetical order.
+        The nouns, in a fixed order.
 
     Example:
         >>> nouns = common_nouns()
