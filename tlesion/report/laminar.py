@@ -7,7 +7,9 @@ import pandas as pd
 
 from tlesion import plots
 from tlesion.plots.laminar import target_names
+from tlesion.report import laminar_evidence as evidence
 from tlesion.report import laminar_words as words
+from tlesion.report.evidence_words import judged
 from tlesion.report.laminar_selection import comparison_section, power_section, selection_section
 from tlesion.report.page import Drawing, Page, Section
 from tlesion.report.provenance import provenance_section
@@ -15,9 +17,13 @@ from tlesion.report.table import Table
 from tlesion.results import Result
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
+from tlesion.studies.cumulative_result import CumulativeLesion
+from tlesion.studies.decomposition_result import DropDecomposition
+from tlesion.studies.dose_result import DoseResponse
 from tlesion.studies.laminar import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_summary import summarise_profile
 from tlesion.studies.positions import SelectionComparison
+from tlesion.studies.verdict_result import Verdict
 
 
 def laminar_page(
@@ -26,6 +32,10 @@ def laminar_page(
     selection: NeuronSelection | None = None,
     comparison: SelectionComparison | None = None,
     histogram: ActivationHistogram | None = None,
+    verdict: Verdict | None = None,
+    dose: DoseResponse | None = None,
+    cumulative: CumulativeLesion | None = None,
+    decomposition: DropDecomposition | None = None,
     layer: int | None = None,
 ) -> Page:
     """The page of a laminar study: what a lesion of each layer costs, and which neurons were cut.
@@ -35,6 +45,10 @@ def laminar_page(
         selection: The selection that its masks come from, if there is one.
         comparison: What the same test selects where the question is asked elsewhere.
         histogram: Activations before and after the activation function, if they were measured.
+        verdict: The verdict on the profile, if it has controls.
+        dose: What more and more neurons of a layer cost.
+        cumulative: What lesions of several layers at once cost.
+        decomposition: Which way the effects take to the logits.
         layer: The layer that is shown neuron by neuron; None: the one whose lesion moves the targets most.
 
     Raises:
@@ -52,6 +66,9 @@ def laminar_page(
     shown = words.largest_layer(profile) if layer is None else layer
     results: dict[str, Result] = {"profile": profile}
     sections = [profile_section(profile)]
+    if verdict is not None:
+        sections.append(evidence.verdict_section(verdict, profile))
+        results |= {"verdict": verdict}
     if selection is not None:
         sections.append(selection_section(selection, layer=shown))
         results = {"selection": selection, **results}
@@ -63,6 +80,14 @@ def laminar_page(
     if histogram is not None:
         sections.append(histogram_section(histogram, layer=shown))
         results |= {"histogram": histogram}
+    for name, result, section in (
+        ("dose", dose, evidence.dose_section),
+        ("cumulative", cumulative, evidence.cumulative_section),
+        ("decomposition", decomposition, evidence.decomposition_section),
+    ):
+        if result is not None:
+            sections.append(section(result))
+            results |= {name: result}
     sections.append(checked(provenance_section(results), profile))
     model = PurePath(profile.provenance.model["name"]).name  # of a folder its last part, of "a/b" likewise
     n_prompts = len(profile.prompts)
@@ -71,9 +96,14 @@ def laminar_page(
         subtitle=f"{model}, {len(profile.layers)} layers; {n_prompts} prompt{'s' if n_prompts > 1 else ''}; "
         f"{profile.provenance.settings['ablation']} ablation of {profile.provenance.settings['hook_point']}, "
         f"position: {profile.provenance.settings['position']}",
-        summary=words.summary(profile, selection, histogram),
+        summary=words.summary(profile, selection, histogram, words_on(verdict)),
         sections=sections,
     )
+
+
+def words_on(verdict: Verdict | None) -> list[str]:
+    """The summary's sentences on the verdict, one for each mask."""
+    return [] if verdict is None else [judged(verdict, mask) for mask in verdict.masks]
 
 
 def profile_section(profile: LaminarProfile) -> Section:

@@ -16,16 +16,21 @@ NEARLY_ALL = 0.5
 
 
 def summary(
-    profile: LaminarProfile, selection: NeuronSelection | None = None, histogram: ActivationHistogram | None = None
+    profile: LaminarProfile,
+    selection: NeuronSelection | None = None,
+    histogram: ActivationHistogram | None = None,
+    verdict: Sequence[str] = (),
 ) -> list[str]:
-    """What was found, in the order in which a reader asks."""
+    """What was found, in the order in which a reader asks; ``verdict``: the sentences on it."""
     said = [] if selection is None else [selected(selection)]
     said.append(clean(profile))
     table = summarise_profile(profile)
     said += [cost(profile, table, mask) for mask in profile.masks]
     if histogram is not None:
         said.append(silenced(histogram))
-    return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
+    if not verdict:
+        return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
+    return [*said, *verdict]
 
 
 def selected(selection: NeuronSelection) -> str:

@@ -12,11 +12,15 @@ from tlesion.results import Result
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
+from tlesion.studies.cumulative_result import CumulativeLesion
+from tlesion.studies.decomposition_result import DropDecomposition
+from tlesion.studies.dose_result import DoseResponse
 from tlesion.studies.laminar import LaminarProfile
 from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
 from tlesion.studies.subspace_result import SubspaceRemoval
+from tlesion.studies.verdict_result import Verdict
 
 _Kind = TypeVar("_Kind", bound=Result)
 
@@ -48,6 +52,10 @@ def _laminar(profile: Any, given: list[Result], layer: int | None) -> Page:
         selection=_first(given, NeuronSelection),
         comparison=_first(given, SelectionComparison),
         histogram=_first(given, ActivationHistogram),
+        verdict=_first(given, Verdict),
+        dose=_first(given, DoseResponse),
+        cumulative=_first(given, CumulativeLesion),
+        decomposition=_first(given, DropDecomposition),
         layer=layer,
     )
 
