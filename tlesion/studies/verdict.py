@@ -15,6 +15,8 @@ from tlesion.studies.laminar_result import LaminarProfile
 from tlesion.studies.layer_claims import dissociation_of, group_labels, stretches
 from tlesion.studies.verdict_result import DAMAGE, NOTHING, PER_LESION, RIGHT_ANSWER, SPECIFIC, UNCLEAR, Verdict
 
+ROUNDING = 4  # units in the last place
+
 
 def verdict(
     profile: LaminarProfile,
@@ -47,10 +49,12 @@ def verdict(
     3. *too little power*: ``p`` is larger, and the prompts could not show an effect as large as the smallest of
        interest, or as the change there was (``minimal_effect``). Or: an effect of interest exceeds the controls of
        its layer (both p at most ``alpha``), and does not once it is corrected over layers.
-    4. *unspecific damage*: the targets' logits, or all logits, changed by the smallest effect of interest or more
-       (root mean square), or the margin did (``p`` at most ``alpha``). An effect against the mask's name is of this
-       kind, too.
+    4. *unspecific damage*: the effect is not zero over prompts (``p``), however small and whatever its sign, and random
+       lesions do as much; or the targets' logits, or all logits, changed by the smallest effect of interest or more
+       (root mean square).
     5. *no effect found*: anything else. An effect as large as the smallest of interest would have shown.
+
+    An effect within the rounding of the logits counts as zero, whatever its p.
 
     Args:
         profile: A profile with matched controls, ``laminar_profile(..., n_controls=50)``.
@@ -121,7 +125,10 @@ def verdict(
         layers=profile.layers,
         about=tuple(one.own.about or RIGHT_ANSWER for one in effects),
         dissociated=pair,
-        verdicts=tuple(_words(one, here, s, rules.alpha) for one, here, s in zip(judged, active, least, strict=True)),
+        verdicts=tuple(
+            _words(one, here, smallest=size, rounding=_rounding(profile), alpha=rules.alpha)
+            for one, here, size in zip(judged, active, least, strict=True)
+        ),
         clusters=tuple(
             row
             for mask, one, labels in zip(profile.masks, effects, groups, strict=True)
@@ -133,14 +140,14 @@ def verdict(
     )
 
 
-def _words(one: Judgement, active: Tensor, smallest: float, alpha: float) -> tuple[str, ...]:
+def _words(one: Judgement, active: Tensor, *, smallest: float, rounding: float, alpha: float) -> tuple[str, ...]:
     """The rules of :func:`verdict`, layer by layer; a p that is NaN is not small."""
     change = torch.maximum(one.target_change, one.global_change)
-    shown, positive, of_interest = one.p <= alpha, one.effect > 0, one.effect.abs() >= smallest
+    shown, positive = (one.p <= alpha) & (one.effect.abs() > rounding), one.effect > 0
     specific = active & shown & positive & (one.control_p_corrected <= alpha) & (one.selective_p <= alpha)
-    alone = shown & positive & of_interest & (one.control_p <= alpha) & (one.selective_p_single <= alpha)
+    alone = shown & (one.effect >= smallest) & (one.control_p <= alpha) & (one.selective_p_single <= alpha)
     unseen = ~shown & (one.minimal_effect > change.clamp(min=smallest))
-    damage = (change >= smallest) | (shown & of_interest)
+    damage = shown | (change >= smallest)
     words = []
     for layer in range(len(active)):
         if not active[layer]:
@@ -167,6 +174,12 @@ def _smallest(profile: LaminarProfile, one: MaskEffect, smallest: float | int | 
             f"{what} 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
         )
     return share * scale
+
+
+def _rounding(profile: LaminarProfile) -> float:
+    """What effects may be made of by rounding alone: a few units in the last place of the largest logit."""
+    dtype = getattr(torch, str(profile.provenance.model.get("dtype", "float32")), torch.float32)
+    return ROUNDING * torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
 
 
 def _check(
