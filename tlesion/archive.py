@@ -15,12 +15,16 @@ from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.context_result import ContextModulation
 from tlesion.studies.cross_fit_result import CrossFit
+from tlesion.studies.cumulative_result import CumulativeLesion
+from tlesion.studies.decomposition_result import DropDecomposition
+from tlesion.studies.dose_result import DoseResponse
 from tlesion.studies.laminar_result import LaminarProfile, filled_up
 from tlesion.studies.positions import SelectionComparison
 from tlesion.studies.replacement_result import Replacement
 from tlesion.studies.space_result import SpaceModulation
 from tlesion.studies.stability import SelectionStability
 from tlesion.studies.subspace_result import SubspaceRemoval
+from tlesion.studies.verdict_result import Verdict
 from tlesion.sweeps.sweep import SweepResult
 
 _KINDS: dict[str, type[Result]] = {
@@ -28,6 +32,10 @@ _KINDS: dict[str, type[Result]] = {
     for kind in (
         NeuronSelection,
         LaminarProfile,
+        Verdict,
+        DropDecomposition,
+        DoseResponse,
+        CumulativeLesion,
         ActivationHistogram,
         SweepResult,
         ContextModulation,
@@ -57,6 +65,15 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
 
     Raises:
         ValueError: No saved result is there, its format is another version's, or its files are damaged.
+
+    Example:
+        >>> import tempfile, tlesion
+        >>> model, contrast = tlesion.load_model("toy-bert"), tlesion.contrasts.him_her()
+        >>> selection = tlesion.select_neurons(model, contrast, layers=[3])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     again = tlesion.load_result(selection.save(f"{folder}/selection"))
+        >>> again.content_hash == selection.content_hash
+        True
     """
     path = Path(folder)
     if not (path / RESULT_FILE).is_file() or not (path / TENSOR_FILE).is_file():
