@@ -48,7 +48,7 @@ def cumulative_lesion(
         prompts: Prompts with equally many targets each.
         n_controls: Matched controls of each mask: as many random units in every layer. Those of whole layers are the
             layers themselves.
-        match: As in :func:`tlesion.laminar_profile`.
+        match: None, ``"activity"`` or a tensor ``[layer, unit]``, as in :func:`tlesion.laminar_profile`.
         ablation: As in :func:`tlesion.laminar_profile`.
         hook_point: Short form of the point whose units are ablated.
         position: ``"readout"``, ``"all"``, or an index for every prompt.

@@ -65,7 +65,7 @@ def dose_response(
         doses: Shares of a layer's neurons, in percent, ascending.
         direction: ``"any"``: the largest |t| first; a condition's name: the t that speaks most for it first.
         n_controls: Matched controls of every dose: as many random neurons of the layer.
-        match: As in :func:`tlesion.laminar_profile`; a tensor has a row for each lesioned layer.
+        match: As in :func:`tlesion.laminar_profile`; a tensor ``[layer, unit]`` has a row for each lesioned layer.
         ablation: As in :func:`tlesion.laminar_profile`.
         hook_point: Short form of the point that is lesioned; its units have to be the selection's neurons.
         position: ``"readout"``, ``"all"``, or an index for every prompt.
