@@ -65,6 +65,10 @@ def double_dissociation(
         seed: Of resamples and flips.
         groups: One label per sample; samples of a group are resampled and flipped together.
 
+    Returns:
+        The interaction and both masks' advantages, each with its interval and p. Positive: each mask costs its own
+        target more than the other one.
+
     Raises:
         ValueError: Other than two masks and two targets, fewer than two samples or groups, an unknown method.
 
