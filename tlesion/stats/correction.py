@@ -84,6 +84,9 @@ def reject(p_adjusted: Float[Tensor, "*unit"], alpha: float | int = 0.05) -> Boo
     Returns:
         True where the unit is significant.
 
+    Raises:
+        ValueError: alpha outside (0, 1).
+
     Example:
         >>> import torch
         >>> from tlesion.stats import reject
