@@ -37,6 +37,9 @@ class ModeratedTTest(TTest):
 
     ``effect_size`` stays the ordinary Cohen's d or d_z, on the unit's own standard deviation (infinite or
     NaN where that is zero), while ``std_error`` and t use the shrunken one.
+
+    Attributes:
+        prior: what the variances were shrunken towards, and how strongly.
     """
 
     prior: VariancePrior
