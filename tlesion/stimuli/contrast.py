@@ -16,6 +16,10 @@ RESERVED = ("any", "none")
 class Sentence:
     """A sentence and the word in it whose position matters.
 
+    Args:
+        text: The sentence.
+        word: The word, which occurs once.
+
     Raises:
         ValueError: The word does not occur exactly once as a whole word.
     """
