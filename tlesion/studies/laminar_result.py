@@ -90,6 +90,10 @@ class LaminarProfile(Result):
 
         Each layer by itself; :func:`tlesion.verdict` corrects for their number. 1 in a layer where the mask is empty.
 
+        Args:
+            measure: See `effect_of`.
+            prompts: Likewise.
+
         Raises:
             ValueError: No controls were run; see `effect_of`.
         """
@@ -101,6 +105,10 @@ class LaminarProfile(Result):
         """The same effect in standard deviations of the matched controls, from their mean.
 
         NaN where the controls do not differ, as in a layer where the mask is empty.
+
+        Args:
+            measure: See `effect_of`.
+            prompts: Likewise.
 
         Raises:
             ValueError: No controls were run; see `effect_of`.
