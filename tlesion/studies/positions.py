@@ -48,14 +48,21 @@ class SelectionComparison(Result):
     tests: tuple[str, ...]
 
     def masks(self, direction: str = "any") -> dict[str, Bool[Tensor, "layer neuron"]]:
-        """The mask of every selection by its name; ``direction`` is a condition or ``"any"``."""
+        """The mask of every selection by its name; ``direction`` is a condition or ``"any"``.
+
+        Raises:
+            ValueError: Another direction.
+        """
         one_of("direction", direction, (*self.conditions, "any"))
         a, b = self.mask_a, self.mask_b
         chosen = {self.conditions[0]: a, self.conditions[1]: b, "any": a | b}[direction]
         return dict(zip(self.names, chosen, strict=True))
 
     def overlap(self, direction: str = "any") -> MaskOverlap:
-        """How much the selections have in common, beside chance (:func:`tlesion.mask_overlap`)."""
+        """How much the selections' masks of one ``direction`` have in common, beside chance.
+
+        See :func:`tlesion.mask_overlap`.
+        """
         return mask_overlap(self.masks(direction), layers=self.layers)
 
     def to_frame(self) -> pd.DataFrame:
