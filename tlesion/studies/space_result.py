@@ -95,7 +95,7 @@ class SpaceModulation(Result):
         return frame
 
     def sensitive_neurons(self, layer: int, n: int = 10) -> pd.DataFrame:
-        """The neurons of a layer that the space changes most reliably: the rows with the largest |d_z|."""
+        """The ``n`` neurons of a layer that the space changes most reliably: the rows with the largest |d_z|."""
         frame = self.neurons_frame(layer)
         order = frame["effect_size"].abs().sort_values(ascending=False, kind="stable").index[:n]
         return frame.loc[order].reset_index(drop=True)
