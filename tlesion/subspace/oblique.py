@@ -67,7 +67,7 @@ class ObliqueEraser:
         return cut_part(x, left=self.left, right=self.right, mean=self.mean).to(x.dtype)
 
     def remove(self, x: Shaped[Tensor, "*axes"], *, restore_mean: bool = True) -> Float[Tensor, "*axes"]:
-        """Activations without that part; see `Subspace.remove` for ``restore_mean``.
+        """Activations ``x`` without that part; see `Subspace.remove` for ``restore_mean``.
 
         Raises:
             ValueError: If the last axis of x is not as wide as the eraser.
