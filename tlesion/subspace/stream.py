@@ -68,7 +68,7 @@ class SubspaceFitter:
         self._bound = 0.0
 
     def update(self, activations: Any) -> "SubspaceFitter":
-        """Add a batch of tokens ``[token, unit]``, any number of them; returns the fitter.
+        """Add a batch of ``activations`` ``[token, unit]``, any number of tokens; returns the fitter.
 
         Raises:
             TypeError: If the batch is no tensor.
@@ -126,10 +126,13 @@ class SubspaceFitter:
         return self._discarded / self._sketched().scatter
 
     def angle_bound(self, rank: int = 1) -> float:
-        """Upper bound of the sine of the largest angle between the fitted and the true leading subspace.
+        """Upper bound of the sine of the largest angle between the fitted and the true leading subspace of a ``rank``.
 
         sin Θ ≤ ε / (λᵣ − λᵣ₊₁), with λ the eigenvalues of the sketch's scatter: 0 where nothing was discarded,
         and 1, which says nothing, where the gap after component r is no larger than ε.
+
+        Raises:
+            ValueError: Fewer than two tokens so far, or a rank that the sketch does not have.
         """
         data = self._sketched()
         singular = torch.linalg.svdvals(data.rows).square()
