@@ -52,6 +52,9 @@ class PlantedTruth:
         Args:
             role: One of the three.
             direction: ``"him"`` (larger there), ``"her"`` or ``"any"``.
+
+        Raises:
+            ValueError: Another role or direction.
         """
         one_of("role", role, ROLES)
         one_of("direction", direction, (*TARGETS, "any"))
@@ -65,6 +68,9 @@ class PlantedTruth:
         Args:
             position: ``"word"``, ``"mask"`` or ``"before"``.
             about: What the contrast is about (`PlantedLanguage.contrast`).
+
+        Raises:
+            ValueError: Another position or contrast.
         """
         one_of("position", position, POSITIONS)
         one_of("about", about, CONTRASTS)
@@ -78,7 +84,13 @@ class PlantedTruth:
     def paired_effect_size(
         self, position: str, about: str = "context", *, n_shared: int = 0
     ) -> Float64[Tensor, "layer neuron"]:
-        r"""The true d_z of every neuron: :math:`d / \sqrt{2 (1 - n_{shared} / n_{fillers})}`."""
+        r"""The true d_z of every neuron: :math:`d / \sqrt{2 (1 - n_{shared} / n_{fillers})}`.
+
+        Args:
+            position: As in `effect_size`.
+            about: Likewise.
+            n_shared: How many fillers the two sentences of a pair share.
+        """
         return self.effect_size(position, about) / math.sqrt(2 * (1 - n_shared / self.n_fillers))
 
     @property
