@@ -35,7 +35,10 @@ def rows_by_hand(model, hook_point, position, layer):
 
 
 @pytest.mark.parametrize("hook_point", ["mlp.hook_post", "attn.hook_z"])
-@pytest.mark.parametrize(("statistic", "by_numpy"), [("mean", np.mean), ("median", np.median)])
+@pytest.mark.parametrize(
+    ("statistic", "by_numpy"),
+    [("mean", np.mean), ("median", np.median), ("mean_absolute", lambda rows, axis: np.abs(rows).mean(axis=axis))],
+)
 def test_the_statistic_is_numpys_over_one_row_a_sentence(model, statistic, by_numpy, hook_point):
     reference = measure_reference(model, CONTRAST, statistic=statistic, hook_point=hook_point, batch_size=3)
     for layer in range(3):

@@ -1,7 +1,13 @@
 """Inference: is an effect more than chance? Matched controls, intervals over prompts, claims about layers."""
 
 from tlesion.inference.bootstrap import Interval, bootstrap_mean
-from tlesion.inference.controls import empirical_p, log_n_controls, matched_controls, standardised_effect
+from tlesion.inference.controls import (
+    empirical_p,
+    joint_controls,
+    log_n_controls,
+    matched_controls,
+    standardised_effect,
+)
 from tlesion.inference.dissociation import DoubleDissociation, double_dissociation
 from tlesion.inference.independence import require_independent
 from tlesion.inference.layers import LayerCluster, cluster_permutation, max_statistic
@@ -15,6 +21,7 @@ __all__ = [
     "cluster_permutation",
     "double_dissociation",
     "empirical_p",
+    "joint_controls",
     "log_n_controls",
     "matched_controls",
     "max_statistic",

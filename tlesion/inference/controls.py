@@ -43,6 +43,9 @@ def matched_controls(
             example (``tlesion.measure_reference(..., statistic="mean_absolute")``).
         n_bins: Bins of ``match`` in a layer; fewer where a bin would hold less than 5 units.
 
+    Returns:
+        The controls, one mask each.
+
     Raises:
         ValueError: A mask that is no bool ``[layer, unit]``, no control, a ``match`` of another shape or not finite.
 
@@ -56,21 +59,53 @@ def matched_controls(
         [[2, 0], [2, 0], [2, 0]]
     """
     _require_mask(mask)
+    return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
+
+
+def joint_controls(
+    masks: Shaped[Tensor, "..."],
+    *,
+    n_controls: int,
+    seed: int,
+    match: Shaped[Tensor, "..."] | None = None,
+    n_bins: int = 20,
+) -> Bool[Tensor, "control mask layer unit"]:
+    """Matched controls of several masks at once, which overlap as the masks do.
+
+    A control shuffles the units of each layer, all masks alike: what two masks share, their controls share. An effect
+    that is pooled over masks which are much alike (the folds of :func:`tlesion.cross_fit`) varies more than one that
+    is pooled over independent draws, and needs these.
+
+    Args:
+        masks: Bool ``[mask, layer, unit]``.
+        n_controls: As in :func:`matched_controls`, likewise ``seed``, ``match`` and ``n_bins``: units are shuffled
+            within the bins of ``match``.
+
+    Raises:
+        ValueError: See :func:`matched_controls`.
+
+    Example:
+        >>> import torch
+        >>> masks = torch.tensor([[[True, True, False, False]], [[True, False, False, False]]])
+        >>> controls = joint_controls(masks, n_controls=9, seed=0)
+        >>> controls[:, 0].logical_and(controls[:, 1]).sum(dim=2).flatten().tolist()
+        [1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    if masks.ndim != 3 or not len(masks):
+        raise ValueError(f"masks have shape {tuple(masks.shape)}; give bool [mask, layer, unit], one mask or more")
+    _require_mask(masks[0])
     if n_controls < 1:
         raise ValueError(f"n_controls is {n_controls}; give 1 or more (p cannot fall below 1 / (1 + n_controls))")
-    bins = _bins(mask, match, n_bins)
-    mask = mask.cpu()
-    n_layers, n_units = mask.shape
-    n_of_bin = torch.zeros(n_layers, int(bins.max()) + 1, dtype=torch.long).scatter_add_(1, bins, mask.long())
-    sizes = torch.zeros_like(n_of_bin).scatter_add_(1, bins, torch.ones_like(bins))
-    first = (sizes.cumsum(dim=1) - sizes).gather(1, bins)  # where a unit's bin begins in the drawn order
-    wanted = n_of_bin.gather(1, bins)
+    masks = masks.cpu()
+    bins = _bins(masks[0], match, n_bins)
+    sorted_units = bins.argsort(dim=1, stable=True)
     generator = torch.Generator().manual_seed(seed)
-    controls = torch.empty(n_controls, n_layers, n_units, dtype=torch.bool)
+    controls = torch.empty(n_controls, *masks.shape, dtype=torch.bool)
     for control in controls:
-        key = torch.rand(n_layers, n_units, generator=generator, dtype=torch.float64) + bins
-        rank = key.argsort(dim=1, stable=True).argsort(dim=1)
-        control[:] = rank - first < wanted
+        key = torch.rand(bins.shape, generator=generator, dtype=torch.float64) + bins
+        # The unit with the i-th key takes what the i-th unit of the same bin has.
+        source = torch.empty_like(bins).scatter_(1, key.argsort(dim=1, stable=True), sorted_units)
+        control[:] = masks.gather(2, source.expand_as(masks))
     return controls
 
 
@@ -86,6 +121,12 @@ def log_n_controls(
         mask: As in :func:`matched_controls`.
         match: Likewise.
         n_bins: Likewise.
+
+    Returns:
+        One logarithm per layer.
+
+    Raises:
+        ValueError: As :func:`matched_controls`.
 
     Example:
         >>> import torch

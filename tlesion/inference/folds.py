@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from scipy.sparse import coo_array, csgraph
 from torch import Tensor
 
-from tlesion.stimuli import Contrast, Sentence, stimulus_hash
+from tlesion.stimuli import Contrast, Prompt, Sentence, stimulus_hash
 from tlesion.tokens import MASK
 
 
@@ -100,6 +100,55 @@ def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[T
         fold[group] = least
         filled[least] += int(sizes[group])
     return fold[groups]
+
+
+def prompts_of(
+    contrast: Contrast, groups: Int64[Tensor, " pair"], pairs: Sequence[int], *, causal: bool
+) -> list[Prompt]:
+    """The prompts of some pairs of a contrast, which ask for the words of both conditions.
+
+    Args:
+        contrast: A paired contrast of two different words in each pair.
+        groups: The group of every pair, which its prompts name as their ``group``.
+        pairs: Indices of the pairs.
+        causal: The sentence up to the word; if not, the sentence with the word masked.
+
+    Returns:
+        Two prompts of each pair, or one without a right answer where both sentences make the same.
+
+    Raises:
+        ValueError: A pair with the same word in both sentences; a word that begins its sentence (causal).
+
+    Example:
+        >>> pairs = [("We saw him.", "We saw her."), ("He saw him.", "She saw her.")]
+        >>> contrast = Contrast.from_pairs(pairs, ("him", "her"))
+        >>> [one.text for one in prompts_of(contrast, template_groups(contrast), [0, 1], causal=True)]
+        ['We saw', 'He saw', 'She saw']
+    """
+    prompts = []
+    for i in pairs:
+        a, b = contrast.a[i], contrast.b[i]
+        if a.word == b.word:
+            raise ValueError(
+                f"the pair {a.text!r} and {b.text!r} has the word {a.word!r} in both sentences, so that there are no "
+                "two targets to compare; give pairs of two different words"
+            )
+        texts = _asked(a, causal=causal), _asked(b, causal=causal)
+        right = ((a.word, texts[0]), (b.word, texts[1])) if texts[0] != texts[1] else ((None, texts[0]),)
+        label = f"template {int(groups[i])}"
+        prompts += [Prompt(text, targets=(a.word, b.word), correct=word, group=label) for word, text in right]
+    return prompts
+
+
+def _asked(sentence: Sentence, *, causal: bool) -> str:
+    if not causal:
+        return sentence.masked
+    if not sentence.before:
+        raise ValueError(
+            f"the word {sentence.word!r} begins {sentence.text!r}, so that a causal model has nothing to predict it "
+            "from; use sentences with something before the word"
+        )
+    return sentence.before
 
 
 def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
 from tlesion.encoding import Position
 from tlesion.hooks import Model
-from tlesion.inference import require_independent
-from tlesion.inference.folds import split_folds, template_groups
+from tlesion.inference import joint_controls, require_independent
+from tlesion.inference.folds import prompts_of, split_folds, template_groups
 from tlesion.reference import measure_reference
-from tlesion.results import provenance_of
-from tlesion.selection import NeuronSelection, select_neurons
+from tlesion.results import Provenance, provenance_of, tensor_hash
+from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
-from tlesion.stimuli import Contrast, Prompt, Sentence
+from tlesion.stimuli import Contrast, Prompt
 from tlesion.studies.cross_fit_result import CrossFit
 from tlesion.studies.laminar import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
@@ -41,6 +41,8 @@ def cross_fit(
     ablation: str = "zero",
     lesion_hook_point: str = "mlp.hook_post",
     lesion_position: str | int = "readout",
+    n_controls: int = 0,
+    match: Tensor | None = None,
     plan: str = "auto",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -63,6 +65,9 @@ def cross_fit(
             place that prompts are read at.
         lesion_hook_point: Whose units are ablated.
         lesion_position: ``"readout"``, ``"all"``, or an index, as in :func:`tlesion.laminar_profile`.
+        n_controls: Matched controls: random masks that overlap between folds as the selected ones do, see
+            :func:`tlesion.inference.joint_controls`. 50 to 100 are usual; 0: none.
+        match: See :func:`tlesion.matched_controls`; None: any neuron of the layer may be drawn.
         plan: See :func:`tlesion.sweep`.
         batch_size: Sentences in a forward pass of the selection.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
@@ -102,48 +107,54 @@ def cross_fit(
         "plan": plan,
         "prepend_bos": prepend_bos,
     }
-    group = template_groups(contrast, groups=groups, causal=not is_masked(model))
+    causal = not is_masked(model)
+    group = template_groups(contrast, groups=groups, causal=causal)
     fold = split_folds(group, k, seed=seed)
-    prompts = [_prompts(model, contrast, group, (fold == one).nonzero().flatten().tolist()) for one in range(k)]
-    selections, profiles = [], []
-    for one in tqdm(range(k), desc="folds", unit="fold", disable=None, leave=False):
-        others = contrast.subset((fold != one).nonzero().flatten().tolist())
-        selection = select_neurons(model, others, batch_size=batch_size, **selecting)
-        require_independent(selection, prompts[one])
-        reference = _reference(model, others, ablation, lesion_hook_point, prepend_bos)
-        masks = {name: selection.mask(name) for name in contrast.conditions}
+    prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
+    rest = [contrast.subset(_indices(fold != one)) for one in range(k)]
+    selected = _select(model, rest, prompts, selecting | {"batch_size": batch_size})
+    controls = _controls(selected, n_controls=n_controls, seed=seed, match=match)
+    profiles = []
+    for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
+        names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
+        masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
+        reference = _reference(model, rest[one], ablation, lesion_hook_point, prepend_bos)
         profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, **lesioning))
-        selections.append(selection)
-    settings = selecting | {f"lesion_{name}": value for name, value in lesioning.items()} | {"k": k}
-    return _result(model, contrast, fold, prompts, selections, profiles, settings)
+    settings = selecting | {f"lesion_{name}": value for name, value in lesioning.items()}
+    settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
+    provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
+    return _result(contrast, fold, prompts, selected, profiles, provenance)
 
 
-def _prompts(model: Model, contrast: Contrast, group: Int64[Tensor, " pair"], pairs: Sequence[int]) -> list[Prompt]:
-    """The prompts of some pairs: two of each, or one where both sentences make the same."""
-    prompts = []
-    for i in pairs:
-        a, b = contrast.a[i], contrast.b[i]
-        if a.word == b.word:
-            raise ValueError(
-                f"the pair {a.text!r} and {b.text!r} has the word {a.word!r} in both sentences, so that there are no "
-                "two targets to compare; cross_fit needs pairs of two different words"
-            )
-        texts = _text(model, a), _text(model, b)
-        right = ((a.word, texts[0]), (b.word, texts[1])) if texts[0] != texts[1] else ((None, texts[0]),)
-        label = f"template {int(group[i])}"
-        prompts += [Prompt(text, targets=(a.word, b.word), correct=word, group=label) for word, text in right]
-    return prompts
+def _indices(where: Bool[Tensor, " pair"]) -> list[int]:
+    return where.nonzero().flatten().tolist()
 
 
-def _text(model: Model, sentence: Sentence) -> str:
-    if is_masked(model):
-        return sentence.masked
-    if not sentence.before:
-        raise ValueError(
-            f"the word {sentence.word!r} begins {sentence.text!r}, so that a causal model has nothing to predict it "
-            "from; use sentences with something before the word"
-        )
-    return sentence.before
+def _select(
+    model: Model, rest: Sequence[Contrast], prompts: Sequence[Sequence[Prompt]], options: dict[str, Any]
+) -> Bool[Tensor, "mask fold layer unit"]:
+    """The masks of every fold, selected on the others' sentences."""
+    masks = []
+    for others, left_out in zip(
+        tqdm(rest, desc="selecting", unit="fold", disable=None, leave=False), prompts, strict=True
+    ):
+        selection = select_neurons(model, others, **options)
+        require_independent(selection, left_out)
+        masks.append(torch.stack([selection.mask(name) for name in others.conditions]))
+    return torch.stack(masks, dim=1)
+
+
+def _controls(
+    selected: Bool[Tensor, "mask fold layer unit"], *, n_controls: int, seed: int, match: Tensor | None
+) -> Bool[Tensor, "fold both layer unit"]:
+    """Every fold's controls: of control 0 both masks, then of control 1, and so on."""
+    n_masks, k, *shape = selected.shape
+    if n_controls < 0:
+        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
+    if not n_controls:
+        return selected.new_zeros(k, 0, *shape)
+    drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)
+    return drawn.reshape(n_controls, n_masks, k, *shape).permute(2, 0, 1, 3, 4).flatten(1, 2)
 
 
 def _reference(
@@ -159,22 +170,23 @@ def _reference(
 
 
 def _result(
-    model: Model,
     contrast: Contrast,
     fold: Int64[Tensor, " pair"],
     prompts: Sequence[Sequence[Prompt]],
-    selections: Sequence[NeuronSelection],
+    selected: Bool[Tensor, "mask fold layer unit"],
     profiles: Sequence[LaminarProfile],
-    settings: dict[str, Any],
+    provenance: Provenance,
 ) -> CrossFit:
     layers = profiles[0].layers
-    selected = torch.stack([torch.stack([one.mask(name) for one in selections]) for name in contrast.conditions])
     overlaps = [mask_overlap({str(i): mask for i, mask in enumerate(one)}, layers=layers) for one in selected]
     every = [prompt for few in prompts for prompt in few]
+    drop = torch.cat([one.logit_drop for one in profiles], dim=2)
+    n_masks = len(selected)
     return CrossFit(
-        logit_drop=torch.cat([one.logit_drop for one in profiles], dim=2),
-        global_change=torch.cat([one.global_change for one in profiles], dim=2),
+        logit_drop=drop[:n_masks],
+        global_change=torch.cat([one.global_change for one in profiles], dim=2)[:n_masks],
         clean_logits=torch.cat([one.clean_logits for one in profiles]),
+        control_logit_drop=drop[n_masks:].reshape(-1, n_masks, *drop.shape[1:]).transpose(0, 1),
         selected=selected,
         jaccard=torch.stack([one.jaccard for one in overlaps]),
         jaccard_by_chance=torch.stack([one.by_chance for one in overlaps]),
@@ -186,5 +198,5 @@ def _result(
         targets=tuple(prompt.targets for prompt in every),
         correct=tuple(prompt.correct for prompt in every),
         groups=tuple(prompt.group for prompt in every),
-        provenance=provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts),
+        provenance=provenance,
     )

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
-from tlesion.inference import bootstrap_mean, max_statistic
+from tlesion.inference import bootstrap_mean, empirical_p, max_statistic, standardised_effect
 from tlesion.results import Result
 
 
@@ -21,6 +21,9 @@ class CrossFit(Result):
         logit_drop: Clean − lesioned logit of each target, under the mask that the prompt's own fold had no part in.
         global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
+        control_logit_drop: The same effect of matched controls; no control where none was asked for. A control is one
+            shuffling of each layer's neurons, the same for all folds and both masks, so that controls of two folds
+            overlap as their masks do.
         selected: Each mask as every fold's selection made it; row f is selected on all folds but f.
         jaccard: Overlap of one mask between the selections of two folds; NaN where both are empty.
         jaccard_by_chance: What random masks of their sizes would overlap. With more than two folds the selections
@@ -38,6 +41,7 @@ class CrossFit(Result):
     logit_drop: Float64[Tensor, "mask layer prompt target"]
     global_change: Float64[Tensor, "mask layer prompt"]
     clean_logits: Float64[Tensor, "prompt target"]
+    control_logit_drop: Float64[Tensor, "mask control layer prompt target"]
     selected: Bool[Tensor, "mask fold layer unit"]
     jaccard: Float64[Tensor, "mask fold fold layer"]
     jaccard_by_chance: Float64[Tensor, "mask fold fold layer"]
@@ -53,8 +57,7 @@ class CrossFit(Result):
     @property
     def advantage(self) -> Float64[Tensor, "mask layer prompt"]:
         """How much more a mask costs its own target than the other one; positive where it does what its name says."""
-        drop = self.logit_drop
-        return torch.stack([drop[0, ..., 0] - drop[0, ..., 1], drop[1, ..., 1] - drop[1, ..., 0]])
+        return _advantage(self.logit_drop)
 
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per mask, layer, prompt and target.
@@ -88,8 +91,10 @@ class CrossFit(Result):
     ) -> pd.DataFrame:
         """The held-out effect of every mask and layer, with interval and p; templates are resampled and flipped whole.
 
-        The interval and p are over prompts with the masks as they are. Prompts of different folds met masks that
-        share most of their sentences, which neither accounts for.
+        Two questions, two p-values. ``p_corrected``: do these masks do anything to the difference of the targets? It
+        is over prompts, with the masks as they are (prompts of different folds met masks that were selected on partly
+        the same sentences, which neither it nor the interval accounts for), and random masks often do something.
+        ``p_control``: is it more than what random masks of their sizes do?
 
         Args:
             level: Of the interval.
@@ -100,7 +105,9 @@ class CrossFit(Result):
         Returns:
             A row per mask and layer. Columns: mask, layer, advantage (mean over prompts: what the lesion costs the
             mask's own target more than the other), low, high, p_corrected (two-sided, for all layers of the mask),
-            own_drop, other_drop (mean logit drops), global_change, n_lesioned (mean over folds).
+            p_control (one-sided, not corrected for layers; NaN without controls), z_control (the advantage in standard
+            deviations of the controls'), own_drop, other_drop (mean logit drops), global_change, n_lesioned (mean over
+            folds).
         """
         options: dict[str, Any] = {"seed": seed, "groups": self.groups}
         interval = bootstrap_mean(self.advantage, level=level, method=method, **options)
@@ -111,12 +118,21 @@ class CrossFit(Result):
             "low": interval.low,
             "high": interval.high,
             "p_corrected": torch.stack(p),
+            **self._against_controls(),
             "own_drop": torch.stack([drop[0, :, 0], drop[1, :, 1]]),
             "other_drop": torch.stack([drop[0, :, 1], drop[1, :, 0]]),
             "global_change": self.global_change.mean(dim=2),
             "n_lesioned": self.selected.sum(dim=3).double().mean(dim=1),
         }
         return self._per_layer(columns)
+
+    def _against_controls(self) -> dict[str, Tensor]:
+        own = self.advantage.mean(dim=2)
+        if not self.control_logit_drop.shape[1]:
+            return dict.fromkeys(("p_control", "z_control"), torch.full_like(own, torch.nan))
+        controls = _advantage(self.control_logit_drop).mean(dim=3).transpose(0, 1)
+        z = standardised_effect(own, controls) if len(controls) > 1 else torch.full_like(own, torch.nan)
+        return {"p_control": empirical_p(own, controls), "z_control": z}
 
     def stability(self) -> pd.DataFrame:
         """How alike the masks of the folds are.
@@ -140,3 +156,8 @@ class CrossFit(Result):
         for name, values in columns.items():
             frame[name] = values.flatten().numpy()
         return frame
+
+
+def _advantage(drop: Float64[Tensor, "mask *more target"]) -> Float64[Tensor, "mask *more"]:
+    """Mask a: target a − target b; mask b: the reverse."""
+    return torch.stack([drop[0, ..., 0] - drop[0, ..., 1], drop[1, ..., 1] - drop[1, ..., 0]])
