@@ -19,6 +19,7 @@ from tlesion.plots.context import (
 from tlesion.plots.cumulative import cumulative_lesion
 from tlesion.plots.decomposition import direct_downstream
 from tlesion.plots.dose import dose_response
+from tlesion.plots.evidence import verdict
 from tlesion.plots.histogram import activation_histogram, silenced_share
 from tlesion.plots.laminar import global_change, laminar_profile
 from tlesion.plots.overlap import mask_overlap, position_shares
@@ -28,7 +29,6 @@ from tlesion.plots.selection import selective_share, volcano
 from tlesion.plots.stability import selection_stability
 from tlesion.plots.subspace import drift_map, rank_sweep, subspace_drop, variance_against_drop, variance_by_layer
 from tlesion.plots.subspace_covariance import covariance_change, covariance_pair, covariance_spectrum
-from tlesion.plots.verdict import verdict
 
 __all__ = [
     "activation_histogram",

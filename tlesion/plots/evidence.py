@@ -34,6 +34,14 @@ def verdict(
 
     Raises:
         ValueError: An unknown mask, or a verdict on another profile.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("causal", n_layers=2, d_mlp=32, layers=(1,), n_causal=4)
+        >>> masks = {word: planted.truth.mask("causal", word) for word in ("him", "her")}
+        >>> profile = tlesion.laminar_profile(planted.model, masks, planted.language.prompts(20, seed=1), n_controls=50)
+        >>> tlesion.plots.verdict(tlesion.verdict(profile), profile).layout.xaxis.title.text
+        'lesioned layer'
     """
     if verdict.provenance.settings["content"] != profile.content_hash:
         raise ValueError("the verdict is not on this profile; give the profile that tlesion.verdict was called with")
