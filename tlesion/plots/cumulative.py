@@ -60,6 +60,7 @@ def cumulative_lesion(
     add_controls_key(figure, len(result.control_kl))
     _axes(figure, result, known=known)
     finish(figure, template, title="Lesions that accumulate over layers", height=680 if known else 420)
+    figure.update_yaxes(title_standoff=12)
     return figure.update_layout(margin_t=84)  # titles of panels stand between the figure's title and the panels
 
 

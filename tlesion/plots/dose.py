@@ -91,6 +91,7 @@ def dose_response(
     _axes(figure, result, measure, n_panels=len(shown), rows=rows, cols=cols)
     first = "largest |t| first" if result.direction == "any" else f"{result.direction}-neurons first"
     finish(figure, template, title=f"Dose and response, {first}", height=160 + 190 * rows if rows > 1 else 420)
+    figure.update_yaxes(title_standoff=12)
     return figure.update_layout(margin_t=84)  # titles of panels stand between the figure's title and the panels
 
 
