@@ -1,5 +1,7 @@
 """Results with known numbers, made without a model: for tests of figures, pages and the command line."""
 
+from dataclasses import replace
+
 import torch
 
 from tlesion.results import Provenance
@@ -103,4 +105,63 @@ def histogram() -> ActivationHistogram:
         conditions=MASKS,
         layers=tuple(range(N_LAYERS)),
         provenance=provenance(threshold=0.1, position="word"),
+    )
+
+
+N_JUDGED, N_CONTROLS = 24, 60
+# Effects of one lesion over the prompts: 0.1 times a fixed, symmetrical spread with a mean of zero.
+SPREAD = 0.1 * torch.linspace(-1.5, 1.5, N_JUDGED // 2).double().repeat_interleave(2)
+
+
+def drops(him: float, her: float, *, spread: float = 1.0) -> torch.Tensor:
+    """Logit drops of both targets on every prompt, [prompt, target]; that of "him" varies."""
+    return torch.stack([him + spread * SPREAD, torch.full_like(SPREAD, her)], dim=-1)
+
+
+SILENT = drops(0.0, 0.0, spread=0.0)
+
+
+def effects(*layers: torch.Tensor, change: float = 0.1, mask: str = "him") -> LaminarProfile:
+    """A profile of one mask from its drops in each layer; all prompts ask for "him" with a clean margin of 4.
+
+    Controls move each target by normal draws of 0.1, and all logits by 0.1; so does the mask, unless told.
+    """
+    drop = torch.stack(layers)
+    n_layers, n = drop.shape[:2]
+    rng = torch.Generator().manual_seed(0)
+    controls = 0.1 * torch.randn(N_CONTROLS, n_layers, 1, 2, generator=rng, dtype=torch.float64)
+    whole = torch.full((2, n_layers, n, 2), 1.0, dtype=torch.float64)
+    return LaminarProfile(
+        logit_drop=drop[None],
+        global_change=torch.full((1, n_layers, n), change, dtype=torch.float64),
+        clean_logits=torch.tensor([5.0, 1.0], dtype=torch.float64).repeat(n, 1),
+        n_lesioned=torch.full((1, n_layers), 7),
+        reference_logit_drop=whole,
+        reference_global_change=whole[..., 0],
+        control_logit_drop=controls.repeat(1, 1, n, 1)[None],
+        control_global_change=torch.full((1, N_CONTROLS, n_layers, n), 0.1, dtype=torch.float64),
+        masks=(mask,),
+        layers=tuple(range(n_layers)),
+        prompts=tuple(f"prompt {i}" for i in range(n)),
+        targets=(("him", "her"),) * n,
+        correct=("him",) * n,
+        groups=("",) * n,
+        plan="by hand",
+        provenance=provenance(hook_point="mlp.hook_post", n_units=100),
+    )
+
+
+def two_masks(profile: LaminarProfile) -> LaminarProfile:
+    """The same with a second mask, "her", whose effects are mirrored, on prompts of which half ask for each."""
+    n = len(profile.prompts)
+    mirrored = profile.logit_drop.flip(-1)
+    return replace(
+        profile,
+        logit_drop=torch.cat([profile.logit_drop, mirrored]),
+        control_logit_drop=profile.control_logit_drop.repeat(2, 1, 1, 1, 1),
+        global_change=profile.global_change.repeat(2, 1, 1),
+        control_global_change=profile.control_global_change.repeat(2, 1, 1, 1),
+        n_lesioned=profile.n_lesioned.repeat(2, 1),
+        masks=("him", "her"),
+        correct=tuple(("him", "her")[i % 2] for i in range(n)),
     )
