@@ -111,13 +111,13 @@ def test_saved_and_read_back(result, tmp_path):
 @pytest.mark.parametrize("kind", ["masked", "causal"])
 def test_planted_causal_neurons_are_found_and_their_held_out_effect_is_the_true_one(kind):
     planted = tlesion.toy.planted_model(kind, n_decoys=2, n_token=0, effect_size=4.0, background=0.0)
-    contrast = planted.language.contrast(40, seed=1)
+    contrast = planted.language.contrast(24, seed=1)
     position = {"masked": "mask", "causal": "before"}[kind]
     found = tlesion.cross_fit(
-        planted.model, contrast, 4, position=position, correction="holm", alpha=1e-4, n_controls=39
+        planted.model, contrast, 3, position=position, correction="holm", alpha=1e-4, n_controls=19
     )
     carriers = planted.truth.mask("causal") | planted.truth.mask("decoy")
-    assert found.selected.any(dim=0).equal(carriers.expand(4, -1, -1)), "d = 4: every fold finds them all"
+    assert found.selected.any(dim=0).equal(carriers.expand(3, -1, -1)), "d = 4: every fold finds them all"
     table = found.effects(method="t").set_index(["mask", "layer"])
     for mask in ("him", "her"):
         for layer in (0, 3):
@@ -126,17 +126,17 @@ def test_planted_causal_neurons_are_found_and_their_held_out_effect_is_the_true_
         for layer in (1, 2):
             assert table.loc[(mask, layer), "low"] > 0
             assert table.loc[(mask, layer), "p_corrected"] < 0.01
-            assert table.loc[(mask, layer), "p_control"] == 1 / 40
-    assert len(found.prompts) == 80, "contexts differ: two prompts of each pair"
-    assert {found.correct.count(word) for word in ("him", "her")} == {40}
+            assert table.loc[(mask, layer), "p_control"] == 1 / 20
+    assert len(found.prompts) == 48, "contexts differ: two prompts of each pair"
+    assert {found.correct.count(word) for word in ("him", "her")} == {24}
 
 
 def test_nothing_planted_is_no_more_than_random_masks_though_a_mask_of_noise_does_something():
     """Noise neurons write a little: over prompts that is a small, certain effect; beside random masks it is none."""
     planted = tlesion.toy.planted_model("masked", n_causal=0, n_decoys=0, n_token=0)
     found = tlesion.cross_fit(
-        planted.model, planted.language.contrast(40, seed=2), 4, position="mask", correction="none", alpha=0.2,
-        n_controls=99,
+        planted.model, planted.language.contrast(24, seed=2), 3, position="mask", correction="none", alpha=0.2,
+        n_controls=49,
     )  # fmt: skip
     assert (found.selected.sum(dim=(2, 3)) > 5).all(), "noise was selected"
     table = found.effects(method="t")

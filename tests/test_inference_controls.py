@@ -61,7 +61,7 @@ def test_a_seed_means_its_controls_and_more_of_them_begin_with_the_fewer():
 
 def test_all_masks_of_the_size_are_equally_likely_the_mask_itself_among_them():
     mask = torch.tensor([[True, True, False, False, False]])
-    controls = matched_controls(mask, n_controls=20_000, seed=0)[:, 0]
+    controls = matched_controls(mask, n_controls=4000, seed=0)[:, 0]
     _, counts = controls.long().unique(dim=0, return_counts=True)
     assert len(counts) == math.comb(5, 2)
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
@@ -88,7 +88,7 @@ def test_matching_brings_the_controls_as_near_as_the_bins_are_narrow():
     assert max(ks) < 0.1, "quantiles of 20 bins differ by 5 % of the distribution at most, and its own steps"
 
 
-def p_of_random_masks(weights, match, draw, n_studies=600, n_controls=19):
+def p_of_random_masks(weights, match, draw, n_studies=400, n_controls=19):
     """p of masks that are random: `draw` makes their controls."""
     p = []
     for seed in range(n_studies):
@@ -160,7 +160,7 @@ def test_effects_pooled_over_folds_need_joint_controls():
     """Joint ones are calibrated; controls drawn for each fold by itself vary too little and claim too much."""
     weights = torch.from_numpy(np.random.default_rng(6).standard_normal((1, N_UNITS)))
     p = {"joint": [], "apart": []}
-    for seed in range(600):
+    for seed in range(400):
         masks = folds_of_a_mask(seed)
         apart = [matched_controls(mask, n_controls=19, seed=9_999 + 3 * seed + i) for i, mask in enumerate(masks)]
         drawn = {"joint": joint_controls(masks, n_controls=19, seed=seed + 5_000), "apart": torch.stack(apart, dim=1)}

@@ -37,7 +37,7 @@ class Interval:
 
 
 def bootstrap_mean(
-    values: Shaped[Tensor, "*shape sample"],
+    values: Shaped[Tensor, "..."],
     *,
     level: float = 0.95,
     method: str = "bca",
@@ -59,7 +59,7 @@ def bootstrap_mean(
     (layers, masks) stay comparable.
 
     Args:
-        values: A sample on the last axis: effects of one lesion on the prompts, say.
+        values: Samples on the last axis, ``[*shape, sample]``: effects of a lesion on the prompts, say.
         level: Between 0 and 1.
         method: One of the three. With fewer than about 20 samples (or groups) both bootstraps are too narrow, and
             ``"t"`` is the better one.

@@ -81,6 +81,9 @@ def joint_controls(
         n_controls: As in :func:`matched_controls`, likewise ``seed``, ``match`` and ``n_bins``: units are shuffled
             within the bins of ``match``.
 
+    Returns:
+        The controls; ``controls[c, m]`` belongs to mask m.
+
     Raises:
         ValueError: See :func:`matched_controls`.
 
@@ -145,7 +148,7 @@ def log_n_controls(
 
 
 def empirical_p(
-    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "control *shape"], *, alternative: str = "larger"
+    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "..."], *, alternative: str = "larger"
 ) -> Float64[Tensor, "*shape"]:
     r"""How often a control's effect is as large as the mask's.
 
@@ -156,7 +159,7 @@ def empirical_p(
 
     Args:
         effect: The mask's effect.
-        controls: The same effect of every matched control.
+        controls: The same effect of every matched control, ``[control, *shape]``.
         alternative: ``"larger"``, ``"smaller"``, or ``"two-sided"``: twice the smaller of both, 1 at most.
 
     Returns:
@@ -186,16 +189,14 @@ def empirical_p(
     return p[alternative].masked_fill(unknown, torch.nan)
 
 
-def standardised_effect(
-    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "control *shape"]
-) -> Float64[Tensor, "*shape"]:
+def standardised_effect(effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "..."]) -> Float64[Tensor, "*shape"]:
     r"""Distance of an effect from the mean of its controls, in their standard deviations.
 
     .. math:: z = (e - \bar e_c) \,/\, s_c, \qquad s_c^2 = \tfrac{1}{C - 1} \sum_c (e_c - \bar e_c)^2
 
     Args:
         effect: The mask's effect.
-        controls: The same effect of every matched control, two or more.
+        controls: The same effect of every matched control, ``[control, *shape]``, two or more.
 
     Returns:
         z. Where all controls have the same effect: NaN if the mask has it too, infinite with the difference's sign if

@@ -17,13 +17,13 @@ NEARLY_ONE = 1 - 1e-15  # keeps t finite where all samples are equal: 3e7 times 
 
 
 def sign_flip_p(
-    values: Shaped[Tensor, "*shape sample"],
+    values: Shaped[Tensor, "..."],
     *,
     n_permutations: int = 10_000,
     seed: int = 0,
     groups: Any = None,
     tail: str = "two-sided",
-) -> Float64[Tensor, "*shape"]:
+) -> Float64[Tensor, "..."]:
     r"""Is the mean over the last axis zero? p of each row by itself, by flipping the samples' signs.
 
     .. math:: p = (1 + \#\{t^* \ge t\}) \,/\, (1 + B)
@@ -32,14 +32,14 @@ def sign_flip_p(
     one among them, and no 1 is added. The null hypothesis is that samples are symmetric about zero.
 
     Args:
-        values: Effects, a sample (prompt) on the last axis.
+        values: Effects ``[*shape, sample]``; a sample is a prompt.
         n_permutations: Flips to draw.
         seed: Of the draws.
         groups: One label per sample; samples of a group are flipped together, and t is of the groups' totals.
         tail: ``"two-sided"``, ``"larger"`` (than zero) or ``"smaller"``.
 
     Returns:
-        p; NaN where every sample is zero, or one is NaN or infinite.
+        p ``[*shape]``; NaN where every sample is zero, or one is NaN or infinite.
 
     Raises:
         ValueError: Fewer than two samples or groups, no permutation, an unknown tail.

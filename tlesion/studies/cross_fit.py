@@ -67,7 +67,7 @@ def cross_fit(
         lesion_position: ``"readout"``, ``"all"``, or an index, as in :func:`tlesion.laminar_profile`.
         n_controls: Matched controls: random masks that overlap between folds as the selected ones do, see
             :func:`tlesion.inference.joint_controls`. 50 to 100 are usual; 0: none.
-        match: See :func:`tlesion.matched_controls`; None: any neuron of the layer may be drawn.
+        match: ``[layer, unit]``, see :func:`tlesion.matched_controls`; None: any neuron of the layer may be drawn.
         plan: See :func:`tlesion.sweep`.
         batch_size: Sentences in a forward pass of the selection.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
