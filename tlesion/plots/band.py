@@ -12,7 +12,7 @@ from tlesion.plots.style import NEUTRAL, Figure, translucent
 
 def add_with_controls(
     figure: Figure,
-    x: Sequence[float],
+    x: Sequence[float | int],
     values: Float[np.ndarray, " x"],
     controls: Float[np.ndarray, "control x"],
     *,

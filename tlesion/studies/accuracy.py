@@ -111,7 +111,7 @@ def _share(is_right: Bool[Tensor, "*run known"]) -> Float64[Tensor, "*run"]:
     return is_right.double().mean(dim=-1)
 
 
-def first_below(accuracy: Float64[Tensor, "row step"], limit: float, *, share: float) -> list[int]:
+def first_below(accuracy: Float64[Tensor, "row step"], limit: float, *, share: float | int) -> list[int]:
     """The first step of each row at which an accuracy is below a limit; -1 where none is, and where all are NaN.
 
     Args:

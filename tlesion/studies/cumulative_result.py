@@ -103,7 +103,7 @@ class CumulativeLesion(WithAccuracy, Result):
             frame[name] = values.flatten().numpy()
         return frame
 
-    def collapse(self, *, share: float = 0.5) -> pd.DataFrame:
+    def collapse(self, *, share: float | int = 0.5) -> pd.DataFrame:
         """How many layers at once take the right answer from the model: a row per mask and direction.
 
         That is where `vocabulary_accuracy` first is less than ``share`` of the clean run's, as layers are added.

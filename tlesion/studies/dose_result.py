@@ -108,7 +108,7 @@ class DoseResponse(WithAccuracy, Result):
         frame["p"] = column(empirical_p(drop, controls, alternative="two-sided") if len(controls) else none)
         return frame
 
-    def collapse(self, *, share: float = 0.5) -> pd.DataFrame:
+    def collapse(self, *, share: float | int = 0.5) -> pd.DataFrame:
         """The dose at which each layer's lesion takes the right answer from the model: a row per layer.
 
         That is the smallest dose at which `vocabulary_accuracy` is less than ``share`` of the clean run's. Where the
