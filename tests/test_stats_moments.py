@@ -176,3 +176,11 @@ def test_shape_errors_say_what_fits():
         Moments.stack([moments, Moments.of(torch.zeros(1, 3))])
     with pytest.raises(ValueError, match="cannot stack 0 Moments that saw no rows"):
         Moments.stack([])
+
+
+def test_sums_over_a_device_without_float64_live_on_the_cpu():
+    """MPS has no float64. The decision needs no such device."""
+    assert Moments.zeros((3,), "mps").origin.device == torch.device("cpu")
+    assert Moments.zeros((3,), torch.device("mps:0")).total_sq.device == torch.device("cpu")
+    assert Moments.zeros((3,), "meta").origin.device == torch.device("meta"), "any other device keeps its sums"
+    assert Moments.zeros((3,)).origin.dtype == torch.float64

@@ -51,6 +51,18 @@ class EncodedSentence:
     positions: tuple[int, ...]
 
 
+def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence) -> bool:
+    """Whether the activations at both sentences' positions come from the same tokens at the same places.
+
+    A causal model knows those up to the position, a masked one the whole sentence. Two sentences of which it has read
+    the same have the same activations, up to rounding.
+    """
+    if one.positions != other.positions:
+        return False
+    end = None if is_masked(model) else max(one.positions) + 1
+    return torch.equal(one.ids[:end], other.ids[:end])
+
+
 def encode_sentence(
     model: Model,
     sentence: Sentence,

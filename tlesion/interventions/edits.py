@@ -54,6 +54,9 @@ class Edit(ABC):
         Args:
             part: The activation at the touched positions, ``[batch, touched, ...]``.
             positions: Their indices in the sequence, ``[touched]`` or ``[batch, touched]``.
+
+        Returns:
+            As ``part``, ``[batch, touched, ...]``.
         """
 
     def apply_(self, activation: Tensor, *, at: Tensor | None = None, offset: int = 0) -> None:
@@ -113,7 +116,8 @@ class Replace(Edit):
 
     Args:
         values: Whatever broadcasts against ``[batch, pos, ...]``: a number, ``[unit]``, ``[pos, unit]``,
-            or a whole activation, for example of another prompt.
+            or a whole activation, for example of another prompt. Inside attention also one value for every unit of
+            all heads side by side.
     """
 
     values: Tensor
@@ -121,6 +125,8 @@ class Replace(Edit):
     def new_values(self, part: Tensor, positions: Tensor) -> Tensor:
         values = self.values.to(part.device)
         channels = part.ndim - 2
+        if channels == 2 and values.ndim == 1 and len(values) == part.shape[2] * part.shape[3] != part.shape[3]:
+            values = values.view(part.shape[2:])
         try:
             if values.ndim > channels and values.shape[-channels - 1] != 1:
                 values = self._at_positions(values, positions, channels)
@@ -150,7 +156,11 @@ class Replace(Edit):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scale(Edit):
-    """Multiply by a factor."""
+    """Multiply by a factor.
+
+    Args:
+        factor: What to multiply by.
+    """
 
     factor: float
 

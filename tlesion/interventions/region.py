@@ -23,7 +23,8 @@ class Region:
     """Units, heads and positions of one activation; None means all of them.
 
     Args:
-        units: A bool mask over the last axis, indices into it, a slice, or None.
+        units: A bool mask over the last axis, indices into it, a slice, or None. Inside attention a bool mask may
+            also span all heads side by side, ``head * d_head + i``, as a selection at such a point does.
         heads: An index, indices, a slice or a bool mask over the head axis, or None.
         positions: An index (negative ones count from the end), indices, a slice, a bool mask over the
             positions, ``"readout"`` (each prompt's readout position: the sweep fills it in), or None.
@@ -50,11 +51,22 @@ class Region:
     def channel_mask(self, shape: torch.Size, device: torch.device, hook_name: str) -> Tensor | None:
         """Bool mask over the axes after the positions, or None where all of them are touched.
 
+        Args:
+            shape: Of the activation, ``[batch, pos, ...]``.
+            device: Where the mask is made.
+            hook_name: For the wording of errors.
+
+        Returns:
+            ``[unit]`` or ``[head, unit]``, or None.
+
         Raises:
             ValueError: Heads are given where the activation has none, or an index or mask does not fit.
         """
         if self.heads is None and self.units is None:
             return None
+        side_by_side = None if self.heads is not None else _over_all_heads(self.units, shape)
+        if side_by_side is not None:
+            return side_by_side.to(device)
         mask = _axis_mask(self.units, shape[-1], device, what="units", hook_name=hook_name)
         if self.heads is None:
             return mask
@@ -68,6 +80,14 @@ class Region:
 
     def position_index(self, n_positions: int, device: torch.device, hook_name: str) -> Tensor | None:
         """Indices of the touched positions, the same for every row, or None where all are touched.
+
+        Args:
+            n_positions: How many the activation has.
+            device: Where the indices are made.
+            hook_name: For the wording of errors.
+
+        Returns:
+            ``[touched]``, or None.
 
         Raises:
             ValueError: A position does not exist, or ``"readout"`` was left for a plain run to resolve.
@@ -113,6 +133,13 @@ def _tensor(part: Any, what: str) -> Tensor:
         return torch.from_numpy(np.array(part))
     except (TypeError, ValueError):
         raise ValueError(f"{what} {part!r} are not understood; give {_ALLOWED[what]}") from None
+
+
+def _over_all_heads(units: Any, shape: torch.Size) -> Tensor | None:
+    """A mask over all heads side by side as ``[head, unit]``; None if the units are something else."""
+    if not isinstance(units, Tensor) or units.dtype != torch.bool or len(shape) != 4:
+        return None
+    return units.view(shape[2], shape[3]) if len(units) == shape[2] * shape[3] else None
 
 
 def _is_empty(part: Any) -> bool:

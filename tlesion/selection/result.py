@@ -62,6 +62,11 @@ class NeuronSelection(Result):
             return bool(self.provenance.settings.get("paired_contrast"))
         return "paired" in self.test
 
+    @property
+    def n_identical_pairs(self) -> int:
+        """In how many pairs the model had read the same tokens by the tested position, so that nothing can differ."""
+        return int(self.provenance.settings.get("identical_pairs", 0))
+
     def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
         """The selected neurons.
 
@@ -79,7 +84,7 @@ class NeuronSelection(Result):
         return chosen if self.top_k is None else _strongest(chosen, self.t.abs(), self.top_k)
 
     def by_layer(self, direction: str = "any") -> dict[int, Bool[Tensor, " neuron"]]:
-        """The mask as ``{layer: bool [neuron]}``."""
+        """The mask of a ``direction`` as ``{layer: bool [neuron]}``."""
         return dict(zip(self.layers, self.mask(direction), strict=True))
 
     def density(self) -> pd.DataFrame:

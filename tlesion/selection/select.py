@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tlesion.encoding import Position, encode_sentence
+from tlesion.encoding import Position, encode_sentence, reads_the_same
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 from tlesion.results import provenance_of
 from tlesion.selection.result import NeuronSelection
@@ -34,6 +34,11 @@ def select_neurons(
     """Test every neuron of every layer between the two conditions of a contrast, in one pass over its sentences.
 
     The tests' sums are streamed inside the hooks, so that memory does not grow with the number of sentences.
+
+    A pair of which the model has read the same tokens by the tested position cannot differ there (``"before"`` in
+    sentences that begin alike): it counts as a difference of exactly zero, and ``n_identical_pairs`` says how many
+    there are. If all pairs are such, nothing can be selected; choose sentences whose context differs
+    (``tlesion.contrasts.him_her_in_context()``).
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
@@ -90,6 +95,8 @@ def select_neurons(
     stream_rows(model, a, b, dict(sinks), paired=contrast.paired, batch_size=batch_size)
     settings = asdict(criterion) | options | {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
+    same = [contrast.paired and reads_the_same(model, *pair) for pair in zip(a, b, strict=False)]
+    settings["identical_pairs"] = sum(same)
     return selection_from(
         sinks,
         criterion,

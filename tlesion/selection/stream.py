@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 from transformer_lens.hook_points import HookPoint
 
-from tlesion.encoding import EncodedSentence
+from tlesion.encoding import EncodedSentence, reads_the_same
 from tlesion.hooks import Model, in_eval_mode, layer_of, scoped
 from tlesion.runners import runner_for
 from tlesion.stats import Moments
@@ -47,7 +47,8 @@ class Streamed:
         self.a.update(rows_a)
         self.b.update(rows_b)
         if self.paired:
-            self.difference.update(rows_a.double() - rows_b.double())
+            device = self.difference.origin.device  # the CPU, where the rows' own device has no float64
+            self.difference.update(rows_a.to(device).double() - rows_b.to(device).double())
 
 
 @dataclass(eq=False)
@@ -87,6 +88,9 @@ def stream_rows(
 ) -> None:
     """Run sentences through the model once and give every hook point's rows to its sink.
 
+    Where the model has read the same tokens in both sentences of a pair by the position that counts, their rows are
+    the same, and b's is taken from a's: what would be left between them is rounding of different batches.
+
     The blocks after the last hook point, and the unembedding, are not run.
 
     Args:
@@ -111,7 +115,8 @@ def stream_rows(
         # disable=None: a bar on a terminal, nothing in a log file.
         for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
             tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
-            taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a))
+            same = torch.tensor([paired and reads_the_same(model, *pair) for pair in zip(few_a, few_b, strict=False)])
+            taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), same=same.bool())
             residual = runner.embed(tokens, real)
             for layer in range(last_layer + 1):
                 residual = runner.block(layer, residual)
@@ -123,9 +128,9 @@ class _Taker:
     def __init__(self, sinks: dict[str, RowSink]) -> None:
         self._sinks = sinks
 
-    def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int) -> None:
-        """Say which positions make the rows of the next batch."""
-        self._n_a = n_a
+    def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int, same: Bool[Tensor, " pair"]) -> None:
+        """Say which positions make the rows of the next batch, and in which pairs both sentences have the same row."""
+        self._n_a, self._same = n_a, same
         self._positions = positions
         self._single = torch.tensor([where[0] for where in positions])
         self._all_single = all(len(where) == 1 for where in positions)
@@ -138,7 +143,10 @@ class _Taker:
             precise = activation.to(torch.promote_types(activation.dtype, torch.float32))
             words = zip(precise, self._positions, strict=True)
             rows = torch.stack([one[list(where)].mean(0) for one, where in words]).flatten(1)
-        self._sinks[str(hook.name)].take(rows[: self._n_a], rows[self._n_a :])
+        rows_a, rows_b = rows[: self._n_a], rows[self._n_a :]
+        if bool(self._same.any()):
+            rows_b = torch.where(self._same[:, None].to(rows.device), rows_a, rows_b)
+        self._sinks[str(hook.name)].take(rows_a, rows_b)
 
 
 def rows_at(

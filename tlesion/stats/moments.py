@@ -8,6 +8,17 @@ from jaxtyping import Bool, Float64, Num
 from torch import Tensor
 
 
+def float64_device(device: torch.device | str) -> torch.device:
+    """Where float64 sums over a device's tensors live: there, or on the CPU for MPS, which has no float64.
+
+    Example:
+        >>> float64_device("mps"), float64_device("cuda:1")
+        (device(type='cpu'), device(type='cuda', index=1))
+    """
+    device = torch.device(device)
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 @dataclass(eq=False)
 class Moments:
     r"""Streamed float64 moments of rows, one set per unit.
@@ -57,19 +68,19 @@ class Moments:
 
         Args:
             shape: the shape of one row, for example ``(d_mlp,)``.
-            device: where the sums live; None is the CPU. Rows from elsewhere are moved here.
+            device: where the sums live, if it has float64; None is the CPU. Rows from elsewhere are moved there.
         """
-        zero = torch.zeros(tuple(shape), dtype=torch.float64, device=device or "cpu")
+        zero = torch.zeros(tuple(shape), dtype=torch.float64, device=float64_device(device or "cpu"))
         return cls(0, zero, zero.clone(), zero.clone())
 
     @classmethod
     def of(cls, rows: Num[Tensor, "row *unit"]) -> "Moments":
-        """Moments of rows that are at hand, on their device: `zeros` and one `update`."""
+        """Moments of rows that are at hand, on their device if it has float64: `zeros` and one `update`."""
         return cls.zeros(rows.shape[1:], rows.device).update(rows)
 
     @classmethod
     def stack(cls, parts: "Sequence[Moments]") -> "Moments":
-        """Join moments of equal ``n`` along a new first axis: one per layer -> ``[layer, *unit]``.
+        """Join several ``parts``, moments of equal ``n``, along a new first axis: one per layer -> ``[layer, *unit]``.
 
         Raises:
             ValueError: no parts, or parts that saw different numbers of rows.
@@ -118,7 +129,7 @@ class Moments:
         return self
 
     def merge(self, other: "Moments") -> "Moments":
-        """Moments of both sets of rows together; neither operand changes.
+        """Moments of these rows and those of ``other`` together; neither operand changes.
 
         Raises:
             ValueError: the two describe different shapes.

@@ -33,7 +33,7 @@ __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 def laminar_profile(
     model: Model,
     masks: Mapping[str, Tensor],
-    prompts: Sequence[Prompt],
+    prompts: Any,
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
@@ -53,8 +53,9 @@ def laminar_profile(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        masks: Named bool masks ``[layer, unit]`` over all layers, ``selection.mask("him")`` for example.
-        prompts: Prompts with equally many targets each.
+        masks: Named bool masks ``[layer, unit]`` over all layers, ``selection.mask("him")`` for example. Inside
+            attention the heads lie side by side: unit ``head * d_head + i``.
+        prompts: A list of `Prompt` with equally many targets each.
         ablation: ``"zero"``; ``"mean"`` or ``"median"`` (the values of ``reference``); ``"gaussian"`` (standard
             normal noise).
         hook_point: Short form of the point whose units are ablated.
@@ -83,7 +84,7 @@ def laminar_profile(
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
             position or hook point, NaN in the clean logits, prompts from sentences of ``selected_on``,
             a checkpoint of another run.
-        TypeError: The masks are no dict.
+        TypeError: The masks are no dict, the prompts no list of `Prompt`.
 
     Example:
         >>> import torch, tlesion
@@ -96,12 +97,13 @@ def laminar_profile(
     """
     require_logits(model, "the laminar profile")
     names = in_layers(model, hook_point)
-    n_units = width(model, names[0])[1]
+    heads, units = width(model, names[0])
+    n_units = (heads or 1) * units
     stack = _stacked(masks, len(names), n_units)
     check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
-    source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,

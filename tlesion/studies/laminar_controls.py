@@ -121,6 +121,7 @@ class _Sums:
 
     def __call__(self, activation: Tensor, hook: HookPoint) -> None:
         name = str(hook.name)
+        activation = activation.flatten(2)  # heads side by side
         if self.position == "readout":
             activation = activation[torch.arange(len(activation)), self.group.readout[:, 0].to(activation.device)]
         elif isinstance(self.position, int):

@@ -76,7 +76,8 @@ def measure_nothing(
     checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> tuple[Float64[Tensor, "prompt target"], Float64[Tensor, " prompt"]]:
     """Drop and change of a plain run with an edit at every layer and no unit in it: it has to be the clean run."""
-    no_unit = torch.zeros(width(model, names[0])[1], dtype=torch.bool)
+    heads, units = width(model, names[0])
+    no_unit = torch.zeros((heads or 1) * units, dtype=torch.bool)
     lesion = [make.at(name, layer, no_unit) for layer, name in enumerate(names)]
     sink = TargetSink(readings, 1, global_change=True)
     run_sweep(

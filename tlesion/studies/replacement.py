@@ -16,7 +16,6 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.models import require_logits
 from tlesion.results import provenance_of
-from tlesion.stimuli import Prompt
 from tlesion.studies.downstream import SIZES, DownstreamSink
 from tlesion.studies.norm import final_norm
 from tlesion.studies.outlying import Outlying, measure_outlying
@@ -40,7 +39,7 @@ MAX_DETAIL_BYTES = 2**26
 
 def replacement(
     model: Model,
-    prompts: Sequence[Prompt],
+    prompts: Any,
     variants: Sequence[Any],
     *,
     top_k: int = 10,
@@ -53,7 +52,7 @@ def replacement(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        prompts: Prompts with equally many targets each.
+        prompts: A list of `Prompt` with equally many targets each.
         variants: What to replace: ``head_variants``, ``noise_variants``, ``scale_variants``, or variants of your own.
         top_k: How many of the likeliest tokens to compare.
         plan: ``"auto"``, ``"loop"``, ``"batched"`` or ``"fanout"``; see :func:`tlesion.sweep`. The plan "prefix"
@@ -68,7 +67,8 @@ def replacement(
         of distribution the replaced values are, and how much is undone later.
 
     Raises:
-        TypeError: A variant is not a `Variant`; with ``checkpoint``, one with a hook function of your own.
+        TypeError: The prompts are no list of `Prompt`; a variant is not a `Variant`; with ``checkpoint``, one with a
+            hook function of your own.
         ValueError: No variant, two of one name, no prompt, a target that is not one token, an unknown hook point, a
             plan that does not serve, a checkpoint of another run.
 

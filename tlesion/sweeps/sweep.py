@@ -73,7 +73,7 @@ class SweepResult(Result):
 
 def sweep(
     model: Model,
-    prompts: Sequence[Prompt],
+    prompts: Any,
     lesions: Sequence[Any],
     *,
     plan: str = "auto",
@@ -86,7 +86,7 @@ def sweep(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        prompts: Prompts with equally many targets each; lengths and readout positions may differ.
+        prompts: A list of `Prompt` with equally many targets each; lengths and readout positions may differ.
         lesions: A list of lesions, each a list of ``(hook name, function)`` pairs that are applied together:
             interventions of :mod:`tlesion.interventions`, or hook functions of your own. A function of your own
             sees ``[prompt, pos, ...]`` for a batch of prompts of equal length, without padding.
@@ -105,7 +105,8 @@ def sweep(
     Raises:
         ValueError: No prompt, no lesion, an unknown hook name or plan, a target that is not one token, an edit
             that never fired, NaN in the clean logits, a checkpoint of another run.
-        TypeError: With ``checkpoint``, a hook function of your own, which cannot be compared.
+        TypeError: Prompts that are no list of `Prompt`; with ``checkpoint``, a hook function of your own, which cannot
+            be compared.
 
     Example:
         >>> import tlesion
@@ -154,12 +155,14 @@ def sweep(
     )
 
 
-def encode_prompts(model: Model, prompts: Sequence[Prompt], *, prepend_bos: bool | None = None) -> list[Reading]:
+def encode_prompts(model: Model, prompts: Any, *, prepend_bos: bool | None = None) -> list[Reading]:
     """Tokens, readout position and targets of all prompts, found once and up front.
 
     Raises:
+        TypeError: The prompts are no list of `Prompt`.
         ValueError: There is no prompt, or prompts with different numbers of targets.
     """
+    _require_list(prompts)
     if not prompts:
         raise ValueError("no prompt was given; give a list with at least one tlesion.Prompt")
     counts = sorted({len(prompt.targets) for prompt in prompts})
@@ -167,3 +170,20 @@ def encode_prompts(model: Model, prompts: Sequence[Prompt], *, prepend_bos: bool
         raise ValueError(f"prompts have {counts} targets; give every prompt of a list equally many")
     encoded = [encode_prompt(model, prompt, prepend_bos=prepend_bos) for prompt in prompts]
     return [Reading(one.ids, torch.tensor([one.readout]), one.targets[None]) for one in encoded]
+
+
+def _require_list(prompts: Any) -> None:
+    """Refuse what is no list of prompts: a lone one above all."""
+    if isinstance(prompts, Prompt | str) or not isinstance(prompts, Sequence):
+        way = "[prompt]" if isinstance(prompts, Prompt) else "[tlesion.Prompt(text, targets=(...)), ...]"
+        raise TypeError(f"prompts are a lone {_shown(prompts)}; give a list of tlesion.Prompt: {way}")
+    for index, prompt in enumerate(prompts):
+        if not isinstance(prompt, Prompt):
+            raise TypeError(
+                f"prompt {index} is a {_shown(prompt)}; every prompt of a list is a tlesion.Prompt(text, targets=(...))"
+            )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
