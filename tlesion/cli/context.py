@@ -69,6 +69,7 @@ def context(
         ),
     ] = None,
     out: given.Out = Path("context-report"),
+    checkpoint: given.Checkpoint = None,
     as_json: given.Json = False,
     debug: given.Debug = False,
 ) -> None:
@@ -93,5 +94,6 @@ def context(
         alone=alone,
         layer=layer,
         out=out,
+        checkpoint=checkpoint,
         as_json=as_json,
     )

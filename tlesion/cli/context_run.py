@@ -80,6 +80,7 @@ def run_context(
     layer: int | None = None,
     device: str | None = None,
     dtype: str = "float32",
+    checkpoint: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Load, compare, write and print.
@@ -93,6 +94,7 @@ def run_context(
         layer: The layer that the report shows in detail.
         device: Where the model runs.
         dtype: Of its weights.
+        checkpoint: Folder in which finished parts of both studies are kept; None: nothing is.
         as_json: Print JSON instead of a table.
     """
     chosen = reading or Reading()
@@ -102,12 +104,24 @@ def run_context(
     shown = None if layer is None else layer_indices(model, [layer])[0]
     texts = chosen.texts(model)
     result = context_modulation(
-        model, texts, hook_point=hook_point, alone=alone, seed=chosen.seed, prepend_bos=chosen.prepend_bos
+        model,
+        texts,
+        hook_point=hook_point,
+        alone=alone,
+        seed=chosen.seed,
+        prepend_bos=chosen.prepend_bos,
+        checkpoint=checkpoint and checkpoint / "context",
     )
     space = None
     if not is_masked(model):
         words = common_nouns() if chosen.words is None else lines_of(chosen.words)
-        space = space_modulation(model, words, hook_point=hook_point, prepend_bos=chosen.prepend_bos)
+        space = space_modulation(
+            model,
+            words,
+            hook_point=hook_point,
+            prepend_bos=chosen.prepend_bos,
+            checkpoint=checkpoint and checkpoint / "space",
+        )
     with working(f"writing {folder}"):
         files = _write(folder, result, space, shown)
     _print(result, space, files, layer=shown, as_json=as_json)

@@ -19,6 +19,15 @@ Out: TypeAlias = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Checkpoint: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Keep finished parts here as they come: the same command continues a run that was cut off.",
+        show_default="nothing is kept",
+        rich_help_panel="Output",
+    ),
+]
 
 ModelName: TypeAlias = Annotated[
     str,
@@ -170,7 +179,23 @@ LesionPosition: TypeAlias = Annotated[
         rich_help_panel="Lesion",
     ),
 ]
-Seed: TypeAlias = Annotated[int, typer.Option(help="Of permutations and of gaussian noise.")]
+Seed: TypeAlias = Annotated[int, typer.Option(help="Of permutations, gaussian noise and controls.")]
+Controls: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",
+        rich_help_panel="Verdict",
+    ),
+]
+AllowShared: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-shared",
+        help="Take prompts that are made from the sentences that neurons are selected on (they overstate effects).",
+        rich_help_panel="Verdict",
+    ),
+]
 Plan: TypeAlias = Annotated[
     str,
     typer.Option(

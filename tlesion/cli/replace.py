@@ -65,6 +65,7 @@ def replace(
     prompts: given.Prompts = None,
     top_k: Annotated[int, typer.Option(help="How many of the likeliest tokens are compared.")] = 10,
     out: given.Out = Path("replace-report"),
+    checkpoint: given.Checkpoint = None,
     as_json: given.Json = False,
     debug: given.Debug = False,
 ) -> None:
@@ -92,5 +93,6 @@ def replace(
             seed=seed,
         ),
         out=out,
+        checkpoint=checkpoint,
         as_json=as_json,
     )

@@ -91,6 +91,7 @@ def run_replace(
     dtype: str = "float32",
     prepend_bos: bool | None = None,
     top_k: int = 10,
+    checkpoint: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Load, replace, write and print.
@@ -104,6 +105,7 @@ def run_replace(
         dtype: Of its weights.
         prepend_bos: As everywhere.
         top_k: How many of the likeliest tokens are compared.
+        checkpoint: Folder in which finished parts are kept; None: nothing is.
         as_json: Print JSON instead of a table.
     """
     chosen = replacing or Replacing()
@@ -113,7 +115,7 @@ def run_replace(
         model = load_model(model_name, device=device, dtype=dtype)
     read = read_prompts(prompts) if prompts else shipped_prompts.him_her(causal=not is_masked(model))
     variants = chosen.variants(model, read, prepend_bos=prepend_bos)
-    result = replacement(model, read, variants, top_k=top_k, prepend_bos=prepend_bos)
+    result = replacement(model, read, variants, top_k=top_k, prepend_bos=prepend_bos, checkpoint=checkpoint)
     with working(f"writing {folder}"):
         files = _write(folder, result)
     _print(result, files, as_json=as_json)

@@ -101,6 +101,7 @@ def subspace(
         ),
     ] = None,
     out: given.Out = Path("subspace-report"),
+    checkpoint: given.Checkpoint = None,
     as_json: given.Json = False,
     debug: given.Debug = False,
 ) -> None:
@@ -136,5 +137,6 @@ def subspace(
         ),
         layer=layer,
         out=out,
+        checkpoint=checkpoint,
         as_json=as_json,
     )

@@ -47,7 +47,9 @@ class Cutting:
         # Centred activations of n tokens have n − 1 directions at most.
         return [rank for rank in RANKS if rank < n_tokens]
 
-    def run(self, model: Model, texts: Any, *, prepend_bos: bool | None) -> SubspaceRemoval:
+    def run(
+        self, model: Model, texts: Any, *, prepend_bos: bool | None, checkpoint: Path | None = None
+    ) -> SubspaceRemoval:
         """The study that the options ask for.
 
         Raises:
@@ -70,6 +72,7 @@ class Cutting:
             seed=self.seed,
             plan=self.plan,
             prepend_bos=prepend_bos,
+            checkpoint=checkpoint,
         )
 
 
@@ -82,6 +85,7 @@ def run_subspace(
     layer: int | None = None,
     device: str | None = None,
     dtype: str = "float32",
+    checkpoint: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Load, cut, write and print.
@@ -94,6 +98,7 @@ def run_subspace(
         layer: The layer whose covariance the report shows.
         device: Where the model runs.
         dtype: Of its weights.
+        checkpoint: Folder in which finished parts are kept; None: nothing is.
         as_json: Print JSON instead of a table.
     """
     read, cut = reading or Reading(n_tokens=100), cutting or Cutting()
@@ -101,7 +106,7 @@ def run_subspace(
     with working(f"loading {model_name}"):
         model = load_model(model_name, device=device, dtype=dtype)
     shown = None if layer is None else layer_indices(model, [layer])[0]
-    result = cut.run(model, read.texts(model), prepend_bos=read.prepend_bos)
+    result = cut.run(model, read.texts(model), prepend_bos=read.prepend_bos, checkpoint=checkpoint)
     with working(f"writing {folder}"):
         files = _write(folder, result, shown)
     _print(result, files, as_json=as_json)
