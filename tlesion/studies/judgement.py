@@ -90,7 +90,7 @@ def judge(one: MaskEffect, active: Bool[Tensor, " layer"], groups: Sequence[Any]
         standardised=standardised_effect(effect, controls),
         target_change=one.target_change.mean(dim=-1),
         global_change=change,
-        minimal_effect=minimal,
+        minimal_effect=minimal.where(active, torch.nan),
         detectable_effect=torch.maximum(minimal, limit + reach * error),
     )
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
+from tlesion.results import Provenance
 from tlesion.stats.correction import METHODS
 from tlesion.studies.effects import MEASURES, PROMPTS, MaskEffect
 from tlesion.studies.judgement import MAX, Judgement, Rules, judge, n_independent
@@ -113,7 +115,7 @@ def verdict(
     judged = [judge(one, here, labels, rules) for one, here, labels in zip(effects, active, groups, strict=True)]
     least = [_smallest(profile, one, smallest, float(share)) for one in effects]
     pair, dissociation = dissociation_of(profile, rules)
-    settings = {"profile": profile.provenance.settings, "measure": measure, "prompts": prompts, "share": float(share)}
+    settings = {"measure": measure, "prompts": prompts, "share": float(share)}
     return Verdict(
         **{name: torch.stack([getattr(one, name) for one in judged]) for name in PER_LESION},
         **dissociation,
@@ -134,10 +136,14 @@ def verdict(
             for mask, one, labels in zip(profile.masks, effects, groups, strict=True)
             for row in stretches(mask, profile.layers, one.values, labels, rules)
         ),
-        provenance=dataclasses.replace(
-            profile.provenance, settings=settings | dataclasses.asdict(rules) | {"content": profile.content_hash}
-        ),
+        provenance=_provenance(profile, settings | dataclasses.asdict(rules)),
     )
+
+
+def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance:
+    """That of the profile, whose settings and content stand among those of the verdict."""
+    made_from = {"profile": profile.provenance.settings, "content": profile.content_hash}
+    return dataclasses.replace(profile.provenance, settings=settings | made_from)
 
 
 def _words(one: Judgement, active: Tensor, *, smallest: float, rounding: float, alpha: float) -> tuple[str, ...]:
