@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("sweep", "selection", "scaling", "toy_models", "calibration", "subspace_removal")
+NAMES = ("sweep", "selection", "scaling", "toy_models", "calibration", "verdicts", "subspace_removal")
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ class LaminarProfile(Result):
         n_lesioned: How many neurons each mask cuts in each layer.
         reference_logit_drop: The same effect for the two `REFERENCES`: nothing, and the layer's whole MLP.
         reference_global_change: Likewise.
-        control_logit_drop: The same effect of each mask's matched controls; no control where none was asked for.
+        control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
+            kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
         control_global_change: Likewise.
         masks: Names of the masks.
         layers: The model's layer of every row.
