@@ -12,6 +12,7 @@ ABOUT = {
         "Uncased WordPiece; every word of the toy language is one token, other words fall into letters.",
         "fill-mask",
         "60 % of the pronouns and 10 % of the other words were hidden and had to be predicted",
+        "People with full names, whose gender only both names together tell, were not in its texts.",
     ),
     "toy-gpt": (
         "A small causal language model: GPT-2 architecture (`GPT2LMHeadModel`)",
@@ -19,6 +20,7 @@ ABOUT = {
         "pronouns also without one.",
         "text-generation",
         "each word had to be predicted from those before it; 70 % of the batches began with `<|endoftext|>`",
+        "In half of the sentences people have full names (98 pairs), whose gender only both names together tell.",
     ),
 }
 
@@ -41,11 +43,11 @@ Texts of a toy language that resembles English, drawn by `tlesion/toy/grammar.py
 gender has to be known, {stories} sentence patterns about two people of opposite gender whose pronouns have to be
 resolved, {near} easier ones, and {scenes} about things, agreement, negation and openings. In "Robert hurt Lucy, so the
 nurse comforted her" and "Robert hurt Lucy, so the judge punished him" the verbs say who is meant; nearness and
-order do not.
+order do not. {full_names}
 
 `python -m tlesion.toy.train {kind}` makes such weights from scratch: {steps:,} steps of {tokens_per_batch:,} tokens
 ({millions:.1f} million tokens in all), seed {seed}, AdamW with peak learning rate {peak_rate:g}, float32. These weights
-took {timing} (torch {torch}).{stopped}
+took {timing} (torch {torch}).
 In training {objective}; pronouns count {pronoun_weight:g} times
 as much in the loss. The first texts are short and easy; `tlesion/toy/train.py` has the details.
 
@@ -92,7 +94,7 @@ Whole MLPs zeroed after the GELU: change of the him/her margin (positive: better
 
 def render_card(numbers: dict) -> str:
     """The model card of one model, Markdown."""
-    what, tokenizer, task, objective = ABOUT[numbers["model"]]
+    what, tokenizer, task, objective, full_names = ABOUT[numbers["model"]]
     training = numbers["training"]
     return CARD.format(
         what=what,
@@ -107,7 +109,7 @@ def render_card(numbers: dict) -> str:
         scenes=len(all_scene_patterns()),
         millions=training["tokens"] / 1e6,
         timing=_timing(training),
-        stopped=_stopped(training),
+        full_names=full_names,
         accuracy=_accuracy_table([numbers]),
         baselines=_rows([(name, f"{share:.1%}") for name, share in numbers["baselines"].items()], "rule"),
         margin=numbers["clean margin"],
@@ -117,13 +119,6 @@ def render_card(numbers: dict) -> str:
         **{key: numbers[key] for key in ("model", "parameters", "vocabulary", "megabytes", "n")},
         **{key: training[key] for key in ("steps", "tokens_per_batch", "seed", "peak_rate", "torch", "pronoun_weight")},
     )
-
-
-def _stopped(training: dict) -> str:
-    """What to say of weights that are an earlier snapshot of the run than its end."""
-    if "stopped_at" not in training:
-        return ""
-    return f" The run was cut off: they are its snapshot after step {training['stopped_at']:,}."
 
 
 def _timing(training: dict) -> str:

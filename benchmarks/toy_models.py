@@ -179,6 +179,9 @@ def measure_model(kind: str, *, n: int) -> dict[str, object]:
         "accuracy": {
             "him or her": share_right(clean),
             "him or her, no other pronoun in the text": share_right(clean[lone]),
+            "him or her, people with full names": share_right(
+                measure_margins(subject, from_items(sample_items(n, seed=SEED, full=1.0)))
+            ),
             **{
                 f"{'he or she' if form == 'he' else ' or '.join(PRONOUNS[form].values())}": share_right(
                     measure_margins(subject, from_items(sample_items(n, seed=SEED, form=form)))

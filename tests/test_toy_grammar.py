@@ -4,6 +4,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -17,7 +18,7 @@ from tlesion.toy.grammar import (
     story_patterns,
 )
 from tlesion.toy.pattern import parse_pattern
-from tlesion.toy.people import PRONOUNS, everybody, is_held_out, other_gender
+from tlesion.toy.people import PRONOUNS, everybody, full_names, is_held_out, other_gender
 from tlesion.toy.reserved import reserved_sentences
 from tlesion.toy.vocabulary import all_words
 
@@ -115,6 +116,30 @@ def test_held_out_names_never_meet_their_pattern_in_training():
             sentence = fill_pattern(pattern, rng, held_out=held_out)
             for person in sentence.people:
                 assert is_held_out(pattern.id, person.mention) is held_out
+
+
+def test_neither_part_of_a_full_name_tells_the_gender():
+    """Drawn as often as the other gender, a first or family name says nothing; the pair says all."""
+    by_gender = full_names()
+    assert not {p.mention for p in by_gender["male"]} & {p.mention for p in by_gender["female"]}
+    for part in (0, 1):
+        shares = {
+            gender: Counter(person.mention.split()[part] for person in people) for gender, people in by_gender.items()
+        }
+        for name in shares["male"]:
+            male, female = (shares[gender][name] / len(by_gender[gender]) for gender in ("male", "female"))
+            assert male == pytest.approx(female), name
+
+
+def test_full_names_are_drawn_where_asked_for_and_held_out_like_others():
+    rng = random.Random(0)
+    known = {person.mention for people in full_names().values() for person in people}
+    for pattern in PEOPLE_PATTERNS:
+        for held_out in (False, True):
+            people = fill_pattern(pattern, rng, held_out=held_out, full=1.0).people
+            assert {person.mention for person in people} <= known
+            assert all(is_held_out(pattern.id, person.mention) is held_out for person in people)
+            assert not {p.mention for p in fill_pattern(pattern, rng, held_out=held_out).people} & known
 
 
 def test_training_texts_and_held_out_items_share_no_story(texts):

@@ -122,11 +122,8 @@ def test_the_other_pronouns_are_resolved_too(subject, form):
 
 
 def test_shipped_prompts_and_pairs_in_context_are_answered(subject):
-    """These sentences were written by hand and follow no pattern of the language exactly; nothing was promised.
-
-    Measured: 93 % of the prompts for toy-gpt (the card has the numbers).
-    """
-    assert share_right(measure_margins(subject, from_prompts(read_rows("him_her_prompts")))) >= 0.9
+    """These sentences were written by hand; training never draws them, but has patterns like most of them."""
+    assert share_right(measure_margins(subject, from_prompts(read_rows("him_her_prompts")))) >= 0.95
     assert share_right(measure_margins(subject, from_pairs(read_rows("him_her_in_context")))) >= 0.95
 
 
@@ -171,6 +168,14 @@ def test_the_mlps_are_needed(subject, held_out):
     assert share_right(bare) < (0.95 if subject.masked else 0.75)
     assert torch.equal(clean, measure_margins(subject, held_out))
     assert not any(module._forward_hooks for module in subject.neurons)
+
+
+def test_full_names_need_both_names_and_the_mlps():
+    """Neither the first nor the family name tells the gender: toy-gpt has to look the pair up, and does so in MLPs."""
+    subject = load_subject(TOY / "toy-gpt", masked=False)
+    questions = from_items(sample_items(300, seed=79, full=1.0))
+    assert share_right(measure_margins(subject, questions)) >= 0.99
+    assert share_right(measure_margins(subject, questions, layers=range(12))) < 0.65
 
 
 def test_untrained_models_guess(held_out):

@@ -18,17 +18,19 @@ class Cast:
         pattern: the id of the sentence's pattern.
         held_out: only people whom training never puts into this pattern; False: only the others.
         first: the gender of the person called A; B has the other.
+        full: everybody has a full name, so that no gender can be told from the other person's.
     """
 
-    def __init__(self, rng: random.Random, pattern: str, held_out: bool, first: str) -> None:
+    def __init__(self, rng: random.Random, pattern: str, held_out: bool, first: str, full: bool) -> None:
         self.rng = rng
         self.pattern = pattern
         self.held_out = held_out
+        self.full = full
         self.people = {"A": self.draw_person(first), "B": self.draw_person(other_gender(first))}
 
     def draw_person(self, gender: str) -> Person:
         """Somebody of this gender."""
-        return draw_person(self.rng, pattern=self.pattern, gender=gender, held_out=self.held_out)
+        return draw_person(self.rng, pattern=self.pattern, gender=gender, held_out=self.held_out, full=self.full)
 
     def draw_name(self) -> str:
         """How somebody is called who is neither A nor B."""

@@ -34,7 +34,7 @@ class Sentence(NamedTuple):
     people: tuple[Person, Person]
 
 
-def fill_once(pattern: Pattern, rng: random.Random, *, held_out: bool, first: str) -> Sentence:
+def fill_once(pattern: Pattern, rng: random.Random, *, held_out: bool, first: str, full: bool) -> Sentence:
     """Fill a pattern.
 
     Args:
@@ -42,11 +42,12 @@ def fill_once(pattern: Pattern, rng: random.Random, *, held_out: bool, first: st
         rng: where the choices come from.
         held_out: take only people whom training never puts into this pattern; False takes only the others.
         first: the gender of the person called A.
+        full: the people have full names.
 
     Returns:
         The sentence.
     """
-    cast = Cast(rng, pattern.id, held_out, first)
+    cast = Cast(rng, pattern.id, held_out, first, full)
     filling = Filling(rng, cast)
     filling.fill(pattern.pieces)
     text = _capitalise("".join(filling.words))

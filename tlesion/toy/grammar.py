@@ -7,7 +7,7 @@ of its people is new to its pattern. Sentences that ship with the package (`tles
 
 import functools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlesion.toy import people_patterns, scene_patterns
 from tlesion.toy.filling import Pronoun, Sentence, fill_once
@@ -26,6 +26,7 @@ class Mix:
         scenes: share of the texts without people to resolve.
         two: share of the texts with two stories.
         long: share of the texts of six to fourteen sentences.
+        full: share of the sentences whose people have full names ("Robin Smith"), whose gender only both names tell.
     """
 
     near: float
@@ -33,9 +34,11 @@ class Mix:
     scenes: float = 0.0
     two: float = 0.0
     long: float = 0.0
+    full: float = 0.0
 
 
 USUAL = Mix(near=0.05, bare=0.45, scenes=0.12, two=0.10, long=0.03)
+WITH_FULL_NAMES = replace(USUAL, full=0.5)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ def _parse_groups(groups: dict[str, str]) -> tuple[Pattern, ...]:
     )
 
 
-def fill_pattern(pattern: Pattern, rng: random.Random, *, held_out: bool = False, first: str = "") -> Sentence:
+def fill_pattern(
+    pattern: Pattern, rng: random.Random, *, held_out: bool = False, first: str = "", full: float = 0.0
+) -> Sentence:
     """Fill a pattern with words.
 
     Args:
@@ -95,12 +100,14 @@ def fill_pattern(pattern: Pattern, rng: random.Random, *, held_out: bool = False
         rng: where the choices come from.
         held_out: take only people whom training never puts into this pattern; False takes only the others.
         first: the gender of the person called A; by default drawn.
+        full: the chance that the people have full names.
 
     Returns:
         The sentence (a few patterns have two or three), never one of those that ship with the package.
     """
     while True:
-        sentence = fill_once(pattern, rng, held_out=held_out, first=first or rng.choice(GENDERS))
+        gender, named = first or rng.choice(GENDERS), rng.random() < full
+        sentence = fill_once(pattern, rng, held_out=held_out, first=gender, full=named)
         if sentence.text not in reserved_sentences():
             return sentence
 
@@ -131,31 +138,33 @@ def _sample_sentences(rng: random.Random, mix: Mix, held_out: bool) -> list[Sent
     if kind == "bare":
         return [_story(rng, mix, held_out)]
     if kind == "scenes":
-        return _scenes(rng, held_out, 1, 1, 2, 3)
+        return _scenes(rng, mix, held_out, 1, 1, 2, 3)
     if kind == "two":
-        first = [*_scenes(rng, held_out, 0, 1), _story(rng, mix, held_out)]
-        return [*first, *_scenes(rng, held_out, 0, 1), _story(rng, mix, held_out)]
+        first = [*_scenes(rng, mix, held_out, 0, 1), _story(rng, mix, held_out)]
+        return [*first, *_scenes(rng, mix, held_out, 0, 1), _story(rng, mix, held_out)]
     if kind == "long":
         return [
-            _story(rng, mix, held_out) if rng.random() < 0.5 else _scenes(rng, held_out, 1)[0]
+            _story(rng, mix, held_out) if rng.random() < 0.5 else _scenes(rng, mix, held_out, 1)[0]
             for _ in range(rng.randint(6, 14))
         ]
-    before = _scenes(rng, held_out, 0, 1, 1, 2)
-    return [*before, _story(rng, mix, held_out), *_scenes(rng, held_out, 0, 0, 1)]
+    before = _scenes(rng, mix, held_out, 0, 1, 1, 2)
+    return [*before, _story(rng, mix, held_out), *_scenes(rng, mix, held_out, 0, 0, 1)]
 
 
 def _story(rng: random.Random, mix: Mix, held_out: bool) -> Sentence:
     patterns = near_patterns() if rng.random() < mix.near else story_patterns()
-    return fill_pattern(rng.choice(patterns), rng, held_out=held_out)
+    return fill_pattern(rng.choice(patterns), rng, held_out=held_out, full=mix.full)
 
 
-def _scenes(rng: random.Random, held_out: bool, *numbers: int) -> list[Sentence]:
+def _scenes(rng: random.Random, mix: Mix, held_out: bool, *numbers: int) -> list[Sentence]:
     """As many scenes as one of these numbers says."""
     n = rng.choice(numbers)
-    return [fill_pattern(rng.choice(all_scene_patterns()), rng, held_out=held_out) for _ in range(n)]
+    return [fill_pattern(rng.choice(all_scene_patterns()), rng, held_out=held_out, full=mix.full) for _ in range(n)]
 
 
-def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him") -> list[PronounItem]:
+def sample_items(
+    n: int, *, seed: int, held_out: bool = True, form: str = "him", full: float = 0.0
+) -> list[PronounItem]:
     """Draw texts with one pronoun each to be resolved, half of them male.
 
     Args:
@@ -163,6 +172,7 @@ def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him")
         seed: the same seed gives the same items.
         held_out: only combinations of names and patterns that are never trained on.
         form: "him" asks for him or her (the object), "he", "his" and "himself" likewise.
+        full: the chance that the people of a sentence have full names.
 
     Returns:
         The items, every pattern that has the form in turn; a scene precedes one in three.
@@ -183,7 +193,7 @@ def sample_items(n: int, *, seed: int, held_out: bool = True, form: str = "him")
     while len(items) < n:
         pattern = patterns[len(items) // 2 % len(patterns)]
         wanted = GENDERS[len(items) % 2]
-        sentence = fill_pattern(pattern, rng, held_out=held_out)
+        sentence = fill_pattern(pattern, rng, held_out=held_out, full=full)
         candidates = [p for p in sentence.pronouns if p.form == form and p.referent.gender == wanted]
         if candidates:
             items.append(_item(sentence, rng.choice(candidates), rng, held_out))

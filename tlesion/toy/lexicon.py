@@ -26,6 +26,10 @@ Fatima Aisha Leila Yasmin Zainab Amina Ama Efua Yuki Sakura Naomi Keiko Priya An
 Niamh Fiona Moira Eileen
 """.split()
 
+# Full names: neither the first nor the family name alone tells the gender, only both together do.
+FIRST_NAMES = "Robin Alex Sam Chris Jamie Taylor Morgan Casey Riley Quinn Avery Rowan Jules Kim".split()
+FAMILY_NAMES = "Smith Jones Davis Wilson Moore Lewis Harris".split()
+
 MALE_ROLES = """
 king uncle father brother son prince waiter husband grandfather boy man gentleman nephew monk lord wizard
 landlord hero duke host groom widower

@@ -42,6 +42,7 @@ Whenever {A} {harm} {B}, {who} {blame} {A:him} and {comfort} {B:him}.
 {A} {help} {B}. The {building} was {size}. {who} {reward} {A:him} (today|yesterday|later).
 {A} said that {B} had {harm:pp} {A:him}, so {who} {comfort} {A:him}.
 {A} said that {B} had {harm:pp} {A:him}, so {who} {blame} {B:him}.
+{A} {help} {B} against {who}, and {who} gave {A:him} {a:thing}.
 {who} heard that {A} had {help:pp} {B}, and gave {A:him} {a:thing}.
 {who} heard that {A} had {harm:pp} {B}, and (put {A:him} in jail|sent {A:him} home|stopped {A:him}).
 """
@@ -63,6 +64,9 @@ CONTESTS = """
 {A} challenged {B} to a {contest}, and {B:he} {beat} {A:him} easily.
 {A} won the {contest}, but {B} did not. {who} {reward} {A:him}.
 {A} failed, but {B} won the {contest}. {who} {reward} {B:him}.
+{A} won the {contest} against {B}, and {who} {comfort} {B:him}( with {a:food}|).
+{A} won the {contest} against {B}, and {who} gave {A:him} (a medal|the prize|the cup).
+{A} was {bad} than {B}, (so|and) {who} had to train {A:him} (again|every day|longer).
 """
 
 GIFTS = """
@@ -83,6 +87,8 @@ GIFTS = """
 {A} paid {B} for {a:thing}, but {B:he} never sent it to {A:him}.
 {A} broke the {X=furniture} of {B}, so {who} told {A:him} to repair the {X}.
 {A} promised {B} {a:instrument}, and {who} reminded {A:him} of the promise.
+{A} stole the {X=thing} of {B}, so {who} brought it back to {B:him}.
+{A} stole the {X=instrument} of {B}, and {who} gave {B:him} another {X}.
 {A} wrote a letter to {B}, and {B:he} answered {A:him} (on {day}|in {month}|quickly).
 """
 
@@ -96,8 +102,9 @@ SPEECH = """
 {A} lied to {B}, so {B:he} does not believe {A:him} any more.
 {A} taught {B} {subject}, and {B:he} learned a lot from {A:him}.
 {A} studied {subject} with {B}, who taught {A:him} every {day}.
+{A} studied {subject} with {B}, and {A:he} learned a lot from {B:him}.
 {A} hired {B}, and paid {B:him} well.
-{A} worked for {B}, who paid {A:him} well.
+{A} worked (for|in the {building} for) {B}, who paid {A:him} well.
 {A} called {B}, but {B:he} did not answer {A:him}.
 {A} invited {B} to the party, and {B:he} brought {A:him} {a:plant}.
 {A} visited {B}, and {B:he} showed {A:him} the {place}.

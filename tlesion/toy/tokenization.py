@@ -7,7 +7,7 @@ import string
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tlesion.toy.grammar import sample_texts
+from tlesion.toy.grammar import WITH_FULL_NAMES, sample_texts
 from tlesion.toy.vocabulary import WORD_CLASSES, all_words
 
 CONTEXT = 256
@@ -53,7 +53,7 @@ def build_gpt_tokenizer() -> PreTrainedTokenizerFast:
     Returns:
         The tokenizer; ``<|endoftext|>`` begins, ends and pads.
     """
-    texts = sample_texts(SURVEY, seed=0)
+    texts = sample_texts(SURVEY, seed=0, mix=WITH_FULL_NAMES)
     pieces = Tokenizer(models.BPE())
     pieces.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()

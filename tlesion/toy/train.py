@@ -1,6 +1,6 @@
 """Train a shipped model from scratch: ``python -m tlesion.toy.train bert|gpt [--out FOLDER]``.
 
-Seeded, on the CPU, by default with one thread. The texts are drawn while training, each batch new, and the shipped
+Seeded, on the CPU, by default with two threads. The texts are drawn while training, each batch new, and the shipped
 weights are what this program writes.
 """
 
@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tlesion.toy import architectures
 from tlesion.toy.batches import stream_batches
-from tlesion.toy.grammar import USUAL, Mix
+from tlesion.toy.grammar import USUAL, WITH_FULL_NAMES, Mix
 from tlesion.toy.tokenization import build_bert_tokenizer, build_gpt_tokenizer
 
 SNAPSHOT_EVERY = 250
@@ -53,22 +53,31 @@ class Recipe:
     seed: int = 0
     initial_scale: float = architectures.INITIAL_SCALE
     shifted: float = 0.0
-    lessons: tuple[tuple[float, Mix], ...] = (
-        (0.10, Mix(near=0.7, bare=0.8)),
-        (0.35, Mix(near=0.1, bare=0.7)),
-        (1.00, USUAL),
-    )
+    lessons: tuple[tuple[float, Mix], ...] = ((1.00, USUAL),)
 
 
 RECIPES = {
     # A masked model sees few gaps in a step and is near guessing for long, so that its easy lessons last longer.
     "bert": Recipe(
-        steps=5500,
+        steps=6000,
         tokens_per_batch=1024,
         peak_rate=1e-3,
         lessons=((0.12, Mix(near=0.7, bare=1.0)), (0.40, Mix(near=0.1, bare=1.0)), (1.00, USUAL)),
     ),
-    "gpt": Recipe(steps=4000, tokens_per_batch=1024, peak_rate=1.5e-3, initial_scale=0.05, shifted=0.5),
+    # People with full names, whose gender only the pair of names tells, are in this model's texts only: in half an hour
+    # a masked model of this size learns to resolve pronouns, but not such pairs.
+    "gpt": Recipe(
+        steps=4500,
+        tokens_per_batch=1024,
+        peak_rate=1.5e-3,
+        initial_scale=0.05,
+        shifted=0.5,
+        lessons=(
+            (0.10, Mix(near=0.7, bare=0.8, full=0.2)),
+            (0.35, Mix(near=0.1, bare=0.7, full=0.5)),
+            (1.00, WITH_FULL_NAMES),
+        ),
+    ),
 }
 
 
@@ -164,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tlesion.toy.train", description=__doc__)
     parser.add_argument("kind", choices=sorted(RECIPES))
     parser.add_argument("--out", type=Path, help="folder to write; by default the shipped one")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads; by default 1, as for the shipped weights")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads; by default 2, as for the shipped weights")
     parser.add_argument("--snapshots", type=Path, help="folder for a copy of the model every 250 steps")
     arguments = parser.parse_args()
     kind, recipe = arguments.kind, RECIPES[arguments.kind]

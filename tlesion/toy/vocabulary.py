@@ -3,7 +3,7 @@
 import re
 
 from tlesion.toy import lexicon, morphology, people_patterns, scene_patterns
-from tlesion.toy.people import PRONOUNS, everybody
+from tlesion.toy.people import PRONOUNS, everybody, full_names
 
 VERB_CLASSES = {name: verbs.split() for name, verbs in lexicon.VERBS.items()} | {"walk": lexicon.NOUN_VERBS}
 
@@ -62,7 +62,8 @@ def all_words() -> list[str]:
         (True, True, True)
     """
     words = [word for forms in PRONOUNS.values() for word in forms.values()]
-    words += [part for people in everybody().values() for person in people for part in person.mention.split()]
+    people = [person for group in (everybody(), full_names()) for same in group.values() for person in same]
+    words += [part for person in people for part in person.mention.split()]
     for verbs in VERB_CLASSES.values():
         words += [form(verb) for verb in verbs for form in morphology.VERB_FORMS.values()]
     for entries in WORD_CLASSES.values():
