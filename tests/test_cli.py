@@ -78,18 +78,28 @@ def test_a_run_holds_what_the_library_computes(study, finished):
     model = tlesion.load_model(study["model"])
     selection = tlesion.select_neurons(model, read_pairs(study["pairs"]), test="paired", alpha=0.5)
     masks = {name: selection.mask(name) for name in selection.conditions}
-    profile = tlesion.laminar_profile(model, masks, read_prompts(study["prompts"]))
+    profile = tlesion.laminar_profile(
+        model, masks, read_prompts(study["prompts"]), n_controls=50, selected_on=selection
+    )
     saved = tlesion.load_result(out / "selection")
     assert saved.content_hash == selection.content_hash
     assert tlesion.load_result(out / "profile").content_hash == profile.content_hash
     pd.testing.assert_frame_equal(pd.read_csv(out / "profile.csv"), profile.to_frame(), check_dtype=False)
     assert sorted(path.name for path in out.iterdir()) == [
+        "cumulative",
+        "decomposition",
+        "dose",
         "histogram",
         "profile",
         "profile.csv",
         "report.html",
         "selection",
+        "verdict",
+        "verdict.csv",
     ]
+    judged = tlesion.verdict(profile)
+    assert tlesion.load_result(out / "verdict").content_hash == judged.content_hash
+    pd.testing.assert_frame_equal(pd.read_csv(out / "verdict.csv"), judged.to_frame(), check_dtype=False)
     assert int(selection.mask().sum()) > 0, "an empty mask would show nothing"
 
 
@@ -118,6 +128,26 @@ def test_the_output_fits_80_columns_and_names_the_files(finished):
         assert str(out / name) in printed
 
 
+def test_without_controls_there_is_no_verdict(study, tlesion_command, tmp_path):
+    done = tlesion_command("laminar", *options_of(study), "--controls", 0, "--out", tmp_path / "out", "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    record = json.loads(done.stdout)
+    assert record["verdicts"] == []
+    assert "No control lesions" in record["summary"][-1]
+    assert not (tmp_path / "out" / "verdict").exists()
+
+
+def test_masks_about_no_word_are_profiled_without_a_verdict(study, tlesion_command, tmp_path):
+    """Conditions by other names, and no right answers: there is nothing that a verdict could be on."""
+    prompts = tmp_path / "prompts.jsonl"
+    lines = [json.dumps({"text": text, "targets": ["him", "her"]}) for text, _ in PROMPTS]
+    prompts.write_text("\n".join(lines))
+    options = ["--model", study["model"], "--pairs", study["pairs"], "--prompts", prompts, "--alpha", 0.5]
+    done = tlesion_command("laminar", *options, "--conditions", "he,she", "--out", tmp_path / "out", "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["verdicts"] == []
+
+
 def test_json_is_for_machines(study, tlesion_command, tmp_path):
     done = tlesion_command("laminar", *options_of(study), "--out", tmp_path / "out", "--json")
     assert (done.exit_code, done.stderr) == (0, "")
@@ -126,7 +156,8 @@ def test_json_is_for_machines(study, tlesion_command, tmp_path):
     assert {row["mask"] for row in record["effects"]} == {"him", "her", "nothing", "whole MLP"}
     assert {row["target"] for row in record["effects"]} == {"him", "her"}
     assert Path(record["files"]["report"]).is_file()
-    assert len(record["summary"]) == 5
+    assert len(record["summary"]) == 6
+    assert [row["mask"] for row in record["verdicts"]] == ["him"] * 3 + ["her"] * 3
 
 
 @pytest.mark.parametrize("ablation", ["mean", "gaussian"])

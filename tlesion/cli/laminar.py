@@ -29,11 +29,15 @@ def laminar(
     lesion_position: given.LesionPosition = "readout",
     seed: given.Seed = 0,
     plan: given.Plan = "auto",
+    controls: given.Controls = 50,
+    allow_shared: given.AllowShared = False,
     out: given.Out = Path("laminar-report"),
+    checkpoint: given.Checkpoint = None,
     as_json: given.Json = False,
     debug: given.Debug = False,
 ) -> None:
     """Select neurons by a contrast, lesion them one layer at a time, and report what that costs the targets."""
+    from tlesion.cli.laminar_evidence import Checking
     from tlesion.cli.laminar_run import Lesioning, run_laminar
     from tlesion.cli.selecting import Selecting
 
@@ -67,5 +71,7 @@ def laminar(
             position=given.number_or_name(lesion_position),
             seed=seed,
             plan=plan,
+            checkpoint=checkpoint,
         ),
+        checking=Checking(n_controls=controls, allow_shared=allow_shared),
     )

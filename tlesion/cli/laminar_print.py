@@ -8,14 +8,21 @@ import pandas as pd
 
 from tlesion.cli.console import Group, print_grouped, print_json, say
 from tlesion.plots.laminar import target_names
+from tlesion.report.evidence_words import judged as judgement
 from tlesion.report.laminar_words import summary
 from tlesion.selection import NeuronSelection
 from tlesion.studies.laminar import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_summary import summarise_profile
+from tlesion.studies.verdict_result import Verdict
 
 
 def print_laminar(
-    selection: NeuronSelection, profile: LaminarProfile, files: dict[str, Path], *, as_json: bool = False
+    selection: NeuronSelection,
+    profile: LaminarProfile,
+    files: dict[str, Path],
+    *,
+    verdict: Verdict | None = None,
+    as_json: bool = False,
 ) -> None:
     """Print a study's numbers per layer, its summary, and its files.
 
@@ -23,12 +30,14 @@ def print_laminar(
         selection: The selection.
         profile: The profile of its masks.
         files: Where everything was written.
+        verdict: The verdict on the profile, if it has controls.
         as_json: As JSON.
     """
     table = summarise_profile(profile)
-    sentences = summary(profile, selection)
+    judged = [] if verdict is None else [judgement(verdict, mask) for mask in verdict.masks]
+    sentences = summary(profile, selection, verdict=judged)
     if as_json:
-        print_json(_record(selection, profile, table, sentences, files))
+        print_json(_record(selection, profile, table, sentences, files, verdict))
         return
     said = "Per lesioned layer: selected neurons, mean logit drop of each target (positive: the lesion cost it), and "
     say(f"{said}mean change of all logits.")
@@ -39,7 +48,7 @@ def print_laminar(
         say(f"- {sentence}")
     say("")
     for name, path in files.items():
-        say(f"{name:<10} {path}")
+        say(f"{name:<13} {path}")
     sys.stdout.flush()
 
 
@@ -70,6 +79,7 @@ def _record(
     table: pd.DataFrame,
     sentences: list[str],
     files: dict[str, Path],
+    verdict: Verdict | None,
 ) -> dict[str, Any]:
     names = target_names(profile)
     named = table.assign(target=[names[j] for j in table["target"]])
@@ -77,5 +87,6 @@ def _record(
         "summary": sentences,
         "selected": selection.density().to_dict("records"),
         "effects": named.to_dict("records"),
+        "verdicts": [] if verdict is None else verdict.to_frame().to_dict("records"),
         "files": {name: str(path) for name, path in files.items()},
     }

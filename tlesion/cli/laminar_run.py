@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from tlesion import prompts as shipped_prompts
 from tlesion.cli.console import working
 from tlesion.cli.folder import check_run_folder, save_results
+from tlesion.cli.laminar_evidence import Checking, gather_evidence
 from tlesion.cli.laminar_print import print_laminar
 from tlesion.cli.selecting import Selecting
 from tlesion.files import read_prompts
@@ -15,16 +17,15 @@ from tlesion.hooks import Model
 from tlesion.models import load_model
 from tlesion.reference import measure_reference
 from tlesion.report.files import write_whole
-from tlesion.report.laminar import laminar_page
+from tlesion.report.pages import page_of
 from tlesion.results import Result
-from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Contrast, Prompt
-from tlesion.studies.activation_histogram import ActivationHistogram, activation_histogram
+from tlesion.studies.activation_histogram import activation_histogram
 from tlesion.studies.laminar import LaminarProfile, laminar_profile
-from tlesion.studies.positions import SelectionComparison
+from tlesion.studies.verdict_result import Verdict
 from tlesion.tokens import is_masked
 
-RESULTS = ("selection", "comparison", "profile", "histogram")
+RESULTS = ("selection", "comparison", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Lesioning:
 
     Attributes:
         prompts: File of prompts; None: the shipped him/her prompts.
+        checkpoint: Folder in which finished parts are kept; None: nothing is.
     """
 
     prompts: Path | None = None
@@ -41,6 +43,7 @@ class Lesioning:
     position: str | int = "readout"
     seed: int = 0
     plan: str = "auto"
+    checkpoint: Path | None = None
 
 
 def run_laminar(
@@ -52,6 +55,7 @@ def run_laminar(
     dtype: str = "float32",
     selecting: Selecting | None = None,
     lesioning: Lesioning | None = None,
+    checking: Checking | None = None,
 ) -> None:
     """Load, select, lesion, write and print.
 
@@ -63,8 +67,10 @@ def run_laminar(
         dtype: Of its weights.
         selecting: Options of the selection; None: the defaults.
         lesioning: Options of the profile; None: the defaults.
+        checking: Options of the controls; None: the defaults.
     """
-    chosen, cut = selecting or Selecting(), lesioning or Lesioning()
+    chosen, cut, check = selecting or Selecting(), lesioning or Lesioning(), checking or Checking()
+    check.require_enough()
     folder = check_run_folder(out, RESULTS)
     contrast = chosen.contrast()
     with working(f"loading {model_name}"):
@@ -72,31 +78,39 @@ def run_laminar(
     prompts = _prompts(model, cut)
     selection = chosen.select(model, contrast)
     comparison = chosen.compare(model, selection)
-    profile = _profile(model, selection, prompts, contrast, chosen, cut)
+    masks = {condition: selection.mask(condition) for condition in selection.conditions}
+    lesion = _lesion(model, contrast, chosen, cut)
+    profile = laminar_profile(
+        model,
+        masks,
+        prompts,
+        n_controls=check.controls_for(list(masks), prompts),
+        selected_on=selection,
+        allow_shared=check.allow_shared,
+        checkpoint=cut.checkpoint,
+        **lesion,
+    )
     histogram = activation_histogram(
         model, contrast, position=chosen.position, batch_size=chosen.batch_size, prepend_bos=chosen.prepend_bos
     )
+    evidence = gather_evidence(model, profile, selection, masks, prompts, lesion)
+    results = {"selection": selection, "comparison": comparison, "profile": profile, "histogram": histogram, **evidence}
     with working(f"writing {folder}"):
-        files = write_laminar(folder, selection=selection, comparison=comparison, profile=profile, histogram=histogram)
-    print_laminar(selection, profile, files, as_json=as_json)
+        files = write_laminar(folder, {name: result for name, result in results.items() if result is not None})
+    judged = evidence.get("verdict")
+    print_laminar(selection, profile, files, verdict=judged if isinstance(judged, Verdict) else None, as_json=as_json)
 
 
-def write_laminar(
-    folder: Path,
-    *,
-    selection: NeuronSelection,
-    comparison: SelectionComparison | None,
-    profile: LaminarProfile,
-    histogram: ActivationHistogram,
-) -> dict[str, Path]:
-    """The page, the tidy table and the results; returns where each is."""
-    every: dict[str, Result | None] = dict(zip(RESULTS, (selection, comparison, profile, histogram), strict=True))
-    results = {name: result for name, result in every.items() if result is not None}
+def write_laminar(folder: Path, results: dict[str, Result]) -> dict[str, Path]:
+    """The page, the tidy tables and the results; returns where each is."""
     save_results(folder, results)
-    table = write_whole(folder / "profile.csv", profile.to_frame().to_csv(index=False))
-    page = laminar_page(profile, selection=selection, comparison=comparison, histogram=histogram)
-    page.write(folder / "report.html")
-    return {"report": folder / "report.html", "table": table} | {name: folder / name for name in results}
+    tables = {
+        f"{name} table": write_whole(folder / f"{name}.csv", result.to_frame().to_csv(index=False))
+        for name, result in results.items()
+        if isinstance(result, LaminarProfile | Verdict)
+    }
+    page = page_of(results.values()).write(folder / "report.html")
+    return {"report": page, **tables} | {name: folder / name for name in results}
 
 
 def _prompts(model: Model, cut: Lesioning) -> list[Prompt]:
@@ -105,26 +119,17 @@ def _prompts(model: Model, cut: Lesioning) -> list[Prompt]:
     return shipped_prompts.him_her(causal=not is_masked(model))
 
 
-def _profile(
-    model: Model,
-    selection: NeuronSelection,
-    prompts: list[Prompt],
-    contrast: Contrast,
-    chosen: Selecting,
-    cut: Lesioning,
-) -> LaminarProfile:
-    return laminar_profile(
-        model,
-        {condition: selection.mask(condition) for condition in selection.conditions},
-        prompts,
-        ablation=cut.ablation,
-        hook_point=cut.hook_point,
-        position=cut.position,
-        reference=_reference(model, contrast, chosen, cut),
-        seed=cut.seed,
-        plan=cut.plan,
-        prepend_bos=chosen.prepend_bos,
-    )
+def _lesion(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning) -> dict[str, Any]:
+    """How neurons are ablated, as every study takes it."""
+    return {
+        "ablation": cut.ablation,
+        "hook_point": cut.hook_point,
+        "position": cut.position,
+        "reference": _reference(model, contrast, chosen, cut),
+        "seed": cut.seed,
+        "plan": cut.plan,
+        "prepend_bos": chosen.prepend_bos,
+    }
 
 
 def _reference(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning) -> Tensor | None:

@@ -57,7 +57,7 @@ def verdict(
     spread = np.concatenate([controls, verdict.low[row].numpy()[None], verdict.high[row].numpy()[None]])
     _add_clusters(figure, verdict, name, colour, low=float(np.nanmin(spread)), high=float(np.nanmax(spread)))
     smallest = float(verdict.smallest_effect[row])
-    if smallest < 3 * max(float(np.nanmax(spread)), smallest / 100):
+    if float(verdict.smallest_effect.max()) < 2 * float(verdict.high.nan_to_num().max()):
         figure.add_hline(
             y=smallest,
             line={"color": NEUTRAL, "dash": "dash", "width": 1},
@@ -67,7 +67,7 @@ def verdict(
     what = "margin drop" if settings["measure"] == "margin" else "logit drop"
     about = verdict.about[row]
     figure.update_yaxes(
-        title_text=f"{what} of {about}, mean over prompts (logits)<br>positive: the lesion cost {about}"
+        title_text=f"{what} of {about} (logits)<br>positive: the lesion cost it"
     )
     return finish(figure, template, title=f"{name}-neurons lesioned, and random ones", height=460)
 

@@ -75,10 +75,9 @@ def doses(dose: DoseResponse) -> str:
             f"is the likeliest of all (clean: {_percent(dose.clean_vocabulary_accuracy)})."
         )
     said = [
-        f"layer {int(row.layer)} from {row.dose:g} % on ({int(row.n_lesioned)} neurons; "
-        + (f"random ones from {row.control_dose:g} %" if not math.isnan(row.control_dose) else "random ones never")
-        + ")"
-        for row in gone.itertuples()
+        f"layer {row['layer']:.0f} from {row['dose']:g} % on ({row['n_lesioned']:.0f} neurons; random ones "
+        + ("never)" if math.isnan(row["control_dose"]) else f"from {row['control_dose']:g} %)")
+        for row in gone.to_dict("records")
     ]
     return (
         f"The right word is the likeliest of all in less than half as many prompts as in the clean run: {listed(said)}."
@@ -159,12 +158,12 @@ def _percent(share: float) -> str:
 
 
 def _layers(layers: Sequence[int]) -> str:
-    """``layers 2 to 4 and 7``: runs of neighbours together."""
+    """``layers 2 to 4, 6 and 7``: three neighbours and more together."""
     runs: list[list[int]] = []
     for layer in layers:
         if runs and layer == runs[-1][-1] + 1:
             runs[-1].append(layer)
         else:
             runs.append([layer])
-    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs]
-    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(parts)}"
+    parts = [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))]
+    return f"layer{'s' if len(layers) > 1 else ''} {listed(parts)}"

@@ -80,14 +80,15 @@ def laminar_page(
     if histogram is not None:
         sections.append(histogram_section(histogram, layer=shown))
         results |= {"histogram": histogram}
-    for name, result, section in (
-        ("dose", dose, evidence.dose_section),
-        ("cumulative", cumulative, evidence.cumulative_section),
-        ("decomposition", decomposition, evidence.decomposition_section),
-    ):
-        if result is not None:
-            sections.append(section(result))
-            results |= {name: result}
+    if dose is not None:
+        sections.append(evidence.dose_section(dose))
+        results |= {"dose": dose}
+    if cumulative is not None:
+        sections.append(evidence.cumulative_section(cumulative))
+        results |= {"cumulative": cumulative}
+    if decomposition is not None:
+        sections.append(evidence.decomposition_section(decomposition))
+        results |= {"decomposition": decomposition}
     sections.append(checked(provenance_section(results), profile))
     model = PurePath(profile.provenance.model["name"]).name  # of a folder its last part, of "a/b" likewise
     n_prompts = len(profile.prompts)
