@@ -159,6 +159,7 @@ def test_inputs_and_global_random_state_stay():
         ({"method": "basic"}, "method 'basic' is unknown; allowed: 'bca', 'percentile', 't'"),
         ({"level": 1.0}, "level must lie between 0 and 1, got 1.0"),
         ({"n_resamples": 0}, "n_resamples is 0"),
+        ({"seed": -1}, "seed -1 is negative"),
         ({"groups": [0, 1]}, "2 group labels for 5 samples"),
         ({"groups": [0] * 5}, r"1 group\(s\) of samples cannot show how much samples vary"),
         ({"values": torch.tensor([1.0])}, r"1 sample\(s\) cannot show"),

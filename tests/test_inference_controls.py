@@ -11,6 +11,7 @@ from scipy import stats
 
 from tlesion import matched_controls
 from tlesion.inference import empirical_p, joint_controls, log_n_controls, standardised_effect
+from tlesion.inference.control_maximum import control_maximum_p
 
 N_UNITS = 40
 
@@ -207,6 +208,18 @@ def test_p_equals_scipys_monte_carlo_test(ours, scipys):
 def test_rounding_of_one_lesion_in_two_batches_decides_no_tie():
     effect = torch.tensor(0.1)
     assert empirical_p(effect, torch.nextafter(effect, torch.tensor(0.0)).repeat(9)).item() == 1.0
+
+
+def test_one_lesion_in_twenty_batches_is_no_effect_of_either_sign():
+    """A mask of a whole layer: all controls are that mask, and their float32 logits differ by the last digits."""
+    last_digits = torch.from_numpy(np.random.default_rng(3).uniform(-4e-6, 4e-6, (20, 50)))
+    rows = 0.004 + last_digits
+    for alternative in ("larger", "smaller", "two-sided"):
+        assert (empirical_p(rows[0], rows[1:], alternative=alternative) == 1).all()
+    assert empirical_p(rows[0], rows[1:], rounding=0).min() < 0.2, "what would come of comparing digits"
+    assert standardised_effect(rows[0], rows[1:]).isnan().all()
+    assert standardised_effect(rows[0] + 1, rows[1:]).isposinf().all()
+    assert (control_maximum_p(rows[0], rows[1:]) == 1).all()
 
 
 def test_nan_stays_nan_and_infinite_effects_are_compared():

@@ -1,13 +1,8 @@
 """Inference: is an effect more than chance? Matched controls, intervals over prompts, claims about layers."""
 
+from tlesion.inference.against_controls import empirical_p, standardised_effect
 from tlesion.inference.bootstrap import Interval, bootstrap_mean
-from tlesion.inference.controls import (
-    empirical_p,
-    joint_controls,
-    log_n_controls,
-    matched_controls,
-    standardised_effect,
-)
+from tlesion.inference.controls import joint_controls, log_n_controls, matched_controls
 from tlesion.inference.dissociation import DoubleDissociation, double_dissociation
 from tlesion.inference.independence import require_independent
 from tlesion.inference.layers import LayerCluster, cluster_permutation, max_statistic

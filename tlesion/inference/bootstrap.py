@@ -74,7 +74,8 @@ def bootstrap_mean(
         The interval. Where all samples are equal, both ends are that value.
 
     Raises:
-        ValueError: Fewer than two samples or groups, a level outside (0, 1), no resample, an unknown method.
+        ValueError: Fewer than two samples or groups, a level outside (0, 1), no resample, a negative seed, an
+            unknown method.
 
     Source:
         Efron & Tibshirani (1993), An Introduction to the Bootstrap, 14.3. Resample for resample that of
@@ -91,6 +92,8 @@ def bootstrap_mean(
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; 0.95 is usual")
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples}; give 1 or more (5000 are plenty for 95 %)")
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative; give 0 or more")
     if values.ndim < 1:
         raise ValueError("values are a single number; give samples on the last axis")
     data = values.detach().cpu().double()

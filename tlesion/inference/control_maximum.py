@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float64, Shaped
 from torch import Tensor
 
-from tlesion.inference.controls import TIE
+from tlesion.inference.against_controls import ROUNDING, TIE
 
 
 def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, "..."]) -> Float64[Tensor, " layer"]:
@@ -45,7 +45,7 @@ def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, ".
     rows = torch.cat([effect[None], controls]).detach().cpu().double()
     z, differ = _standardised(rows)
     # Ties as in `empirical_p`: what float32 rounding makes of one lesion in two batches.
-    margin = TIE * rows[0].abs() / rows.std(dim=0, correction=0).where(differ, 1.0)
+    margin = (ROUNDING + TIE * rows[0].abs()) / rows.std(dim=0, correction=0).where(differ, 1.0)
     largest = z[1:].masked_fill(~differ, -torch.inf).amax(dim=1, keepdim=True)
     p = (1 + (largest >= z[0] - margin).sum(dim=0)).double() / len(rows)
     return p.where(differ, 1.0)
@@ -72,5 +72,5 @@ def control_limit(controls: Float64[Tensor, "control layer"], alpha: float) -> F
 def _standardised(rows: Float64[Tensor, "row layer"]) -> tuple[Float64[Tensor, "row layer"], Bool[Tensor, " layer"]]:
     """Distance from a layer's mean in its standard deviations, and whether its rows differ by more than rounding."""
     spread, largest = rows.std(dim=0, correction=0), rows.abs().amax(dim=0)
-    differ = spread > TIE * largest
+    differ = spread > ROUNDING + TIE * largest
     return torch.where(differ, (rows - rows.mean(dim=0)) / spread.where(differ, 1.0), 0.0), differ

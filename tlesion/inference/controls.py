@@ -1,4 +1,4 @@
-"""Matched controls: what a lesion of as many random neurons does, and how far an effect stands out from it."""
+"""Matched controls: random masks with as many neurons in the same layers, and as busy ones if asked."""
 
 import math
 
@@ -6,10 +6,6 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
-from tlesion.checks import one_of
-
-ALTERNATIVES = ("larger", "smaller", "two-sided")
-TIE = 1e-6  # of the effect: what float32 rounding makes of one lesion that is run in two batches
 SMALLEST_BIN = 5  # units
 
 
@@ -147,75 +143,6 @@ def log_n_controls(
     return found
 
 
-def empirical_p(
-    effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "..."], *, alternative: str = "larger"
-) -> Float64[Tensor, "*shape"]:
-    r"""How often a control's effect is as large as the mask's.
-
-    .. math:: p = \frac{1 + \#\{c : e_c \ge e\}}{1 + C}
-
-    The mask counts among the controls (the 1s): p is never 0, and a random mask has :math:`P(p \le x) \le x`.
-    Controls within 1e-6 of the effect count as equal to it, so that float32 rounding cannot decide a tie.
-
-    Args:
-        effect: The mask's effect.
-        controls: The same effect of every matched control, ``[control, *shape]``.
-        alternative: ``"larger"``, ``"smaller"``, or ``"two-sided"``: twice the smaller of both, 1 at most.
-
-    Returns:
-        p; NaN where the effect or one of its controls is NaN.
-
-    Raises:
-        ValueError: No control, other shapes, an unknown alternative.
-
-    Source:
-        Agrees with ``scipy.stats.monte_carlo_test``.
-
-    Example:
-        >>> import torch
-        >>> empirical_p(torch.tensor(3.0), torch.tensor([1.0, 2.0, 3.0, 4.0])).item()
-        0.6
-    """
-    one_of("alternative", alternative, ALTERNATIVES)
-    effect, controls = _paired_up(effect, controls, least=1)
-    margin = TIE * effect.abs().nan_to_num(posinf=0.0)
-    unknown = effect.isnan() | controls.isnan().any(dim=0)
-    tails = {
-        "larger": (controls >= effect - margin).sum(dim=0),
-        "smaller": (controls <= effect + margin).sum(dim=0),
-    }
-    p = {name: (1 + count.double()) / (1 + len(controls)) for name, count in tails.items()}
-    p["two-sided"] = (2 * torch.minimum(p["larger"], p["smaller"])).clamp(max=1)
-    return p[alternative].masked_fill(unknown, torch.nan)
-
-
-def standardised_effect(effect: Shaped[Tensor, "*shape"], controls: Shaped[Tensor, "..."]) -> Float64[Tensor, "*shape"]:
-    r"""Distance of an effect from the mean of its controls, in their standard deviations.
-
-    .. math:: z = (e - \bar e_c) \,/\, s_c, \qquad s_c^2 = \tfrac{1}{C - 1} \sum_c (e_c - \bar e_c)^2
-
-    Args:
-        effect: The mask's effect.
-        controls: The same effect of every matched control, ``[control, *shape]``, two or more.
-
-    Returns:
-        z. Where all controls have the same effect: NaN if the mask has it too, infinite with the difference's sign if
-        not. NaN where a value is NaN or a control infinite.
-
-    Raises:
-        ValueError: Fewer than two controls, or other shapes.
-
-    Example:
-        >>> import torch
-        >>> standardised_effect(torch.tensor(5.0), torch.tensor([1.0, 2.0, 3.0])).item()
-        3.0
-    """
-    effect, controls = _paired_up(effect, controls, least=2)
-    # From the first control on: equal controls then differ by exactly 0, whatever their size.
-    above, spread = effect - controls[0], controls - controls[0]
-    return (above - spread.mean(dim=0)) / spread.std(dim=0)
-
-
 def _require_mask(mask: Tensor) -> None:
     if mask.ndim != 2 or mask.dtype != torch.bool or not mask.numel():
         raise ValueError(
@@ -239,12 +166,3 @@ def _bins(mask: Tensor, match: Tensor | None, n_bins: int) -> Int64[Tensor, "lay
     rank = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
     n_bins = max(1, min(n_bins, math.floor(n_units / SMALLEST_BIN)))
     return rank * n_bins // n_units
-
-
-def _paired_up(effect: Tensor, controls: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
-    if controls.ndim != effect.ndim + 1 or controls.shape[1:] != effect.shape or len(controls) < least:
-        raise ValueError(
-            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; controls need "
-            f"the effect's shape after a first axis of {least} or more controls"
-        )
-    return effect.detach().cpu().double(), controls.detach().cpu().double()
