@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,35 @@ def run_space(model, **options):
 def run_laminar(model, **options):
     odd, few = torch.arange(512) % 2 == 1, torch.arange(512) < 20
     masks = {"him": odd.expand(12, -1), "her": few.expand(12, -1)}
-    options = {"n_controls": 2, "match": "activity"} | options
+    options = {"n_controls": 1, "match": "activity"} | options
     return tlesion.laminar_profile(model, masks, prompts(), **options)
+
+
+@cache
+def selection_of(model) -> tlesion.NeuronSelection:
+    pairs = [(f"The boy {verb} him.", f"The girl {verb} her.") for verb in ("saw", "told", "gave", "asked")]
+    return tlesion.select_neurons(model, tlesion.Contrast.from_pairs(pairs, words=("him", "her")))
+
+
+def run_dose(model, **options):
+    layers = {"layers": [1, 4, 8], "doses": (2, 50), "n_controls": 1}
+    return tlesion.dose_response(model, selection_of(model), prompts(), **layers, **options)
+
+
+def run_cumulative(model, **options):
+    return tlesion.cumulative_lesion(model, None, prompts(), **options)
+
+
+def run_decomposition(model, **options):
+    few = torch.arange(512) < 20
+    return tlesion.decompose_drop(model, {"him": few.expand(12, -1)}, prompts(), **options)
 
 
 STUDIES = {
     "laminar_profile": run_laminar,
+    "dose_response": run_dose,
+    "cumulative_lesion": run_cumulative,
+    "decompose_drop": run_decomposition,
     "sweep": run_sweep,
     "replacement": run_replacement,
     "subspace_removal": run_subspace,
@@ -72,7 +96,7 @@ class CutOff(BaseException):
 @pytest.fixture
 def small_portions(monkeypatch):
     """Sweeps of toy models in several portions."""
-    monkeypatch.setattr("tlesion.sweeps.portions.CLEAN_RUNS", 2.0)
+    monkeypatch.setattr("tlesion.sweeps.portions.CLEAN_RUNS", 0.5)
 
 
 @pytest.fixture
@@ -252,7 +276,7 @@ from tlesion.checkpoint import folder
 sys.path.insert(0, {tests!r})
 import test_checkpoint_studies as studies
 import tlesion.sweeps.portions as portions
-portions.CLEAN_RUNS = 2.0
+portions.CLEAN_RUNS = 0.5
 written, original = [], folder.write_whole
 def write(path, data):
     if len(written) == 4:

@@ -13,11 +13,13 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from tlesion.ablation import Ablation
+from tlesion.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.hooks import Model
 from tlesion.interventions import Intervention
 from tlesion.measures import kl_divergence
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.lesions import Lesion, read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import Place, pick
 from tlesion.sweeps.work import Group, Reading
@@ -123,7 +125,13 @@ class Collapse:
 
 
 def measure_collapse(
-    model: Model, readings: Sequence[Reading], lesions: LesionList, *, plan: str, max_bytes: int | None
+    model: Model,
+    readings: Sequence[Reading],
+    lesions: LesionList,
+    *,
+    plan: str,
+    max_bytes: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Collapse:
     """Run all lesions of a list over the prompts.
 
@@ -131,7 +139,9 @@ def measure_collapse(
         ValueError: NaN in the clean logits, and what :func:`tlesion.sweeps.run.run_sweep` refuses.
     """
     sink = CollapseSink(readings, len(lesions.lesions))
-    settled = run_sweep(model, readings, read_lesions(model, lesions.lesions), sink, plan=plan, max_bytes=max_bytes)
+    read = read_lesions(model, lesions.lesions)
+    budget = settled_max_bytes(model, max_bytes, checkpoint)
+    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=checkpoint)
     require_finite_logits(sink.clean)
     return Collapse(sink, settled.reason)
 

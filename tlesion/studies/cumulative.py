@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from tlesion.ablation import ablation_of
+from tlesion.checkpoint import Folder, open_checkpoint
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import matched_controls
 from tlesion.models import require_logits
@@ -21,6 +22,8 @@ from tlesion.studies.collapse import LesionList, measure_collapse
 from tlesion.studies.cumulative_result import CumulativeLesion
 from tlesion.studies.laminar_controls import check_controls, measure_activity
 from tlesion.studies.masks import stack_masks
+from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
+from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sweep import encode_prompts
 
 
@@ -39,6 +42,7 @@ def cumulative_lesion(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> CumulativeLesion:
     """Lesion layers 0 to l at once, and layers l to the last at once, for every l.
 
@@ -57,6 +61,7 @@ def cumulative_lesion(
         plan: See :func:`tlesion.sweep`.
         max_bytes: See :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: As in :func:`tlesion.laminar_profile`.
 
     Returns:
         Logit drop, KL over the vocabulary, global change and ranks per mask, direction, layer l and prompt.
@@ -84,7 +89,6 @@ def cumulative_lesion(
     lesions = LesionList(names, make)
     rows = _rows(lesions, stack[None])[0]
     control_rows = _rows(lesions, _controls(labels, stack, n_controls=n_controls, seed=seed, match=match))
-    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -97,6 +101,21 @@ def cumulative_lesion(
         "match": None if match is None else tensor_hash(match),
         "reference": None if make.reference is None else tensor_hash(make.reference),
     }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="cumulative_lesion",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={
+            "plan": plan,
+            "max_bytes": max_bytes,
+            "edits": hashes_of_lesions(read_lesions(model, lesions.lesions)) if checkpoint is not None else [],
+        },
+    )
+    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes, checkpoint=kept)
+    kept.finish()
     counts = stack.sum(dim=2)
     return CumulativeLesion(
         **measured.beside(rows, control_rows),
@@ -107,7 +126,7 @@ def cumulative_lesion(
         targets=tuple(prompt.targets for prompt in prompts),
         correct=tuple(prompt.correct for prompt in prompts),
         plan=measured.plan,
-        provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
+        provenance=provenance,
     )
 
 

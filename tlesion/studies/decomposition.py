@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.ablation import Ablation, ablation_of
+from tlesion.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 from tlesion.models import require_logits
 from tlesion.results import provenance_of, tensor_hash
@@ -36,7 +37,9 @@ from tlesion.studies.masks import stack_masks
 from tlesion.studies.path_trace import PathTrace
 from tlesion.studies.readout_path import ReadoutPath
 from tlesion.sweeps.finite import require_finite_logits
+from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sweep import encode_prompts
 from tlesion.sweeps.work import Reading
@@ -56,6 +59,7 @@ def decompose_drop(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> DropDecomposition:
     """Lesion one MLP at a time, and tell the part of the logit drop that is direct from that of later layers.
 
@@ -75,6 +79,7 @@ def decompose_drop(
         plan: See :func:`tlesion.sweep`; "prefix" is for causal models.
         max_bytes: See :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: As in :func:`tlesion.laminar_profile`.
 
     Returns:
         The parts per mask, layer, prompt and target, beside the drop that the model itself computes.
@@ -104,7 +109,6 @@ def decompose_drop(
     labels, stack = stack_masks(masks, len(names), n_units)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    parts, clean, how = _run(model, names, stack, make, readings, plan=plan, max_bytes=max_bytes)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -115,6 +119,17 @@ def decompose_drop(
         "masks": {name: tensor_hash(mask) for name, mask in zip(labels, stack, strict=True)},
         "reference": None if make.reference is None else tensor_hash(make.reference),
     }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="decompose_drop",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(labels)},
+    )
+    parts, clean, how = _run(model, names, stack, make, readings, plan=plan, max_bytes=max_bytes, checkpoint=kept)
+    kept.finish()
     return DropDecomposition(
         **parts,
         clean_logits=clean,
@@ -126,7 +141,7 @@ def decompose_drop(
         correct=tuple(prompt.correct for prompt in prompts),
         post_norm=is_masked(model),
         plan=how,
-        provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
+        provenance=provenance,
     )
 
 
@@ -148,6 +163,7 @@ def _run(
     *,
     plan: str,
     max_bytes: int | None,
+    checkpoint: Checkpoint,
 ) -> tuple[dict[str, Float64[Tensor, "mask layer prompt target"]], Float64[Tensor, "prompt target"], str]:
     """All parts and the measured drop by name, the clean logits, and how it was run."""
     layers = [layer_of(name) or 0 for name in names]
@@ -158,7 +174,8 @@ def _run(
             pair = make.at(name, row, units[row])
             watched = [] if not bool(units[row].any()) else trace.watch(len(lesions), layers[row])
             lesions.append([pair, *watched])
-    settled = run_sweep(model, readings, read_lesions(model, lesions), trace, plan=plan, max_bytes=max_bytes)
+    read, budget = read_lesions(model, lesions), settled_max_bytes(model, max_bytes, checkpoint)
+    settled = run_sweep(model, readings, read, trace, plan=plan, max_bytes=budget, checkpoint=checkpoint)
     require_finite_logits(trace.clean)
     path = ReadoutPath(model, torch.cat([reading.targets for reading in readings]))
     at_readout = _reaches_readout(make, readings)

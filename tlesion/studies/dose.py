@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from tlesion.ablation import ablation_of
+from tlesion.checkpoint import Folder, open_checkpoint
 from tlesion.checks import one_of
 from tlesion.hooks import Model, in_layers, layer_indices, width
 from tlesion.inference import matched_controls, require_independent
@@ -26,6 +27,8 @@ from tlesion.stimuli import Prompt
 from tlesion.studies.collapse import LesionList, measure_collapse
 from tlesion.studies.dose_result import DoseResponse
 from tlesion.studies.laminar_controls import check_controls, measure_activity
+from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
+from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sweep import encode_prompts
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
@@ -50,6 +53,7 @@ def dose_response(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
 ) -> DoseResponse:
     """Lesion the top percent of a layer's neurons by t, more and more of them, one layer at a time.
 
@@ -75,6 +79,7 @@ def dose_response(
         plan: See :func:`tlesion.sweep`.
         max_bytes: See :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: As in :func:`tlesion.laminar_profile`.
 
     Returns:
         Logit drop, KL over the vocabulary, global change and ranks per layer, dose and prompt, and of every control.
@@ -113,7 +118,6 @@ def dose_response(
     rows = _rows(lesions, masks[:, None])[:, 0].T
     controls = _controls(masks, n_controls=n_controls, seed=seed, match=match)
     control_rows = _rows(lesions, controls).permute(1, 2, 0)
-    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes)
     settings = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -126,6 +130,21 @@ def dose_response(
         "reference": None if make.reference is None else tensor_hash(make.reference),
         "shared_prompts": list(shared),
     }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="dose_response",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={
+            "plan": plan,
+            "max_bytes": max_bytes,
+            "edits": hashes_of_lesions(read_lesions(model, lesions.lesions)) if checkpoint is not None else [],
+        },
+    )
+    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes, checkpoint=kept)
+    kept.finish()
     return DoseResponse(
         **measured.beside(rows, control_rows),
         n_lesioned=counts,
@@ -137,7 +156,7 @@ def dose_response(
         targets=tuple(prompt.targets for prompt in prompts),
         correct=tuple(prompt.correct for prompt in prompts),
         plan=measured.plan,
-        provenance=provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli]),
+        provenance=provenance,
     )
 
 
