@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tlesion.cli.options import Debug, Device, Json, ModelName, Out
+from tlesion.cli.options import Controls, Debug, Device, Json, ModelName, Out
 
 
 def demo(
@@ -10,12 +10,14 @@ def demo(
     model: ModelName = "toy-bert",
     device: Device = None,
     as_json: Json = False,
+    controls: Controls = 20,
     debug: Debug = False,
 ) -> None:
     """Find the neurons that tell "him" from "her", cut them layer by layer, and report what it costs.
 
     Pairs of sentences, prompts and settings are the defaults of [b]tlesion laminar[/b].
     """
+    from tlesion.cli.laminar_evidence import Checking
     from tlesion.cli.laminar_run import run_laminar
 
-    run_laminar(model_name=model, out=out, as_json=as_json, device=device)
+    run_laminar(model_name=model, out=out, as_json=as_json, device=device, checking=Checking(n_controls=controls))

@@ -19,7 +19,7 @@ from tlesion.studies.verdict import verdict
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
-DOSE_LAYERS, DOSE_CONTROLS, CUMULATIVE_CONTROLS = 3, 20, 5
+DOSE_LAYERS, DOSE_CONTROLS = 3, 10
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def gather_evidence(
         found["dose"] = dose_response(
             model, selection, prompts, layers=layers, n_controls=DOSE_CONTROLS, allow_shared=True, **lesion
         )
-    found["cumulative"] = cumulative_lesion(model, masks, prompts, n_controls=CUMULATIVE_CONTROLS, **lesion)
+    found["cumulative"] = cumulative_lesion(model, masks, prompts, **lesion)
     if lesion["hook_point"].startswith("mlp."):
         found["decomposition"] = decompose_drop(model, masks, prompts, **lesion)
     return found
