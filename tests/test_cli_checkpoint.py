@@ -53,6 +53,9 @@ def test_a_run_with_a_checkpoint_keeps_its_parts_and_is_read_from_them(study, tl
     folder = kept / "context" if command == "context" else kept
     assert json.loads((folder / "checkpoint.json").read_text())["state"] == "finished"
     assert list((folder / "parts").iterdir())
+    if command == "laminar":
+        beside = {path.name for path in kept.iterdir() if path.is_dir()}
+        assert beside == {"parts", "dose", "cumulative", "decomposition"}
     other = {"laminar": ["--ablation", "gaussian"], "replace": ["--factors", "3"]}.get(command, ["--seed", 5])
     again = ["--checkpoint", kept, *other, "--out", tmp_path / "3"]
     done = tlesion_command(command, "--model", study["model"], *small[command], *again)

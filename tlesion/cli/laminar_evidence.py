@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -64,6 +65,8 @@ def gather_evidence(
     masks: dict[str, Tensor],
     prompts: Sequence[Prompt],
     lesion: dict[str, Any],
+    *,
+    checkpoint: Path | None = None,
 ) -> dict[str, Result]:
     """The verdict on a profile with controls, and the studies that explain it; nothing for one without.
 
@@ -77,18 +80,27 @@ def gather_evidence(
         prompts: Its prompts.
         lesion: How it was lesioned: ``ablation``, ``hook_point``, ``position``, ``reference``, ``seed``, ``plan`` and
             ``prepend_bos``, as :func:`tlesion.laminar_profile` takes them.
+        checkpoint: Folder in which finished parts are kept, in one of its own for each study; None: nothing is.
     """
     if not profile.n_controls:
         return {}
+    kept = {name: checkpoint and checkpoint / name for name in ("dose", "cumulative", "decomposition")}
     judged = verdict(profile)
     found: dict[str, Result] = {"verdict": judged}
     strongest = judged.effect.abs().nan_to_num().amax(dim=0).argsort(descending=True, stable=True)[:DOSE_LAYERS]
     if selection.t.shape[1] == int(profile.provenance.settings["n_units"]):
         layers = sorted(profile.layers[i] for i in strongest.tolist())
         found["dose"] = dose_response(
-            model, selection, prompts, layers=layers, n_controls=DOSE_CONTROLS, allow_shared=True, **lesion
+            model,
+            selection,
+            prompts,
+            layers=layers,
+            n_controls=DOSE_CONTROLS,
+            allow_shared=True,
+            checkpoint=kept["dose"],
+            **lesion,
         )
-    found["cumulative"] = cumulative_lesion(model, masks, prompts, **lesion)
+    found["cumulative"] = cumulative_lesion(model, masks, prompts, checkpoint=kept["cumulative"], **lesion)
     if lesion["hook_point"].startswith("mlp."):
-        found["decomposition"] = decompose_drop(model, masks, prompts, **lesion)
+        found["decomposition"] = decompose_drop(model, masks, prompts, checkpoint=kept["decomposition"], **lesion)
     return found

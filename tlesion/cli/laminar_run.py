@@ -93,7 +93,7 @@ def run_laminar(
     histogram = activation_histogram(
         model, contrast, position=chosen.position, batch_size=chosen.batch_size, prepend_bos=chosen.prepend_bos
     )
-    evidence = gather_evidence(model, profile, selection, masks, prompts, lesion)
+    evidence = gather_evidence(model, profile, selection, masks, prompts, lesion, checkpoint=cut.checkpoint)
     results = {"selection": selection, "comparison": comparison, "profile": profile, "histogram": histogram, **evidence}
     with working(f"writing {folder}"):
         files = write_laminar(folder, {name: result for name, result in results.items() if result is not None})
