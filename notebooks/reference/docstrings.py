@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import griffe
+import latex2mathml.converter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from notebooks.reference import public
 
 _ROLE = re.compile(r":(?:func|mod|class|meth):`~?([^`]+)`")
+_MATH = re.compile(r":math:`([^`]+)`")
+_MATH_BLOCK = re.compile(r"^\.\. math::(?P<inline>.*)\n(?P<block>(?:\n| +\S.*\n?)*)", re.M)
 _GROUP = re.compile(r"^(?P<indent> +)(?P<names>\w+(?:, \w+)+): (?P<text>.*)$")
 _SECTION = re.compile(r"^(\w+):\s*$")
 
@@ -54,12 +57,24 @@ def rewritten(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Sphinx roles and double backquotes as Markdown has them; a public name becomes a link to its place.
+    """Sphinx roles, formulas and double backquotes as Markdown has them; a public name becomes a link to its place.
 
     Example:
         >>> in_markdown("See :func:`tlesion.sweep` and :mod:`tlesion.plots.style`, ``x``.")
         'See [`tlesion.sweep`][tlesion.sweep] and `tlesion.plots.style`, `x`.'
     """
     linked = {name for names in public.pages().values() for name in names}
+    text = _MATH_BLOCK.sub(lambda match: f"\n{mathml(match['inline'] + ' ' + match['block'], display='block')}\n\n", text)
+    text = _MATH.sub(lambda match: mathml(match[1]), text)
     text = _ROLE.sub(lambda match: f"[`{match[1]}`][{match[1]}]" if match[1] in linked else f"`{match[1]}`", text)
     return text.replace("``", "`")
+
+
+def mathml(formula: str, *, display: str = "inline") -> str:
+    """A LaTeX formula as MathML, which browsers draw by themselves: no script has to be fetched.
+
+    Example:
+        >>> mathml("a / b").startswith("<math")
+        True
+    """
+    return latex2mathml.converter.convert(" ".join(formula.split()), display=display)
