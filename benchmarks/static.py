@@ -1,5 +1,6 @@
 """Static images of plotly figures: one browser for many of them, and nothing fetched."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,8 @@ def browser() -> Iterator[Render]:
 
     Needs a Chrome or Chromium, which stays open for as long as the ``with`` block lasts.
     """
+    # It logs half a message that it reads from a browser being closed; what fails raises an exception.
+    logging.getLogger("choreographer").setLevel(logging.CRITICAL)
     # Without MathJax, which the page would try to fetch.
     kaleido.start_sync_server(mathjax=False, silence_warnings=True)
     try:
