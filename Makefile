@@ -30,7 +30,7 @@ figures: $(READY)
 	$(BIN)/python -m benchmarks.readme
 
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict -f notebooks/reference/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f notebooks/reference/mkdocs.yml
 	@echo 'site/index.html'
 
 clean:

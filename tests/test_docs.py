@@ -53,6 +53,10 @@ def test_the_site_builds_and_shows_every_public_name(tmp_path):
     anchors = {anchor for page in (tmp_path / "reference").glob("*.html") for anchor in anchors_of(page)}
     assert not set(names) - anchors
 
+    assert "doc-function" in (tmp_path / "reference" / "stats.html").read_text(encoding="utf-8")
+    for page in (tmp_path / "reference").glob("*.html"):
+        assert "doc-symbol-module" not in page.read_text(encoding="utf-8"), f"{page.name} shows a module for a name"
+
     laminar = (tmp_path / "reference" / "laminar.html").read_text(encoding="utf-8")
     text = re.sub(r"<[^>]+>", "", laminar)
     assert "mask layer prompt target" in text, "fields show their shapes"

@@ -64,7 +64,9 @@ def in_markdown(text: str) -> str:
         'See [`tlesion.sweep`][tlesion.sweep] and `tlesion.plots.style`, `x`.'
     """
     linked = {name for names in public.pages().values() for name in names}
-    text = _MATH_BLOCK.sub(lambda match: f"\n{mathml(match['inline'] + ' ' + match['block'], display='block')}\n\n", text)
+    text = _MATH_BLOCK.sub(
+        lambda match: f"\n{mathml(match['inline'] + ' ' + match['block'], display='block')}\n\n", text
+    )
     text = _MATH.sub(lambda match: mathml(match[1]), text)
     text = _ROLE.sub(lambda match: f"[`{match[1]}`][{match[1]}]" if match[1] in linked else f"`{match[1]}`", text)
     return text.replace("``", "`")

@@ -76,7 +76,15 @@ def all_names() -> str:
 
 def reference_page(page: str, names: list[str]) -> str:
     """What the module says of itself, and every name of it."""
-    return "\n\n".join([f"# {page}", introduction(page), *(f"::: {name}" for name in names)]) + "\n"
+    return "\n\n".join([f"# {page}", introduction(page), *map(entry, names)]) + "\n"
+
+
+def entry(name: str) -> str:
+    """What makes mkdocstrings show a name; one that a module bears, too, is taken from that module."""
+    if not public.source_of(name.removeprefix("tlesion.")).is_file():
+        return f"::: {name}"
+    inner = f"{name}.{name.rsplit('.', 1)[1]}"
+    return f'<a id="{name}"></a>\n\n::: {inner}\n    options:\n      heading: {name}'
 
 
 def introduction(page: str) -> str:
@@ -133,7 +141,8 @@ def notebook_page(path: Path) -> dict[str, str | bytes]:
     images: dict[str, str | bytes] = {}
     for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
         source = "".join(cell["source"])
-        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        told = re.sub(r"(\]\(\w+)\.ipynb\)", r"\1.md)", source)
+        parts.append(told if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for place, output in enumerate(cell.get("outputs", [])):
             shown, image = _output(output, f"{path.stem}-{number}-{place}.png")
             parts.append(shown)
@@ -146,6 +155,7 @@ def _output(output: dict[str, Any], image: str) -> tuple[str, dict[str, bytes]]:
     if "image/png" in data:
         return f"![figure]({image})", {image: base64.b64decode("".join(data["image/png"]))}
     if "text/html" in data:
-        return re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.S), {}
+        html = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.S)
+        return re.sub(r"<table[^>]*>", "<table>", html), {}  # in the site's own style
     text = "".join(output.get("text", data.get("text/plain", "")))
     return f"```text\n{text.rstrip()}\n```", {}
