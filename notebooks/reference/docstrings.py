@@ -67,7 +67,8 @@ def in_markdown(text: str) -> str:
     text = _MATH_BLOCK.sub(
         lambda match: f"\n{mathml(match['inline'] + ' ' + match['block'], display='block')}\n\n", text
     )
-    text = _MATH.sub(lambda match: mathml(match[1]), text)
+    # In a span, or Markdown would make a block of a formula that begins a line.
+    text = _MATH.sub(lambda match: f"<span>{mathml(match[1])}</span>", text)
     text = _ROLE.sub(lambda match: f"[`{match[1]}`][{match[1]}]" if match[1] in linked else f"`{match[1]}`", text)
     return text.replace("``", "`")
 
