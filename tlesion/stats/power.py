@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tlesion.stats.level import FDR, corrected_level, fdr_level
 from tlesion.stats.noncentral import noncentral_p, noncentrality_of_power
+from tlesion.stats.welch_power import welch_noncentrality, welch_power
 
 Array = NDArray[np.float64]
 
@@ -112,6 +113,8 @@ class PowerCurve:
 
     def _power(self, effect: Array, n: int, level: float) -> Array:
         dof, root = _design(self.test, np.asarray([n], dtype=np.float64), self.prior_dof)
+        if self.test == "welch":
+            return welch_power(np.abs(effect) * root, n, level)
         return noncentral_p(_critical(level, dof), dof, np.abs(effect) * root)
 
 
@@ -131,8 +134,8 @@ def power_curve(
     .. math:: P(|T_{\nu, \lambda}| \ge t_{1 - a/2, \nu}) = \mathrm{power}, \qquad
         \lambda = d_z \sqrt n \;\text{(pairs)} \quad\text{or}\quad d \sqrt{n/2} \;\text{(two samples)}
 
-    with the level a of `corrected_level`. Welch's test is taken to have Student's degrees of freedom,
-    which it has for equal variances.
+    with the level a of `corrected_level`. Welch's test has a critical value of its own in every sample
+    (:mod:`tlesion.stats.welch_power`); variances are taken to be equal.
 
     Args:
         n: numbers of pairs, or for the two-sample tests of sentences per condition; each 2 or more.
@@ -169,10 +172,13 @@ def power_curve(
         raise ValueError(f"power must exceed the level of a single test ({level:.3g}), got {power!r}")
     counts = np.asarray(n, dtype=np.int64)
     dof, root = _design(test, counts.astype(np.float64), prior_dof)
-    effect = noncentrality_of_power(_critical(level, dof), dof, power) / root
+    if test == "welch":
+        noncentrality = np.asarray([welch_noncentrality(int(k), level, power) for k in counts])
+    else:
+        noncentrality = noncentrality_of_power(_critical(level, dof), dof, power)
     return PowerCurve(
         n=torch.from_numpy(counts),
-        effect=torch.from_numpy(effect),
+        effect=torch.from_numpy(noncentrality / root),
         level=level,
         test=test,
         power=float(power),
