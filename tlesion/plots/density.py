@@ -47,7 +47,7 @@ def add_density(
             colorscale=[list(stop) for stop in SEQUENTIAL],
             zmin=-0.3,
             colorbar={
-                "title": {"text": f"number of<br>{unit}s"},
+                "title": {"text": f"number of {unit}s", "side": "right"},
                 "tickvals": list(ticks),
                 "ticktext": [f"{10**tick:,}" for tick in ticks],
                 "thickness": 12,

@@ -180,7 +180,7 @@ def head_map(result: Replacement, *, value: str = "kl", template: TemplateLike =
             z=grid,
             zmin=0.0,
             colorscale=[list(stop) for stop in SEQUENTIAL],
-            colorbar={"title": {"text": unit}, "thickness": 12, "outlinewidth": 0},
+            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0},
             hovertemplate=f"layer %{{x}}, <b>{kind} head %{{y}}</b><br>{unit} %{{z:.4f}}<extra></extra>",
         )
     )

@@ -233,7 +233,7 @@ def rank_sweep(result: SubspaceRemoval, *, template: TemplateLike = None) -> Fig
 
 def _colours(values: np.ndarray, unit: str) -> dict[str, Any]:
     """Colours from zero, or on a logarithmic scale where a few large values would leave the rest without colour."""
-    bar = {"title": {"text": unit.replace(" by", "<br>by")}, "thickness": 12, "outlinewidth": 0}
+    bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0}
     positive = values[values > 0]
     if not len(positive) or positive.max() < 5 * np.median(positive):
         high = float(positive.max()) if len(positive) else 1.0

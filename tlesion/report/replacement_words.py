@@ -85,7 +85,7 @@ def distribution(result: Replacement) -> str:
     if not np.isfinite(z).any():
         return "No lesion changes any value."
     far = int((np.abs(z) > FAR).sum())
-    low, high = (f"{bound:.1f}".replace("-", "−") for bound in (np.nanmin(z), np.nanmax(z)))
+    low, high = (f"{round(float(bound), 1) + 0.0:.1f}".replace("-", "−") for bound in (np.nanmin(z), np.nanmax(z)))
     text = (
         f"The mean of the values put in lies {low} to {high} standard deviations from the mean of their layer's clean "
         f"distribution; {np.nanmin(outside):.0%} to {np.nanmax(outside):.0%} of them lie outside the range that their "
