@@ -30,6 +30,13 @@ def test_errors_stay_within_their_bounds_where_nothing_differs(tails):
     assert tails == "heavy" or all(row.value > 0.017 for row in exact)
 
 
+def test_moderated_t_keeps_its_level_at_five_pairs_once_a_layer_has_thousands_of_neurons():
+    """With 200 neurons the estimated prior is too rough (the table says so); with 3,000 it is not."""
+    tallies = simulate(Design(5, 3000), 600, seed=9, tests=("moderated_paired",), corrections=("bonferroni",)).tallies
+    rate, error = tallies["moderated_paired", "bonferroni"].error_rate
+    assert 0.015 < rate <= ALPHA + 2 * error, (rate, error)
+
+
 def test_p_values_of_exact_tests_are_uniform():
     simulated = simulate(Design(5, 40), 1500, seed=2, corrections=())
     for test in ("student", "paired", "moderated", "moderated_paired"):
