@@ -68,22 +68,25 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    on, rows, notes = machine(), [], []
-    for shape_name in dict.fromkeys(row.shape for row in ROWS):
+    name = "sweep_tiny" if options.tiny else "sweep"
+    on = machine()
+    done: dict[Row, tuple[dict[str, Any], list[str]]] = {}
+    for shape_name in reversed(dict.fromkeys(row.shape for row in ROWS)):
         shape = (TINY if options.tiny else SHAPES)[shape_name]
         hf = hugging_face(shape)
         tl = plain_layout(hooked(shape, hf))
-        if not any(row.peers for row in ROWS if row.shape == shape_name):
+        mine = [row for row in ROWS if row.shape == shape_name]
+        if not any(row.peers for row in mine):
             hf = None
-        for row in (row for row in ROWS if row.shape == shape_name):
-            table_row, more = measure(row, shape, hf, tl, rounds=options.rounds)
-            rows.append(table_row)
-            notes.extend(more)
-            print(table_row, flush=True)
+        for row in sorted(mine, key=lambda row: row.peers):  # the slow ones last
+            done[row] = measure(row, shape, hf, tl, rounds=options.rounds)
+            print(done[row][0], flush=True)
+            finished = [done[row] for row in ROWS if row in done]
+            notes = [note for _, more in finished for note in more]
+            title = "The sweep beside the usual ways of the same work"
+            save_table(name, title, [table_row for table_row, _ in finished], notes=notes + NOTES, on=on)
         del hf, tl
         gc.collect()
-    name = "sweep_tiny" if options.tiny else "sweep"
-    save_table(name, "The sweep beside the usual ways of the same work", rows, notes=notes + NOTES, on=on)
 
 
 NOTES = [
@@ -107,7 +110,8 @@ def measure(row: Row, shape: Any, hf: Any, tl: Any, *, rounds: int) -> tuple[dic
     with torch.no_grad():
         require_equal({name: run() for name, run in contenders.items()}, row)
         contenders["clean pass"] = lambda: tl(work.ids)
-        seconds = side_by_side(contenders, rounds=rounds)
+        contenders["clean pass"]()
+        seconds = side_by_side(contenders, rounds=rounds, warm=False)  # the comparison has run each of the others once
     ours = seconds["tlesion"]
     table_row: dict[str, Any] = {
         "work": row.work,

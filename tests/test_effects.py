@@ -54,9 +54,7 @@ def test_a_shift_of_all_targets_alike_is_no_effect(shift, seed):
 
 
 def test_what_cannot_be_meant_is_refused():
-    message = (
-        r"mask 'any' bears no target's name, and no prompt names its right answer.*a target \('him', 'her'\)"
-    )
+    message = r"mask 'any' bears no target's name, and no prompt names its right answer.*a target \('him', 'her'\)"
     with pytest.raises(ValueError, match=message):
         own_targets("any", [BOTH], [None])
     with pytest.raises(ValueError, match=r"prompts 'write' is unknown; allowed: 'right', 'all'"):
