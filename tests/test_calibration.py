@@ -1,6 +1,7 @@
 """The calibration benchmark in small: seeded studies, judged by bounds that chance hardly reaches."""
 
 import gc
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks import calibration_models, calibration_rows
-from benchmarks.calibration import PRIOR_DOF, null_rows, permutation_rows, planted_rows
+from benchmarks.calibration import PRIOR_DOF, RESULTS, null_rows, permutation_rows, planted_rows
+from benchmarks.calibration_table import render
 from benchmarks.calibration_tally import ALPHA, Tally, merged, recovery_at_fdp, uniformity, verdict
 from benchmarks.calibration_tensors import Design, draw, p_values, simulate
 from tlesion.stats import adjust
@@ -149,3 +151,9 @@ def test_holm_agrees_with_statsmodels_without_collecting_garbage(monkeypatch):
     expected = np.stack([multipletests(row, method="holm")[1] for row in p])
     monkeypatch.setattr(gc, "collect", lambda *_: pytest.fail("a full collection"))
     np.testing.assert_array_equal(adjust(torch.from_numpy(p), method="holm").numpy(), expected)
+
+
+def test_the_saved_table_is_the_rendering_of_the_saved_numbers():
+    saved = json.loads((RESULTS / "calibration.json").read_text())
+    assert (RESULTS / "calibration.md").read_text() == render(saved)
+    assert min(row["studies"] for row in saved["rows"]) >= 1000
