@@ -35,7 +35,7 @@ def welch_power(noncentrality: Array, n: int, level: float) -> Array:
         0.05
     """
     u = stats.beta.ppf((NODES + 1) / 2, (n - 1) / 2, (n - 1) / 2)
-    critical = stats.t.isf(level / 2, (n - 1) / (u**2 + (1 - u) ** 2))
+    critical = np.asarray(stats.t.isf(level / 2, (n - 1) / (u**2 + (1 - u) ** 2)))
     shape = (len(NODES), len(noncentrality))
     found = noncentral_p(
         np.broadcast_to(critical[:, None], shape), np.full(shape, 2.0 * n - 2), np.broadcast_to(noncentrality, shape)
