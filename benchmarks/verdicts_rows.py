@@ -100,8 +100,9 @@ def _coverage(planted: pd.DataFrame, null: pd.DataFrame) -> list[Row]:
     """Intervals that hold the true effect."""
     both = pd.concat([planted, null])
     both = both[both["truth"].notna()]
-    inside = (both["low"] <= both["truth"]) & (both["truth"] <= both["high"])
     target = f"{COVERED[0]:.0%} to {COVERED[1]:.0%}"
+    inside = (both["low"] <= both["truth"]) & (both["truth"] <= both["high"])
+    student = (both["t_low"] <= both["truth"]) & (both["truth"] <= both["t_high"])
     rows = []
     for name, chosen in {
         "causal and random masks, all models": both["mask"].notna(),
@@ -110,6 +111,8 @@ def _coverage(planted: pd.DataFrame, null: pd.DataFrame) -> list[Row]:
         "causal and random masks, heavy tails": both["tails"] == "heavy",
     }.items():
         rows.append(_share("interval covers", name, inside[chosen], target, least=COVERED[0], most=COVERED[1]))
+    for tails in ("normal", "heavy"):
+        rows.append(_share("Student's interval covers", f"{tails} noise", student[both["tails"] == tails], ""))
     return rows
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import tlesion
+from tlesion.inference import bootstrap_mean
 from tlesion.toy import Planted
 
 STUDIES_PER_MODEL = 5
@@ -132,7 +133,12 @@ def one_study(planted: Planted, masks: dict[str, Tensor], seed: int) -> list[dic
     result = tlesion.verdict(profile, n_resamples=N_RESAMPLES, n_permutations=N_PERMUTATIONS, seed=seed)
     frame = result.to_frame().query("n_lesioned > 0")
     columns = ["mask", "layer", "effect", "low", "high", "control_p", "detectable_effect", "smallest_effect", "verdict"]
-    return list(pd.DataFrame(frame[columns]).to_dict("records"))
+    records: list[dict[str, Any]] = list(pd.DataFrame(frame[columns]).to_dict("records"))
+    for row in records:
+        values = profile.effect_of(str(row["mask"])).values[profile.layers.index(row["layer"])]
+        student = bootstrap_mean(values, method="t")
+        row |= {"t_low": float(student.low), "t_high": float(student.high)}
+    return records
 
 
 def population_effects(planted: Planted, masks: list[dict[str, Tensor]], seed: int) -> dict[str, list[float]]:

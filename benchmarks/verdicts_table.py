@@ -2,7 +2,11 @@
 
 from typing import Any
 
-REASONS: dict[tuple[str, str], str] = {}
+REASONS: dict[tuple[str, str], str] = {
+    ("interval covers", "causal and random masks, heavy tails"): "A bootstrap knows only the 40 values "
+    "that it resamples, and is too narrow where they come from heavy tails. Student's interval on the same studies is "
+    'in the table; `verdict(interval="t")` takes it.',
+}
 """Why a number can miss its target, as far as it is known, by claim and setting."""
 
 

@@ -70,6 +70,8 @@ RECORD = {
     "truth": 1.0,
     "low": 0.9,
     "high": 1.1,
+    "t_low": 0.8,
+    "t_high": 1.2,
     "control_p": 0.5,
     "detectable_effect": 0.8,
     "tails": "normal",
@@ -105,6 +107,7 @@ def test_shares_are_counted_and_judged():
     assert (covered.n, covered.value, covered.holds) == (16, 0.5, "NO")
     assert rows["read-only decoys"].value == 1.0
     assert rows["causal and random masks, heavy tails"].value is None
+    assert (rows["normal noise"].n, rows["normal noise"].value, rows["normal noise"].target) == (16, 1.0, "")
 
 
 def test_the_page_shows_every_number_and_names_what_misses():
