@@ -124,3 +124,16 @@ def test_rounding_is_no_effect(by_hand):
     result = verdict(by_hand.effects(by_hand.SILENT, tiny, by_hand.SILENT))
     assert result.p[0, 1] < 0.001
     assert result.verdicts[0][1] == NOTHING
+
+
+def test_logits_that_are_no_numbers_any_more_are_damage_and_leave_other_layers_alone(by_hand):
+    broken = by_hand.drops(2.0, 0.0)
+    broken[3] = torch.nan
+    whole = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.drops(0.1, 0.0))
+    profile = by_hand.effects(broken, by_hand.drops(2.0, 0.0), by_hand.drops(0.1, 0.0))
+    controls = profile.control_logit_drop.clone()
+    controls[0, 5, 0] = torch.nan
+    result = verdict(dataclasses.replace(profile, control_logit_drop=controls))
+    assert result.verdicts[0] == (DAMAGE, *verdict(whole).verdicts[0][1:])
+    assert result.verdicts[0][1] == SPECIFIC
+    assert result.control_p_corrected[0, 1] <= 0.05

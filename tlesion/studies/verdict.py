@@ -53,7 +53,7 @@ def verdict(
        its layer (both p at most ``alpha``), and does not once it is corrected over layers.
     4. *unspecific damage*: the effect is not zero over prompts (``p``), however small and whatever its sign, and random
        lesions do as much; or the targets' logits, or all logits, changed by the smallest effect of interest or more
-       (root mean square).
+       (root mean square), or are no numbers any more.
     5. *no effect found*: anything else. An effect as large as the smallest of interest would have shown.
 
     An effect within the rounding of the logits counts as zero, whatever its p.
@@ -153,7 +153,7 @@ def _words(one: Judgement, active: Tensor, *, smallest: float, rounding: float, 
     specific = active & shown & positive & (one.control_p_corrected <= alpha) & (one.selective_p <= alpha)
     alone = shown & (one.effect >= smallest) & (one.control_p <= alpha) & (one.selective_p_single <= alpha)
     unseen = ~shown & (one.minimal_effect > change.clamp(min=smallest))
-    damage = shown | (change >= smallest)
+    damage = shown | ~(change < smallest)  # not ">=": logits that became NaN are damage
     words = []
     for layer in range(len(active)):
         if not active[layer]:
