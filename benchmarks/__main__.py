@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("sweep", "selection", "scaling", "toy_models", "calibration", "verdicts", "subspace_removal")
+NAMES = ("sweep", "selection", "scaling", "subspace_removal", "context_memory", "toy_models", "verdicts", "calibration")
 
 
 def main() -> None:

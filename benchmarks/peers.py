@@ -20,11 +20,16 @@ TARGET = 7
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """A profile to compute: zero ``units`` of every layer's neurons at position ``at``, one layer at a time."""
+    """A profile to compute: zero ``units`` of every layer's neurons at position ``at``, one layer at a time.
+
+    The same weights three times: ``hf`` in Hugging Face's model, ``tl`` in TransformerLens' as TransformerLens stores
+    them, ``ours`` in TransformerLens' as `tlesion.load_model` stores them.
+    """
 
     shape: Shape
     hf: Any
     tl: Any
+    ours: Any
     ids: Tensor
     units: Tensor
     at: int

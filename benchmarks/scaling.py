@@ -1,6 +1,7 @@
 """Cost of the sweep against layers, prompts, tokens and lesions, the loop beside it.  ``python -m benchmarks.scaling``
 
-Writes a table and a figure (scaling.html, scaling.png where kaleido is installed) into benchmarks/results.
+Writes a table and a figure (scaling.png) into benchmarks/results. The figure needs kaleido (in the ``docs`` extra) and
+a Chrome or Chromium.
 """
 
 import argparse
@@ -14,8 +15,10 @@ from plotly.subplots import make_subplots
 
 from benchmarks.peers import Work
 from benchmarks.shapes import Shape, hooked, hugging_face
+from benchmarks.static import browser
 from benchmarks.timing import RESULTS, machine, save_table, side_by_side
 from tlesion import interventions as iv
+from tlesion.plots import style
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
@@ -47,7 +50,8 @@ def main() -> None:
     ]
     notes = [f"One size varies, the others stay at {BASE}; lesions are one layer each, at the readout position."]
     save_table("scaling", "Cost of the sweep against size", rows, notes=notes, on=on)
-    figure(rows).write_html(RESULTS / "scaling.html", include_plotlyjs="cdn")
+    with browser() as render:
+        (RESULTS / "scaling.png").write_bytes(render(figure(rows).to_dict(), width=1200, height=640))
 
 
 def measure(kind: str, axis: str, value: int, *, rounds: int) -> dict[str, Any]:
@@ -59,7 +63,8 @@ def measure(kind: str, axis: str, value: int, *, rounds: int) -> dict[str, Any]:
     model = hooked(shape, hugging_face(shape))
     rng = torch.Generator().manual_seed(0)
     ids = torch.randint(10, shape.d_vocab, (sizes["prompts"], sizes["tokens"]), generator=rng)
-    work = Work(shape=shape, hf=None, tl=model, ids=ids, units=torch.arange(100), at=sizes["tokens"] - 1)
+    at = sizes["tokens"] - 1
+    work = Work(shape=shape, hf=None, tl=model, ours=model, ids=ids, units=torch.arange(100), at=at)
     plans: dict[str, Callable[[], Any]] = {
         plan: lambda plan=plan: sweep(work, sizes["lesions"], plan) for plan in ("loop", "fanout", "auto")
     }
@@ -77,14 +82,14 @@ def sweep(work: Work, n_lesions: int, plan: str) -> None:
         for i in range(n_lesions)
     ]
     sink = TargetSink(readings, n_lesions, global_change=False)
-    run_sweep(work.tl, readings, read_lesions(work.tl, lesions), sink, plan=plan)
+    run_sweep(work.ours, readings, read_lesions(work.ours, lesions), sink, plan=plan)
 
 
 def figure(rows: list[dict[str, Any]]) -> go.Figure:
     """Log-log cost against each size, a row per kind of model."""
     titles = [f"{kind}: {axis}" for kind in SHAPES for axis in STEPS]
     fig = make_subplots(rows=len(SHAPES), cols=len(STEPS), subplot_titles=titles, shared_yaxes=True)
-    styles = {"loop": ("#999999", "dot"), "fanout": ("#0072B2", "dash"), "auto": ("#D55E00", "solid")}
+    styles = {"loop": (style.NEUTRAL, "dot"), "fanout": (style.A, "dash"), "auto": (style.B, "solid")}
     for r, kind in enumerate(SHAPES, start=1):
         for c, axis in enumerate(STEPS, start=1):
             few = [row for row in rows if row["model"] == kind and row["varied"] == axis]
@@ -99,10 +104,10 @@ def figure(rows: list[dict[str, Any]]) -> go.Figure:
                     row=r,
                     col=c,
                 )
-            fig.update_xaxes(type="log", title_text=axis, row=r, col=c)
-    fig.update_yaxes(type="log")
+            fig.update_xaxes(type="log", title_text=axis, tickvals=STEPS[axis], row=r, col=c)
+    fig.update_yaxes(type="log", dtick=1)
     fig.update_yaxes(title_text="seconds", col=1)
-    return fig.update_layout(title="Cost of the sweep against size, the loop beside it", width=1200, height=700)
+    return style.finish(fig, None, title="Cost of the sweep against size, the loop beside it", height=640)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ layer at a time, and read the change of one logit. Equal numbers are asserted be
 """
 
 import argparse
+import copy
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.peers import TARGET, Work, all_peers, transformer_lens_loop
 from benchmarks.shapes import SHAPES, TINY, hooked, hugging_face
-from benchmarks.timing import machine, matmul_rate, save_table, side_by_side
+from benchmarks.timing import SLOW, machine, matmul_rate, save_table, side_by_side
 from tlesion import interventions as iv
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
@@ -23,6 +24,7 @@ from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
 
 N_UNITS = 500
+THEIR_LAYOUT = "tlesion, weights stored as TransformerLens stores them"
 
 
 @dataclass(frozen=True)
@@ -74,24 +76,27 @@ def main() -> None:
     for shape_name in reversed(dict.fromkeys(row.shape for row in ROWS)):
         shape = (TINY if options.tiny else SHAPES)[shape_name]
         hf = hugging_face(shape)
-        tl = plain_layout(hooked(shape, hf))
+        ours = hooked(shape, hf)
         mine = [row for row in ROWS if row.shape == shape_name]
         if not any(row.peers for row in mine):
             hf = None
+        tl = plain_layout(copy.deepcopy(ours))
         for row in sorted(mine, key=lambda row: row.peers):  # the slow ones last
-            done[row] = measure(row, shape, hf, tl, rounds=options.rounds)
+            done[row] = measure(row, shape, (hf, tl, ours), rounds=options.rounds)
             print(done[row][0], flush=True)
             finished = [done[row] for row in ROWS if row in done]
             notes = [note for _, more in finished for note in more]
             title = "The sweep beside the usual ways of the same work"
             save_table(name, title, [table_row for table_row, _ in finished], notes=notes + NOTES, on=on)
-        del hf, tl
+        del hf, tl, ours
         gc.collect()
 
 
 NOTES = [
+    f"Medians of the rounds, in which all contenders take turns; one that takes longer than {SLOW:g} s is timed once.",
     "“clean pass” is one forward pass of TransformerLens over the same prompts, as it comes; “loop” is one "
-    "`run_with_hooks` per layer, plus the clean run.",
+    "`run_with_hooks` per layer, plus the clean run. Both have the weights stored as TransformerLens stores them, "
+    "tlesion as `tlesion.load_model` stores them (the same numbers, in the order in which they are read).",
     "“peer” is the fastest of: Hugging Face with plain hooks (loop; one batch), nnsight (a trace per lesion; "
     "invokes of one trace), pyvene, captum's FeatureAblation with all perturbations in one evaluation.",
     "The share of the matrix-product rate counts the multiplications with weights over the row-layers that fan-out "
@@ -99,17 +104,20 @@ NOTES = [
 ]
 
 
-def measure(row: Row, shape: Any, hf: Any, tl: Any, *, rounds: int) -> tuple[dict[str, Any], list[str]]:
+def measure(row: Row, shape: Any, models: tuple[Any, Any, Any], *, rounds: int) -> tuple[dict[str, Any], list[str]]:
     """Check that all contenders agree, then time them side by side."""
-    work = work_of(row, shape, hf, tl)
-    contenders: dict[str, Callable[[], Tensor]] = {"tlesion": lambda: tlesion_profile(work, row.n_controls)}
+    work = work_of(row, shape, *models)
+    contenders: dict[str, Callable[[], Tensor]] = {
+        "tlesion": lambda: tlesion_profile(work.ours, work, row.n_controls),
+        THEIR_LAYOUT: lambda: tlesion_profile(work.tl, work, row.n_controls),
+    }
     if row.times_loop:
         contenders["TransformerLens loop"] = lambda: transformer_lens_loop(work)
     if row.peers:
         contenders |= all_peers(work)
     with torch.no_grad():
         require_equal({name: run() for name, run in contenders.items()}, row)
-        contenders["clean pass"] = lambda: tl(work.ids)
+        contenders["clean pass"] = lambda: work.tl(work.ids)
         contenders["clean pass"]()
         seconds = side_by_side(contenders, rounds=rounds, warm=False)  # the comparison has run each of the others once
     ours = seconds["tlesion"]
@@ -124,7 +132,8 @@ def measure(row: Row, shape: Any, hf: Any, tl: Any, *, rounds: int) -> tuple[dic
     reached = []
     if row.times_loop:
         reached.append(("× loop", seconds["TransformerLens loop"] / ours, row.times_loop, True))
-    peers = {name: s for name, s in seconds.items() if name not in ("tlesion", "TransformerLens loop", "clean pass")}
+    known = ("tlesion", THEIR_LAYOUT, "TransformerLens loop", "clean pass")
+    peers = {name: s for name, s in seconds.items() if name not in known}
     if row.times_peer:
         reached.append(("× fastest peer", min(peers.values()) / ours, row.times_peer, True))
     if row.clean_passes:
@@ -135,21 +144,19 @@ def measure(row: Row, shape: Any, hf: Any, tl: Any, *, rounds: int) -> tuple[dic
         hit = value >= asked if at_least else value <= asked
         sign = "≥" if at_least else "≤"
         table_row[what] = f"{value:.3g} (asked {sign} {asked:g}{'' if hit else ', MISSED'})"
-    notes = (
-        [f"{row.work} ({shape.name}): " + ", ".join(f"{name} {s:.3g} s" for name, s in peers.items())] if peers else []
-    )
-    return table_row, notes
+    others = ", ".join(f"{name} {s:.3g} s" for name, s in {THEIR_LAYOUT: seconds[THEIR_LAYOUT], **peers}.items())
+    return table_row, [f"{row.work} ({shape.name}): {others}."]
 
 
-def work_of(row: Row, shape: Any, hf: Any, tl: Any) -> Work:
+def work_of(row: Row, shape: Any, hf: Any, tl: Any, ours: Any) -> Work:
     rng = torch.Generator().manual_seed(1)
     ids = torch.randint(10, shape.d_vocab, (row.n_prompts, row.n_tokens), generator=rng)
     units = torch.randperm(shape.d_mlp, generator=rng)[: min(N_UNITS, shape.d_mlp // 4)]
     at = row.n_tokens // 2 if shape.masked else row.n_tokens - 1
-    return Work(shape=shape, hf=hf, tl=tl, ids=ids, units=units, at=at)
+    return Work(shape=shape, hf=hf, tl=tl, ours=ours, ids=ids, units=units, at=at)
 
 
-def tlesion_profile(work: Work, n_controls: int = 0) -> Tensor:
+def tlesion_profile(model: Any, work: Work, n_controls: int = 0) -> Tensor:
     """The profile by the sweep: logit drop of the target, ``[layer, prompt]`` (of the first control, with controls)."""
     targets = torch.tensor([[TARGET]])
     readings = [Reading(ids, torch.tensor([work.at]), targets) for ids in work.ids]
@@ -164,7 +171,7 @@ def tlesion_profile(work: Work, n_controls: int = 0) -> Tensor:
         for layer in layers
     ]
     sink = TargetSink(readings, len(lesions), global_change=False)
-    run_sweep(work.tl, readings, read_lesions(work.tl, lesions), sink)
+    run_sweep(model, readings, read_lesions(model, lesions), sink)
     return (sink.clean - sink.lesioned)[: len(layers), :, 0, 0]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tlesion import plots
 from tlesion.plots import style
-from tlesion.plots.laminar import target_names
+from tlesion.plots.targets import target_words
 
 
 def named(figure: go.Figure, name: str) -> list:
@@ -94,9 +94,9 @@ def test_a_mask_that_is_no_condition_never_takes_a_conditions_colour():
 
 def test_targets_that_differ_between_prompts_are_called_by_their_place(by_hand):
     same = by_hand.profile()
-    assert target_names(same) == ["him", "her"]
+    assert target_words(same.targets) == ["him", "her"]
     object.__setattr__(same, "targets", (("dog", "dogs"),) * 4 + (("cat", "cats"),))
-    assert target_names(same) == ["target 1", "target 2"]
+    assert target_words(same.targets) == ["target 1", "target 2"]
 
 
 def test_global_change_shows_medians_and_the_whole_mlp(by_hand):

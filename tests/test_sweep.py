@@ -182,7 +182,7 @@ def test_one_slot_that_does_not_fit_is_an_error_that_says_so():
         raise MemoryError
 
     with pytest.raises(MemoryError, match="one lesion over one batch of prompts does not fit"):
-        in_steps(4, 4, run)
+        in_steps(0, 4, 4, run)
 
 
 def test_errors_that_are_no_lack_of_memory_pass_through():
@@ -190,7 +190,7 @@ def test_errors_that_are_no_lack_of_memory_pass_through():
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        in_steps(4, 4, run)
+        in_steps(0, 4, 4, run)
 
 
 def test_row_layers_are_what_the_progress_bar_counts(gpt2, bert, monkeypatch):

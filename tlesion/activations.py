@@ -46,5 +46,14 @@ def check_activations(activations: Any, *, name: str = "activations") -> Float[T
 
 def copy_in_float64(values: Tensor) -> Float[Tensor, "*axes"]:
     """A float64 copy without a graph, on the CPU where the device (MPS) has no float64."""
-    device = torch.device("cpu") if values.device.type == "mps" else values.device
-    return values.detach().to(device=device).to(dtype=torch.float64, copy=True)
+    return _where_float64_is(values).to(dtype=torch.float64, copy=True)
+
+
+def in_float64(values: Tensor) -> Float[Tensor, "*axes"]:
+    """As :func:`copy_in_float64`, but what is float64 already is not copied."""
+    return _where_float64_is(values).to(dtype=torch.float64)
+
+
+def _where_float64_is(values: Tensor) -> Tensor:
+    # In two steps: MPS cannot hold what it is to hand over.
+    return values.detach().to(device="cpu" if values.device.type == "mps" else values.device)

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from tlesion.activations import in_float64
+
 
 def kl_divergence(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*run token"]) -> Float64[Tensor, "*run"]:
     r"""Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats.
@@ -26,7 +28,7 @@ def kl_divergence(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*
         >>> round(kl_divergence(torch.tensor([0.0, 0.0]), torch.tensor([0.0, 1.0])).item(), 4)
         0.1201
     """
-    log_p, log_q = clean.double().log_softmax(dim=-1), lesioned.double().log_softmax(dim=-1)
+    log_p, log_q = in_float64(clean).log_softmax(dim=-1), in_float64(lesioned).log_softmax(dim=-1)
     # A token that is ruled out on both sides (−inf in both) adds nothing.
     terms = torch.where(log_p.isneginf(), 0.0, log_p.exp() * (log_p - log_q))
     return terms.sum(dim=-1).clamp(min=0)
@@ -40,7 +42,7 @@ def cosine(a: Float[Tensor, "*run unit"], b: Float[Tensor, "*run unit"]) -> Floa
         >>> cosine(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([[2.0, 0.0], [-1.0, 1.0]])).tolist()
         [1.0, 0.0]
     """
-    a, b = a.double(), b.double()
+    a, b = in_float64(a), in_float64(b)
     size = a.norm(dim=-1) * b.norm(dim=-1)
     return torch.where(size > 0, (a * b).sum(dim=-1) / size, torch.nan).clamp(-1, 1)
 
@@ -62,7 +64,7 @@ def top_k_kept(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*run
         0.5
     """
     same = top_k(clean, k)[..., :, None] == top_k(lesioned, k)[..., None, :]
-    return same.any(dim=-1).double().mean(dim=-1)
+    return in_float64(same.any(dim=-1)).mean(dim=-1)
 
 
 def top_k(logits: Float[Tensor, "*run token"], k: int) -> Tensor:
@@ -88,7 +90,7 @@ def recovery_index(deviation: Float[Tensor, "layer *run"], start: int) -> Float6
         >>> recovery_index(torch.tensor([0.0, 4.0, 3.0, 6.0]), 1).tolist()
         [nan, 0.0, 0.25, -0.5]
     """
-    deviation = deviation.double()
+    deviation = in_float64(deviation)
     whole = deviation[start]
     recovered = 1 - deviation / torch.where(whole > 0, whole, torch.nan)
     recovered[:start] = torch.nan

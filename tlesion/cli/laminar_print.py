@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tlesion.cli.console import Group, print_grouped, print_json, say
-from tlesion.plots.laminar import target_names
+from tlesion.plots.targets import target_words
 from tlesion.report.evidence_words import judged as judgement
 from tlesion.report.laminar_words import summary
 from tlesion.selection import NeuronSelection
@@ -60,7 +60,7 @@ def _print_table(selection: NeuronSelection, profile: LaminarProfile, table: pd.
     groups = [Group("", {"layer": [str(layer) for layer in profile.layers]}), share]
     for mask in (*profile.masks, REFERENCES[1]):
         title = f"{mask}-neurons cut" if mask in profile.masks else f"{mask} cut"
-        groups.append(Group(title, _columns(table[table["mask"] == mask], target_names(profile))))
+        groups.append(Group(title, _columns(table[table["mask"] == mask], target_words(profile.targets))))
     print_grouped(groups)
 
 
@@ -81,7 +81,7 @@ def _record(
     files: dict[str, Path],
     verdict: Verdict | None,
 ) -> dict[str, Any]:
-    names = target_names(profile)
+    names = target_words(profile.targets)
     named = table.assign(target=[names[j] for j in table["target"]])
     return {
         "summary": sentences,

@@ -164,8 +164,8 @@ def _axis_mask(part: Any, size: int, device: torch.device, *, what: str, hook_na
     if not isinstance(part, Tensor):
         mask[slice(None) if part is None else part] = True
         return mask
-    outside = part[(part < -size) | (part >= size)]
-    if len(outside):
+    if len(part) and (int(part.min()) < -size or int(part.max()) >= size):
+        outside = part[(part < -size) | (part >= size)]
         raise ValueError(
             f"{what} {outside.tolist()} at {hook_name!r} do not exist; the activation there has {size} {what}, "
             f"0 to {size - 1}"

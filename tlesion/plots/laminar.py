@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tlesion.checks import one_of
 from tlesion.plots.spread import add_spread
-from tlesion.plots.style import NEUTRAL, Figure, TemplateLike, colour_map, finish
+from tlesion.plots.style import NEUTRAL, Figure, TemplateLike, finish
+from tlesion.plots.targets import chosen_masks, target_colours, target_words
 from tlesion.studies.laminar import REFERENCES, LaminarProfile
 
 _WHOLE = REFERENCES.index("whole MLP")
@@ -52,7 +52,7 @@ def laminar_profile(
         >>> figure.layout.yaxis.title.text
         'logit drop (clean − lesioned)<br>positive: the lesion cost this token'
     """
-    shown = _chosen(profile, masks)
+    shown = chosen_masks(masks, profile.masks)
     figure = make_subplots(
         cols=len(shown),
         shared_yaxes=True,
@@ -60,8 +60,8 @@ def laminar_profile(
         subplot_titles=[f"{mask}-neurons lesioned" for mask in shown] if len(shown) > 1 else None,
     )
     drop, whole = profile.logit_drop.numpy(), profile.reference_logit_drop[_WHOLE].numpy()
-    names = target_names(profile)
-    colours = colours_of(profile)
+    names = target_words(profile.targets)
+    colours = target_colours(profile.masks, profile.targets)
     for col, mask in enumerate(shown, start=1):
         for j, name in enumerate(names):
             if show_whole:
@@ -107,7 +107,7 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
         'global change (logits)'
     """
     figure = Figure()
-    colours = colours_of(profile)
+    colours = target_colours(profile.masks, profile.targets)
     if show_whole:
         whole = np.median(profile.reference_global_change[_WHOLE].numpy(), axis=1)
         figure.add_trace(_dashes(profile, whole, "whole MLP", NEUTRAL, unit="global change"))
@@ -124,26 +124,6 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
     _layer_axis(figure, profile)
     figure.update_yaxes(title_text="global change (logits)", rangemode="tozero")
     return finish(figure, template, title="Change of all logits per lesioned layer (root mean square)")
-
-
-def target_names(profile: LaminarProfile) -> list[str]:
-    """What a figure calls each target: its word where all prompts share it, else its place."""
-    columns = list(zip(*profile.targets, strict=True))
-    return [words[0] if len(set(words)) == 1 else f"target {j}" for j, words in enumerate(columns, start=1)]
-
-
-def colours_of(profile: LaminarProfile) -> dict[str, str]:
-    """Colours of targets and masks: a mask has that of the target of its name."""
-    targets = target_names(profile)
-    conditions = [mask for mask in profile.masks if mask in targets]
-    return colour_map([*conditions, *(name for name in targets if name not in conditions)], profile.masks)
-
-
-def _chosen(profile: LaminarProfile, masks: Sequence[str] | None) -> list[str]:
-    chosen = list(profile.masks) if masks is None else list(masks)
-    for mask in chosen:
-        one_of("mask", mask, profile.masks)
-    return chosen
 
 
 def _add_whole(

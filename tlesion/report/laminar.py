@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tlesion import plots
-from tlesion.plots.laminar import target_names
+from tlesion.plots.targets import target_words
 from tlesion.report import laminar_evidence as evidence
 from tlesion.report import laminar_words as words
 from tlesion.report.evidence_words import judged
@@ -136,7 +136,7 @@ def profile_section(profile: LaminarProfile) -> Section:
 def profile_table(profile: LaminarProfile) -> Table:
     """Medians per layer: a column for every mask and target, and for the whole MLP."""
     table = summarise_profile(profile)
-    names = target_names(profile)
+    names = target_words(profile.targets)
     columns = {("", "layer"): np.asarray(profile.layers)}
     for mask in (*profile.masks, REFERENCES[1]):
         rows = table[table["mask"] == mask]

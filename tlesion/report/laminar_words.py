@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tlesion.plots.laminar import target_names
+from tlesion.plots.targets import target_words
 from tlesion.selection import NeuronSelection
 from tlesion.studies.activation_histogram import ActivationHistogram
 from tlesion.studies.laminar import REFERENCES, LaminarProfile
@@ -75,7 +75,7 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
         table: Its `summarise_profile`.
         mask: The mask. Its own target is the one of the same name; without one, all targets are looked at.
     """
-    names = target_names(profile)
+    names = target_words(profile.targets)
     own = [names.index(mask)] if mask in names else list(range(len(names)))
     rows = table[(table["mask"] == mask) & table["target"].isin(own)]
     subject = f"{_VERBS.get(profile.provenance.settings['ablation'], 'Ablating')} the {mask}-neurons of one layer"

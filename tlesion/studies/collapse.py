@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from tlesion.ablation import Ablation
+from tlesion.activations import in_float64
 from tlesion.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.hooks import Model
 from tlesion.interventions import Intervention
@@ -60,11 +61,11 @@ class CollapseSink:
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
         members, targets = torch.tensor(group.members), group.targets[:, 0]
-        base = clean[:, 0].double()
+        base = in_float64(clean[:, 0])
         self.clean[members] = _columns(base, targets).cpu()
         self.clean_rank[members] = _ranks(base, targets).cpu()
         for few, part in _in_parts(lesions, lesioned):
-            rows, read = torch.tensor([lesion.index for lesion in few])[:, None], part[:, :, 0].double()
+            rows, read = torch.tensor([lesion.index for lesion in few])[:, None], in_float64(part[:, :, 0])
             self.lesioned[rows, members] = _columns(read, targets).cpu()
             self.rank[rows, members] = _ranks(read, targets).cpu()
             self.kl[rows, members] = kl_divergence(base.expand_as(read), read).cpu()

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float32, Float64, Int
 from torch import Tensor
 
+from tlesion.activations import in_float64
 from tlesion.measures import cosine, kl_divergence, top_k
 from tlesion.studies.norm import Norm
 from tlesion.sweeps.lesions import Lesion
@@ -64,13 +65,13 @@ class DownstreamSink:
     def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
         members = torch.tensor(group.members)
-        clean = clean.double()
+        clean = in_float64(clean)
         normed = self._norm(clean)
         for few, part in _in_parts(lesions, lesioned):
-            rows = torch.tensor([lesion.index for lesion in few])
-            for name, value in self._measured(part.double(), clean, normed).items():
+            rows, part = torch.tensor([lesion.index for lesion in few]), in_float64(part)
+            for name, value in self._measured(part, clean, normed).items():
                 self.sizes[name][rows[:, None], layer, members] = value.cpu()
-            by_token = part.double().std(dim=-1).float().cpu()
+            by_token = part.std(dim=-1).float().cpu()
             for slot, member in enumerate(group.members):
                 if member < self._n_detailed:
                     start = int(self._first_token[member])
@@ -79,11 +80,11 @@ class DownstreamSink:
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
         members = torch.tensor(group.members)
-        self.clean[members] = pick(clean, group.targets)[:, 0].double().cpu()
+        self.clean[members] = pick(clean, group.targets)[:, 0].cpu().double()
         for few, part in _in_parts(lesions, lesioned):
             rows = torch.tensor([lesion.index for lesion in few])[:, None]
-            read, base = part[:, :, 0].double(), clean[:, 0].double().expand(len(few), -1, -1)
-            self.lesioned[rows, members] = pick(part, group.targets)[:, :, 0].double().cpu()
+            read, base = in_float64(part[:, :, 0]), in_float64(clean[:, 0]).expand(len(few), -1, -1)
+            self.lesioned[rows, members] = pick(part, group.targets)[:, :, 0].cpu().double()
             self.kl[rows, members] = kl_divergence(base, read).cpu()
             self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
             self.top[rows, members] = top_k(read, self._k).cpu()

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.ablation import ablation_of
@@ -23,6 +22,7 @@ from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.laminar_controls import check_controls, match_values, measure_controls
 from tlesion.studies.laminar_result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar_sweeps import measure_layers, measure_nothing
+from tlesion.studies.masks import stack_named
 from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sweep import encode_prompts
@@ -99,7 +99,7 @@ def laminar_profile(
     names = in_layers(model, hook_point)
     heads, units = width(model, names[0])
     n_units = (heads or 1) * units
-    stack = _stacked(masks, len(names), n_units)
+    stack = stack_named(masks, len(names), n_units)
     check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
@@ -168,17 +168,3 @@ def _checked_source(selected_on: Any, prompts: Sequence[Prompt], *, allow_shared
     if isinstance(selected_on, Contrast):
         return combined_hash(selected_on.stimuli)
     return str(selected_on.provenance.stimuli_hash)
-
-
-def _stacked(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
-    if not isinstance(masks, Mapping):
-        raise TypeError(f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one")
-    if not masks:
-        raise ValueError("no mask was given; give a dict of named masks, such as {'him': selection.mask('him')}")
-    for name, mask in masks.items():
-        if tuple(mask.shape) != (n_layers, n_units) or mask.dtype != torch.bool:
-            raise ValueError(
-                f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask of "
-                f"shape ({n_layers}, {n_units}), [layer, unit]"
-            )
-    return torch.stack([mask.cpu() for mask in masks.values()])

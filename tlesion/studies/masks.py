@@ -24,20 +24,29 @@ def stack_masks(masks: Any, n_layers: int, n_units: int) -> tuple[tuple[str, ...
     """
     if masks is None:
         return (WHOLE,), torch.ones(1, n_layers, n_units, dtype=torch.bool)
+    stack = stack_named(masks, n_layers, n_units)  # checks that there are names
+    return tuple(masks), stack
+
+
+def stack_named(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
+    """The masks of a dict, in its order.
+
+    Raises:
+        TypeError: The masks are no dict.
+        ValueError: The dict is empty, or a mask is not bool or has another shape.
+
+    Example:
+        >>> stack_named({"him": torch.ones(2, 3, dtype=torch.bool)}, 2, 3).shape
+        torch.Size([1, 2, 3])
+    """
     if not isinstance(masks, Mapping):
-        raise TypeError(
-            f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one, or None for "
-            "whole MLPs"
-        )
+        raise TypeError(f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one")
     if not masks:
-        raise ValueError(
-            "no mask was given; give a dict of named masks, such as {'him': selection.mask('him')}, or None for whole "
-            "MLPs"
-        )
+        raise ValueError("no mask was given; give a dict of named masks, such as {'him': selection.mask('him')}")
     for name, mask in masks.items():
         if tuple(mask.shape) != (n_layers, n_units) or mask.dtype != torch.bool:
             raise ValueError(
                 f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask of "
                 f"shape ({n_layers}, {n_units}), [layer, unit]"
             )
-    return tuple(masks), torch.stack([mask.cpu() for mask in masks.values()])
+    return torch.stack([mask.cpu() for mask in masks.values()])

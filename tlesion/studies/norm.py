@@ -32,7 +32,7 @@ def final_norm(model: Model) -> Norm:
             hidden = hidden - hidden.mean(dim=-1, keepdim=True)
         hidden = hidden / (hidden.square().mean(dim=-1, keepdim=True) + eps).sqrt()
         if weight is not None:
-            hidden = hidden * weight.detach().to(hidden.dtype)
-        return hidden if bias is None else hidden + bias.detach().to(hidden.dtype)
+            hidden = hidden * weight.detach().to(hidden)
+        return hidden if bias is None else hidden + bias.detach().to(hidden)
 
     return norm

@@ -69,8 +69,8 @@ class PathTrace:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
         members = torch.tensor(group.members)
         rows = torch.tensor([lesion.index for lesion in lesions])
-        self.lesioned[rows[:, None], members] = lesioned[:, :, 0].double().cpu()
-        self.clean[members] = clean[:, 0].double().cpu()
+        self.lesioned[rows[:, None], members] = lesioned[:, :, 0].cpu().double()
+        self.clean[members] = clean[:, 0].cpu().double()
 
     def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""

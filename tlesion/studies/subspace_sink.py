@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
+from tlesion.activations import in_float64
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.sinks import Place
 from tlesion.sweeps.work import Group, Reading
@@ -79,7 +80,7 @@ class SubspaceSink:
 
     def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        base = clean.double()
+        base = in_float64(clean)
         norm = base.norm(dim=-1)
         for slot, member in enumerate(group.members):
             first = self._token[member]
@@ -87,7 +88,7 @@ class SubspaceSink:
         size = max(1, _NUMBERS_AT_ONCE // base.numel())
         for start in range(0, len(lesions), size):
             few = lesions[start : start + size]
-            self._take(layer, few, group, (lesioned[start : start + size].double() - base).norm(dim=-1), norm)
+            self._take(layer, few, group, (in_float64(lesioned[start : start + size]) - base).norm(dim=-1), norm)
 
     def _take(
         self,
@@ -113,8 +114,8 @@ class SubspaceSink:
         for slot, member in enumerate(group.members):
             first = self._predicted[member]
             columns = slice(first, first + clean.shape[1])
-            self.clean[columns] = clean[slot, :, 0].double().cpu()
-            self.lesioned[rows, columns] = lesioned[:, slot, :, 0].double().cpu()
+            self.clean[columns] = clean[slot, :, 0].cpu().double()
+            self.lesioned[rows, columns] = lesioned[:, slot, :, 0].cpu().double()
 
 
 def _runs(starts: Sequence[int], members: Sequence[int], length: int) -> Int[Tensor, " place"]:

@@ -1,7 +1,6 @@
 """Hooks in a batch that many lesions share: every edit reaches the rows of its own lesion and no other."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -90,8 +89,3 @@ class Dispatcher:
                 "it has to keep the shape"
             )
         rows.copy_(result)
-
-
-def slots_of(lesions: Sequence[Lesion]) -> list[Lesion]:
-    """Lesions in the order in which they join a batch: by first layer, then as they were given."""
-    return sorted(lesions, key=lambda lesion: (lesion.first_layer, lesion.index))

@@ -2,7 +2,9 @@
 
 The clean run is computed once. Rows join the batch at the block in which their lesion begins, so that lesions of
 each of L layers cost L(L+1)/2 passes through a block instead of L², in one sweep over the weights. Attached to the
-embedding instead (``from_start``), the same code is the plan "batched".
+embedding instead (``from_start``), the same code is the plan "batched". Of a lesion's first block no more is computed
+than follows its edit (:mod:`tlesion.sweeps.joining`), and of a masked model's last block no more than is read
+(:mod:`tlesion.sweeps.last_block`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +16,9 @@ from torch import Tensor
 from tlesion.hooks import scoped
 from tlesion.layout import laid_out
 from tlesion.runners import Runner
-from tlesion.sweeps.dispatch import Dispatcher, slots_of
+from tlesion.sweeps.dispatch import Dispatcher
+from tlesion.sweeps.joining import answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.last_block import only_readout, reads_only
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.rows import read_out, read_out_null
@@ -44,8 +48,8 @@ def fan_out(
         from_start: Let all rows join at the first block, whatever their lesion.
     """
     null = [lesion for lesion in lesions if lesion.is_null]
-    live = slots_of([lesion for lesion in lesions if not lesion.is_null])
-    cfg = runner.model.cfg
+    cfg, blocks = runner.model.cfg, runner.model.blocks
+    live = in_joining_order([lesion for lesion in lesions if not lesion.is_null], blocks)
     per_slot = group.ids.numel() * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
     slots_at_once = max(1, int(max_bytes // 2 // per_slot) - 1)
     for first, end in list(ranges(len(live), slots_at_once)) or [(0, 0)]:
@@ -73,7 +77,7 @@ def _one_batch(
     from_start: bool,
 ) -> None:
     """A sweep over the blocks with the clean rows in slot 0 and a slot for every lesion after it."""
-    n, device = group.n_prompts, runner.model.unembed.W_U.device
+    n, device, n_layers = group.n_prompts, runner.model.unembed.W_U.device, runner.model.cfg.n_layers
     dispatcher = Dispatcher(group)
     for slot, lesion in enumerate(lesions, start=1):
         dispatcher.place(lesion, slot)
@@ -81,15 +85,19 @@ def _one_batch(
     clean = runner.embed(group.ids)
     rows = clean.new_empty((1 + len(lesions)) * n, *clean.shape[1:])
     rows[:n] = clean
+    joined = [(len(lesions), 0)] * n_layers if from_start else joined_by_layer(lesions, runner.model.blocks)
     active = 1
     with scoped(runner.model, dispatcher.fwd_hooks):
-        for layer in range(runner.model.cfg.n_layers):
-            joined = active
-            while joined <= len(lesions) and (from_start or lesions[joined - 1].first_layer <= layer):
-                rows[joined * n : (joined + 1) * n] = rows[:n]
-                joined += 1
-            active = joined
-            _through_block(runner, layer, rows, dispatcher, active, n, step)
+        for layer in range(n_layers):
+            whole, late = joined[layer]
+            before, active = active, 1 + whole + late
+            rows[before * n : active * n].view(active - before, n, *clean.shape[1:])[:] = rows[:n]
+            if layer == n_layers - 1 and not sink.wants_hidden and reads_only(runner, lesions[: before - 1]):
+                only_readout(runner, rows, group, slots=(1, before), step=step)
+                moved = [(0, 1), (before, 1 + whole)]
+            else:
+                moved = [(0, 1 + whole)]
+            _through_block(runner, layer, rows, dispatcher, moved, active, n, step)
             advance(active * n)
             if sink.wants_hidden:
                 _hand_over(sink, layer, group, lesions[: active - 1], null, rows, n)
@@ -105,18 +113,26 @@ def _through_block(
     layer: int,
     rows: Float[Tensor, "row pos d_model"],
     dispatcher: Dispatcher,
+    whole: Sequence[tuple[int, int]],
     active: int,
     n: int,
     step: int,
 ) -> None:
-    """The active slots through one block, a few slots at a time, in place."""
+    """Slots through one block, a few at a time, in place: ranges of them through all of it, the rest join inside."""
 
     def run(first: int, end: int) -> None:
         dispatcher.window = (first, end)
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n])
 
-    with laid_out(runner.model.blocks[layer]):
-        in_steps(active, step, run)
+    block = runner.model.blocks[layer]
+    joining = (whole[-1][1], active)
+    with laid_out(block):
+        with noting_clean(block, n if joining[0] < active else 0) as parts:
+            for slots in whole:
+                in_steps(*slots, step, run)
+        if joining[0] < active:
+            with answering_as_clean(block, parts):
+                in_steps(*joining, step, run)
     dispatcher.window = None
 
 

@@ -1,7 +1,8 @@
 """Lesions as a sweep sees them: where they begin, in depth and along the text, and what they may share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,23 +28,24 @@ class Lesion:
     index: int
     all_pairs: tuple[tuple[str, HookFunction], ...]
     pairs: tuple[tuple[str, HookFunction], ...]
+    _starts: dict[Group, int] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def is_null(self) -> bool:
         """True where no edit changes anything: the lesioned run is the clean run."""
         return not self.pairs
 
-    @property
+    @cached_property
     def first_layer(self) -> int:
         """The first block that the lesion touches; 0 where it begins before the blocks."""
         return min(layer_of(name) or 0 for name, _ in self.pairs)
 
-    @property
+    @cached_property
     def outside_blocks(self) -> list[str]:
         """Hook names that lie before the first or after the last block."""
         return [name for name, _ in self.pairs if layer_of(name) is None]
 
-    @property
+    @cached_property
     def edits(self) -> list[Edit]:
         """Those of the functions that say where they work."""
         return [function for _, function in self.pairs if isinstance(function, Edit)]
@@ -52,9 +54,11 @@ class Lesion:
         """The first position that the lesion can change in any prompt of a group; 0 where that is not known."""
         if len(self.edits) < len(self.pairs):
             return 0
-        return min(_first_position(edit, group) for edit in self.edits)
+        if group not in self._starts:
+            self._starts[group] = min(_first_position(edit, group) for edit in self.edits)
+        return self._starts[group]
 
-    @property
+    @cached_property
     def sees_past_keys(self) -> bool:
         """True where a hook point holds the positions before a row's first one, too."""
         return any(short_form(name) in _WHOLE_CONTEXT for name, _ in self.pairs)

@@ -20,12 +20,12 @@ class Choice:
     reason: str
 
 
-def choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str) -> Choice:
-    """The plan for one lesion.
+def choose_all(model: Model, lesions: Sequence[Lesion], groups: Sequence[Group], plan: str) -> list[Choice]:
+    """The plan for each lesion of a sweep.
 
     Args:
         model: The model.
-        lesion: The lesion.
+        lesions: The lesions.
         groups: The sweep's prompts.
         plan: ``"auto"``, or the plan that was asked for.
 
@@ -33,9 +33,14 @@ def choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str) -> 
         ValueError: An unknown plan, or one that would not be exact here; the message says why.
     """
     one_of("plan", plan, PLANS)
+    foreign = user_hooks(model)
+    return [_choose(model, lesion, groups, plan, foreign) for lesion in lesions]
+
+
+def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, foreign: Sequence[str]) -> Choice:
     if plan == "loop":
         return Choice("loop", "asked for")
-    against_batch = _against_a_shared_batch(model, lesion)
+    against_batch = _against_a_shared_batch(lesion, foreign)
     against_prefix = _against_prefix(model, lesion, groups)
     if plan == "auto":
         if against_batch:
@@ -49,8 +54,7 @@ def choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str) -> 
     return Choice(plan, "asked for")
 
 
-def _against_a_shared_batch(model: Model, lesion: Lesion) -> str:
-    foreign = user_hooks(model)
+def _against_a_shared_batch(lesion: Lesion, foreign: Sequence[str]) -> str:
     if foreign:
         return f"the model carries hooks of its own (at {foreign[0]}), which would see the rows of other lesions"
     if lesion.outside_blocks:

@@ -15,7 +15,8 @@ from tlesion.hooks import scoped
 from tlesion.layout import laid_out
 from tlesion.runners import CausalRunner
 from tlesion.sweeps.attention import attending_to_prefix
-from tlesion.sweeps.dispatch import Dispatcher, slots_of
+from tlesion.sweeps.dispatch import Dispatcher
+from tlesion.sweeps.joining import CleanParts, answering_as_clean, in_joining_order, joined_by_layer, noting_clean
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.rows import read_out, read_out_null
@@ -52,7 +53,7 @@ def prefix(
     cfg = runner.model.cfg
     for start, alike in by_start.items():
         per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
-        ordered = slots_of(alike)
+        ordered = in_joining_order(alike, runner.model.blocks)
         for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
             _one_batch(runner, group, ordered[first:end], null, sink, start=start, max_bytes=max_bytes, advance=advance)
             null = []
@@ -78,16 +79,18 @@ def _one_batch(
     clean = runner.embed(group.ids)
     tail = clean[:, start:]
     rows = tail.new_empty(len(lesions) * n, *tail.shape[1:])
+    joined = joined_by_layer(lesions, model.blocks)
     active = 0
     with scoped(model, dispatcher.fwd_hooks):
         for layer in range(model.cfg.n_layers):
-            while active < len(lesions) and lesions[active].first_layer <= layer:
-                rows[active * n : (active + 1) * n] = clean[:, start:]
-                active += 1
+            whole, late = joined[layer]
+            before, active = active, whole + late
+            rows[before * n : active * n].view(active - before, n, *tail.shape[1:])[:] = clean[:, start:]
             with laid_out(model.blocks[layer]):
-                before = _empty_cache(runner, n)
-                clean = runner.block(layer, clean, cache=before)
-                _through_block(runner, layer, rows, before, dispatcher, start, active, n, step)
+                cache = _empty_cache(runner, n)
+                with noting_clean(model.blocks[layer], n if late else 0) as parts:
+                    clean = runner.block(layer, clean, cache=cache)
+                _through_block(runner, layer, rows, (cache, parts), dispatcher, start, (whole, active), n, step)
             advance(n + active * n)
             if sink.wants_hidden:
                 _hand_over(sink, layer, group, lesions[:active], null, rows, clean, start)
@@ -102,26 +105,30 @@ def _through_block(
     runner: CausalRunner,
     layer: int,
     rows: Float[Tensor, "row tail d_model"],
-    clean_cache: TransformerLensKeyValueCacheEntry,
+    clean: tuple[TransformerLensKeyValueCacheEntry, CleanParts],
     dispatcher: Dispatcher,
     start: int,
-    active: int,
+    slots: tuple[int, int],
     n: int,
     step: int,
 ) -> None:
-    """The active rows through one block, a few lesions at a time, in place."""
-    if not active:
-        return
+    """Rows through one block, a few lesions at a time, in place: the first slots through all, the rest join inside."""
+    (clean_cache, parts), (whole, active) = clean, slots
     keys, values = clean_cache.past_keys[:, :start], clean_cache.past_values[:, :start]
-    attention = runner.model.blocks[layer].attn
-    with attending_to_prefix(attention, keys, values) as written_out:
+    block = runner.model.blocks[layer]
 
-        def run(first: int, end: int) -> None:
-            dispatcher.window = (first, end)
-            cache = None if written_out else _expanded_cache(keys, values, end - first)
-            rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
+    def run(first: int, end: int) -> None:
+        dispatcher.window = (first, end)
+        cache = None if written_out else _expanded_cache(keys, values, end - first)
+        rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
 
-        in_steps(active, step, run)
+    if whole:
+        with attending_to_prefix(block.attn, keys, values) as written_out:
+            in_steps(0, whole, step, run)
+    if whole < active:
+        written_out = True
+        with answering_as_clean(block, parts, start=start):
+            in_steps(whole, active, step, run)
     dispatcher.window = None
 
 

@@ -49,7 +49,7 @@ def read_out(
             read = torch.where(unchanged, clean_read[None], read)
         sink.logits(lesions[first:end], group, _logits(runner, sink, group, read), clean_logits)
 
-    in_steps(len(lesions), steps, run)
+    in_steps(0, len(lesions), steps, run)
 
 
 def read_out_null(

@@ -14,7 +14,7 @@ from tlesion.sweeps.fanout import fan_out
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.loop import loop
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
-from tlesion.sweeps.plan import Choice, choose
+from tlesion.sweeps.plan import Choice, choose_all
 from tlesion.sweeps.portions import portions
 from tlesion.sweeps.prefix import prefix
 from tlesion.sweeps.sinks import Sink
@@ -66,9 +66,9 @@ def run_sweep(
     budget = max_bytes or default_max_bytes(device)
     longest = max(len(reading.ids) for reading in readings)
     groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
-    chosen = [(choose(model, lesion, groups, plan), lesion) for lesion in lesions]
+    choices = choose_all(model, lesions, groups, plan)
     by_plan: dict[str, list[Lesion]] = {}
-    for choice, lesion in chosen:
+    for choice, lesion in zip(choices, lesions, strict=True):
         by_plan.setdefault(choice.plan, []).append(lesion)
     jobs = [
         _Job(name, group, portion)
@@ -84,7 +84,7 @@ def run_sweep(
     ):
         for number, job in enumerate(jobs):
             _run_or_take(job, f"{number:05d}", runner, sink, budget, bar.update, checkpoint)
-    return _settled([choice for choice, _ in chosen])
+    return _settled(choices)
 
 
 def _refuse_mixing(readings: Sequence[Reading], lesions: Sequence[Lesion]) -> None:
