@@ -24,12 +24,18 @@ def stack_masks(masks: Any, n_layers: int, n_units: int) -> tuple[tuple[str, ...
     """
     if masks is None:
         return (WHOLE,), torch.ones(1, n_layers, n_units, dtype=torch.bool)
-    stack = stack_named(masks, n_layers, n_units)  # checks that there are names
+    stack = stack_named(masks, n_layers, n_units, otherwise=", or None for whole MLPs")
     return tuple(masks), stack
 
 
-def stack_named(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask layer unit"]:
+def stack_named(masks: Any, n_layers: int, n_units: int, *, otherwise: str = "") -> Bool[Tensor, "mask layer unit"]:
     """The masks of a dict, in its order.
+
+    Args:
+        masks: The dict, ``[layer, unit]`` by name.
+        n_layers: Layers of the model.
+        n_units: Units of a layer.
+        otherwise: What else the caller takes, for the wording of errors.
 
     Raises:
         TypeError: The masks are no dict.
@@ -40,9 +46,13 @@ def stack_named(masks: Any, n_layers: int, n_units: int) -> Bool[Tensor, "mask l
         torch.Size([1, 2, 3])
     """
     if not isinstance(masks, Mapping):
-        raise TypeError(f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one")
+        raise TypeError(
+            f"masks are a {type(masks).__name__}; give a dict of named masks, {{'him': mask}} for one{otherwise}"
+        )
     if not masks:
-        raise ValueError("no mask was given; give a dict of named masks, such as {'him': selection.mask('him')}")
+        raise ValueError(
+            f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
+        )
     for name, mask in masks.items():
         if tuple(mask.shape) != (n_layers, n_units) or mask.dtype != torch.bool:
             raise ValueError(
