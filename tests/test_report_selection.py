@@ -90,6 +90,15 @@ def test_no_power_is_claimed_where_no_formula_is_known(select, options):
     assert power_section(select(**options)) is None
 
 
+def test_pairs_that_are_identical_up_to_the_word_are_counted(by_hand):
+    selection = by_hand.selection()
+    assert "the same tokens" not in " ".join(selection_section(selection, layer=0).text)
+    some = replace(selection, provenance=by_hand.provenance(identical_pairs=2))
+    assert f"In 2 of {some.n_a} pairs the model has read the same tokens" in " ".join(
+        selection_section(some, layer=0).text
+    )
+
+
 def test_dead_neurons_are_counted(select):
     selection = select()
     said = " ".join(selection_section(selection, layer=0).text)
