@@ -88,8 +88,11 @@ def speed() -> str:
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
     lines += [f"| {' | '.join(_shown(row.get(column, '')) for column in columns)} |" for row in rows]
     on = record["machine"]
-    about = f"Measured on {on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}."
-    return "\n".join([*lines, "", about])
+    about = [
+        f"Measured on {on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}, with",
+        "random weights. [The whole table](benchmarks/results/sweep.md) has every peer, and why a target is missed.",
+    ]
+    return "\n".join([*lines, "", *about])
 
 
 def floors() -> str:

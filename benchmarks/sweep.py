@@ -55,7 +55,7 @@ ROWS = (
         times_peer=10,
         clean_passes=1.5,
         peers=True,
-        bound="the clean run, which it contains, is most of its time, so that 25 passes of the loop are some 20 times that",
+        bound="the clean run, which it contains, is most of its time: the loop's 25 passes are some 20 times that",
     ),
     Row("causal, 1 prompt × 256 tokens", "gpt2-medium", 1, 256, times_loop=16, clean_passes=1.4),
     Row(
@@ -65,8 +65,8 @@ ROWS = (
         20,
         clean_passes=5,
         n_controls=50,
-        bound="multiplying the lesions' 15,000 row-layers of one token by the weights takes about 4 clean passes of this "
-        "machine; norms, GELU, edits and the controls' own drawing take the rest",
+        bound="multiplying the lesions' 15,000 row-layers of one token by the weights takes about 4 clean passes of "
+        "this machine; norms, GELU, edits and the controls' own drawing take the rest",
     ),
     Row(
         "masked, 1 prompt × 20 tokens",
@@ -174,7 +174,7 @@ def measure(row: Row, shape: Any, models: tuple[Any, Any, Any], *, rounds: int) 
     for what, value, asked, at_least in reached:
         hit = value >= asked if at_least else value <= asked
         sign = "≥" if at_least else "≤"
-        table_row[what] = f"{value:.3g} (asked {sign} {asked:g}{'' if hit else ', MISSED'})"
+        table_row[what] = f"{value:.3g} (target {sign} {asked:g}{'' if hit else ', MISSED'})"
     others = ", ".join(f"{name} {s:.3g} s" for name, s in {THEIR_LAYOUT: seconds[THEIR_LAYOUT], **peers}.items())
     missed = [f"missed because {row.bound}"] if any("MISSED" in str(cell) for cell in table_row.values()) else []
     return table_row, ["; ".join([f"{row.work} ({shape.name}): {others}", *missed]) + "."]
