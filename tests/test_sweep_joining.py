@@ -1,4 +1,4 @@
-"""What a sweep leaves out of a lesion's first block and of a masked model's last one, and that numbers stay the same."""
+"""What a sweep leaves out of a lesion's first block and a masked model's last one; the numbers stay the same."""
 
 import pytest
 import torch
@@ -103,7 +103,7 @@ def test_numbers_are_those_of_the_loop(model, edits):
     beside = [iv.zero(f"blocks.{last}.attn.hook_v"), iv.zero("blocks.0.attn.hook_z")]
     require_like_the_loop(model, [edits(last), *([one] for one in beside)])
     if model.cfg.attention_dir == "causal":
-        tail = [[iv.zero(f"blocks.{layer}.mlp.hook_post", positions=[3, 5])] for layer in range(last + 1)]
+        tail = [[iv.zero(f"blocks.{layer}.mlp.hook_post", positions=[3, 6])] for layer in range(last + 1)]
         require_like_the_loop(model, tail, "prefix", readout=(6,))
 
 
