@@ -7,6 +7,7 @@ a Chrome or Chromium.
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import plotly.graph_objects as go
@@ -45,11 +46,11 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     on = machine()
-    rows = [
-        measure(kind, axis, value, rounds=options.rounds) for kind in SHAPES for axis in STEPS for value in STEPS[axis]
-    ]
     notes = [f"One size varies, the others stay at {BASE}; lesions are one layer each, at the readout position."]
-    save_table("scaling", "Cost of the sweep against size", rows, notes=notes, on=on)
+    rows = []
+    for kind, axis in product(SHAPES, STEPS):
+        rows += [measure(kind, axis, value, rounds=options.rounds) for value in STEPS[axis]]
+        save_table("scaling", "Cost of the sweep against size", rows, notes=notes, on=on)
     with browser() as render:
         (RESULTS / "scaling.png").write_bytes(render(figure(rows).to_dict(), width=1200, height=640))
 
