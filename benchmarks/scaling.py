@@ -46,7 +46,10 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     on = machine()
-    notes = [f"One size varies, the others stay at {BASE}; lesions are one layer each, at the readout position."]
+    notes = [
+        f"One size varies, the others stay at {BASE}; lesions are one layer each, at the readout position.",
+        "Drawn in scaling.png.",
+    ]
     rows = []
     for kind, axis in product(SHAPES, STEPS):
         rows += [measure(kind, axis, value, rounds=options.rounds) for value in STEPS[axis]]
@@ -108,7 +111,8 @@ def figure(rows: list[dict[str, Any]]) -> go.Figure:
             fig.update_xaxes(type="log", title_text=axis, tickvals=STEPS[axis], row=r, col=c)
     fig.update_yaxes(type="log", dtick=1)
     fig.update_yaxes(title_text="seconds", col=1)
-    return style.finish(fig, None, title="Cost of the sweep against size, the loop beside it", height=640)
+    style.finish(fig, None, title="Cost of the sweep against size, the loop beside it", height=640)
+    return fig.update_layout(margin={"t": 90})
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def time_row(shape: Shape, rounds: int) -> dict[str, Any]:
         "what": f"time, 108 sentences, {shape.name}, all {shape.n_layers} layers",
         "selection": f"{seconds['selection']:.3g} s",
         "beside": f"bare passes {seconds['bare']:.3g} s, up to the last block {seconds['up to the last block']:.3g} s",
-        "reached": f"{ratio:.3g} × bare (asked ≤ 1.15{'' if ratio <= 1.15 else ', MISSED'})",
+        "reached": f"{ratio:.3g} × bare (target ≤ 1.15{'' if ratio <= 1.15 else ', MISSED'})",
     }
 
 
@@ -88,7 +88,7 @@ def memory_row(shape: Shape, options: argparse.Namespace) -> dict[str, Any]:
         "what": f"memory above the model's own, 108 and {options.many} sentences",
         "selection": f"{many:.0f} MiB for {options.many}",
         "beside": f"{few:.0f} MiB for 108",
-        "reached": f"{many - few:+.0f} MiB (asked: flat)",
+        "reached": f"{many - few:+.0f} MiB (target: flat)",
     }
 
 
