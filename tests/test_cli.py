@@ -228,6 +228,14 @@ def test_neurons_are_listed_from_a_folder_or_anew(study, finished, tlesion_comma
     assert done.exit_code == 0
     assert f"2 of {int(selection.mask().sum())} selected neurons (144 tested)" in done.stdout
     pd.testing.assert_frame_equal(pd.read_csv(table), selection.to_frame())
+    assert "the same tokens" not in done.stdout
+
+
+def test_pairs_that_differ_in_the_word_only_are_named_where_the_word_is_hidden(tlesion_command):
+    done = tlesion_command("neurons", "--test", "paired", "--position", "mask")
+    assert done.exit_code == 0
+    assert "0 of 0 selected neurons" in done.stdout
+    assert "pairs the model has read the same tokens" in " ".join(done.stdout.split())
 
 
 def test_examples_are_files_that_can_be_read(tlesion_command, tmp_path):
