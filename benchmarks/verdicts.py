@@ -1,6 +1,6 @@
 """How often is `tlesion.verdict` right? Studies on planted models of known truth.  ``python -m benchmarks.verdicts``
 
-Writes benchmarks/results/verdicts.json and .md. One process of one thread. ``--models 2 --out /tmp/trial`` for a trial.
+Writes benchmarks/results/verdicts.json and .md. One process of one thread. ``--models 2 --out trial`` for a trial.
 """
 
 import argparse

@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from tlesion import Prompt, decompose_drop, load_model
 from tlesion.models.quiet import quiet
-from tlesion.studies.scaled_norm import scaled_norm
+from tlesion.studies.norm import scaled_norm
 
 TEXTS = ["Robert helped Lucy with her project and she thanked", "The boy told"]
 PROMPTS = [Prompt(text, ("him", "her")) for text in TEXTS]

@@ -10,6 +10,7 @@ from tlesion.cli.folder import load_results
 from tlesion.cli.selecting import Selecting
 from tlesion.models import load_model
 from tlesion.report.files import check_file, write_whole
+from tlesion.report.laminar_words import identical_pairs
 from tlesion.selection import NeuronSelection
 
 
@@ -63,11 +64,8 @@ def list_neurons(
         print_json({"n_selected": len(chosen), "n_neurons": len(frame), "neurons": shown.to_dict("records")})
         return
     _print(shown, n_selected=len(chosen), n_neurons=len(frame), csv=csv)
-    if selection.n_identical_pairs:
-        say(
-            f"In {selection.n_identical_pairs} of {selection.n_a} pairs the model has read the same tokens up to the "
-            "tested position, so that nothing can differ there; give pairs in which the context decides the word."
-        )
+    if alike := identical_pairs(selection):
+        say(alike)
 
 
 def _print(shown: pd.DataFrame, *, n_selected: int, n_neurons: int, csv: Path | None) -> None:

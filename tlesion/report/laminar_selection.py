@@ -31,11 +31,8 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
     n_dead = int(selection.dead.sum())
     if n_dead:
         text.append(f"{n_dead} neurons never change and cannot be tested; they are in no mask.")
-    if selection.n_identical_pairs:
-        text.append(
-            f"In {selection.n_identical_pairs} of {selection.n_a} pairs the model has read the same tokens up to the "
-            "tested position: nothing can differ there, and they count as differences of zero."
-        )
+    if alike := words.identical_pairs(selection):
+        text.append(alike)
     drawings = [
         Drawing(plots.selective_share(selection), caption="Share of each layer's neurons in the two masks.", half=True),
         Drawing(

@@ -54,6 +54,17 @@ def selected(selection: NeuronSelection) -> str:
     return text
 
 
+def identical_pairs(selection: NeuronSelection) -> str:
+    """In how many pairs nothing can differ; "" where there is no such pair."""
+    if not selection.n_identical_pairs:
+        return ""
+    return (
+        f"In {selection.n_identical_pairs} of {selection.n_a} pairs the model has read the same tokens up to the "
+        "tested position: nothing can differ there, and they count as differences of zero. Pairs in which the context "
+        "before it decides the word would tell more."
+    )
+
+
 def clean(profile: LaminarProfile) -> str:
     """Whether the unlesioned model can do what is measured."""
     accuracy = clean_accuracy(profile)

@@ -4,7 +4,7 @@ A logit drop alone does not tell an effect on one word from a model that has sto
 divergence of the whole prediction from the clean one, and where the targets rank in the whole vocabulary.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,8 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.run import run_sweep
-from tlesion.sweeps.sinks import Place, pick
+from tlesion.sweeps.sinks import Place, few_at_once, pick
 from tlesion.sweeps.work import Group, Reading
-
-_NUMBERS_AT_ONCE = 2**23
 
 
 class CollapseSink:
@@ -64,7 +62,7 @@ class CollapseSink:
         base = in_float64(clean[:, 0])
         self.clean[members] = _columns(base, targets).cpu()
         self.clean_rank[members] = _ranks(base, targets).cpu()
-        for few, part in _in_parts(lesions, lesioned):
+        for few, part in few_at_once(lesions, lesioned):
             rows, read = torch.tensor([lesion.index for lesion in few])[:, None], in_float64(part[:, :, 0])
             self.lesioned[rows, members] = _columns(read, targets).cpu()
             self.rank[rows, members] = _ranks(read, targets).cpu()
@@ -160,10 +158,3 @@ def _ranks(
     own = _columns(logits, targets)
     above = [(~(logits < own[..., [place]])).sum(dim=-1) - 1 for place in range(own.shape[-1])]
     return torch.stack(above, dim=-1)
-
-
-def _in_parts(lesions: Sequence[Lesion], lesioned: Tensor) -> Iterator[tuple[Sequence[Lesion], Tensor]]:
-    """A few lesions at a time, because float64 copies are made of them."""
-    size = max(1, _NUMBERS_AT_ONCE // max(1, lesioned[0].numel()))
-    for start in range(0, len(lesions), size):
-        yield lesions[start : start + size], lesioned[start : start + size]

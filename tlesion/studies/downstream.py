@@ -1,6 +1,6 @@
 """What lesions do to everything that comes after them: a sink that reduces hidden states and logits as they come."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float32, Float64, Int
@@ -10,11 +10,10 @@ from tlesion.activations import in_float64
 from tlesion.measures import cosine, kl_divergence, top_k
 from tlesion.studies.norm import Norm
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import Place, pick
+from tlesion.sweeps.sinks import Place, few_at_once, pick
 from tlesion.sweeps.work import Group, Reading
 
 SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift_normed")
-_NUMBERS_AT_ONCE = 2**23
 
 
 class DownstreamSink:
@@ -67,7 +66,7 @@ class DownstreamSink:
         members = torch.tensor(group.members)
         clean = in_float64(clean)
         normed = self._norm(clean)
-        for few, part in _in_parts(lesions, lesioned):
+        for few, part in few_at_once(lesions, lesioned):
             rows, part = torch.tensor([lesion.index for lesion in few]), in_float64(part)
             for name, value in self._measured(part, clean, normed).items():
                 self.sizes[name][rows[:, None], layer, members] = value.cpu()
@@ -81,7 +80,7 @@ class DownstreamSink:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
         members = torch.tensor(group.members)
         self.clean[members] = pick(clean, group.targets)[:, 0].cpu().double()
-        for few, part in _in_parts(lesions, lesioned):
+        for few, part in few_at_once(lesions, lesioned):
             rows = torch.tensor([lesion.index for lesion in few])[:, None]
             read, base = in_float64(part[:, :, 0]), in_float64(clean[:, 0]).expand(len(few), -1, -1)
             self.lesioned[rows, members] = pick(part, group.targets)[:, :, 0].cpu().double()
@@ -123,10 +122,3 @@ class DownstreamSink:
 
 def _empty(*shape: int) -> Float64[Tensor, "..."]:
     return torch.full(shape, torch.nan, dtype=torch.float64)
-
-
-def _in_parts(lesions: Sequence[Lesion], lesioned: Tensor) -> Iterator[tuple[Sequence[Lesion], Tensor]]:
-    """A few lesions at a time, because float64 copies are made of them."""
-    size = max(1, _NUMBERS_AT_ONCE // max(1, lesioned[0].numel()))
-    for start in range(0, len(lesions), size):
-        yield lesions[start : start + size], lesioned[start : start + size]

@@ -1,38 +1,77 @@
-"""The norm that a model applies before it reads its hidden states, as a function that fires no hook."""
+"""A model's norms, firing no hook, with their divisor apart from the rest: it can be kept at a clean run's value."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
+from tlesion.activations import in_float64
 from tlesion.hooks import Model
 from tlesion.tokens import is_masked
 
 Norm = Callable[[Float[Tensor, "*row d_model"]], Float[Tensor, "*row d_model"]]
 
 
+@dataclass(frozen=True, eq=False)
+class ScaledNorm:
+    r"""A layer norm or root-mean-square norm, as an affine function once its divisor is given.
+
+    .. math:: N(x; \sigma) = w \odot \frac{x - \bar x}{\sigma} + b, \qquad
+        \sigma(x) = \sqrt{\mathrm{mean}((x - \bar x)^2) + \epsilon}
+
+    A root-mean-square norm has no :math:`\bar x`, and norms whose weights are folded into others have no w and b.
+
+    Attributes:
+        weight, bias: w and b, or None.
+        centred: Whether the mean is taken away.
+        eps: :math:`\epsilon`.
+    """
+
+    weight: Float64[Tensor, " d_model"] | None
+    bias: Float64[Tensor, " d_model"] | None
+    centred: bool
+    eps: float
+
+    def scale(self, x: Float[Tensor, "*row d_model"]) -> Float[Tensor, "*row 1"]:
+        """The divisor that x itself has."""
+        return (self._centred(x).square().mean(dim=-1, keepdim=True) + self.eps).sqrt()
+
+    def __call__(
+        self, x: Float[Tensor, "*row d_model"], scale: Float[Tensor, "*#row 1"] | None = None
+    ) -> Float[Tensor, "*row d_model"]:
+        """The norm of x with a divisor of the caller's; without one, with that which x itself has."""
+        normed = self._centred(x) / (self.scale(x) if scale is None else scale)
+        if self.weight is not None:
+            normed = normed * self.weight.to(x)
+        return normed if self.bias is None else normed + self.bias.to(x)
+
+    def _centred(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=-1, keepdim=True) if self.centred else x
+
+
+def scaled_norm(module: Any, eps: float) -> ScaledNorm:
+    """The norm of one of TransformerLens' modules: ``LayerNorm``, ``RMSNorm``, or either with folded weights."""
+    weight, bias = (getattr(module, name, None) for name in ("w", "b"))
+    return ScaledNorm(
+        weight=None if weight is None else in_float64(weight).cpu(),
+        bias=None if bias is None else in_float64(bias).cpu(),
+        centred=not type(module).__name__.startswith("RMS"),
+        eps=float(getattr(module, "eps", eps)),
+    )
+
+
 def final_norm(model: Model) -> Norm:
-    """The final norm of a causal model, with its own weights; what stands for one in a masked model.
+    """The norm that a model applies before it reads its hidden states; what stands for one in a masked model.
 
     A masked model (BERT) has no norm after its last block: every block ends in one. Its hidden states are brought to
     mean 0 and standard deviation 1 instead, so that sizes fall away there as well. A causal model without a final norm
     leaves them as they are.
-
-    Returns:
-        A function of hidden states that calls no hook point.
     """
-    if not is_masked(model) and model.cfg.normalization_type is None:
+    eps = float(model.cfg.eps)
+    if is_masked(model):
+        return ScaledNorm(weight=None, bias=None, centred=True, eps=eps)
+    if model.cfg.normalization_type is None:
         return lambda hidden: hidden
-    module = None if is_masked(model) else model.ln_final
-    weight, bias = (getattr(module, name, None) for name in ("w", "b"))
-    centred, eps = not type(module).__name__.startswith("RMS"), float(model.cfg.eps)
-
-    def norm(hidden: Tensor) -> Tensor:
-        if centred:
-            hidden = hidden - hidden.mean(dim=-1, keepdim=True)
-        hidden = hidden / (hidden.square().mean(dim=-1, keepdim=True) + eps).sqrt()
-        if weight is not None:
-            hidden = hidden * weight.detach().to(hidden)
-        return hidden if bias is None else hidden + bias.detach().to(hidden)
-
-    return norm
+    return scaled_norm(model.ln_final, eps)

@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.hooks import Model
-from tlesion.studies.scaled_norm import ScaledNorm, scaled_norm
+from tlesion.studies.norm import ScaledNorm, scaled_norm
 from tlesion.tokens import is_masked
 
 State = Float64[Tensor, "*run prompt d_model"]

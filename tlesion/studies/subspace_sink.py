@@ -8,10 +8,8 @@ from torch import Tensor
 
 from tlesion.activations import in_float64
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import Place
+from tlesion.sweeps.sinks import Place, few_at_once
 from tlesion.sweeps.work import Group, Reading
-
-_NUMBERS_AT_ONCE = 2**23
 
 
 class SubspaceSink:
@@ -85,10 +83,8 @@ class SubspaceSink:
         for slot, member in enumerate(group.members):
             first = self._token[member]
             self.clean_norm[layer, first : first + norm.shape[1]] = norm[slot].cpu()
-        size = max(1, _NUMBERS_AT_ONCE // base.numel())
-        for start in range(0, len(lesions), size):
-            few = lesions[start : start + size]
-            self._take(layer, few, group, (in_float64(lesioned[start : start + size]) - base).norm(dim=-1), norm)
+        for few, part in few_at_once(lesions, lesioned):
+            self._take(layer, few, group, (in_float64(part) - base).norm(dim=-1), norm)
 
     def _take(
         self,

@@ -18,7 +18,6 @@ from transformer_lens.components.mlps.gated_mlp import GatedMLP
 from transformer_lens.components.mlps.mlp import MLP
 from transformer_lens.utilities.addmm import batch_addmm
 
-from tlesion.hooks import layer_of, short_form
 from tlesion.sweeps.lesions import Lesion
 
 
@@ -37,11 +36,7 @@ class CleanParts:
 
 def joins_late(lesion: Lesion, blocks: Any) -> bool:
     """Whether nothing before ``mlp.hook_post`` of its first layer is touched, in a block that can be joined there."""
-    first = lesion.first_layer
-    here = [short_form(name) for name, _ in lesion.pairs if (layer_of(name) or 0) == first]
-    if any(name != "mlp.hook_post" for name in here) or lesion.outside_blocks:
-        return False
-    return type(getattr(blocks[first], "mlp", None)) in (MLP, GatedMLP)
+    return lesion.begins_at_activations and type(getattr(blocks[lesion.first_layer], "mlp", None)) in (MLP, GatedMLP)
 
 
 def in_joining_order(lesions: Sequence[Lesion], blocks: Any) -> list[Lesion]:

@@ -41,6 +41,12 @@ class Lesion:
         return min(layer_of(name) or 0 for name, _ in self.pairs)
 
     @cached_property
+    def begins_at_activations(self) -> bool:
+        """True where the first thing that the lesion touches is ``mlp.hook_post``, and nothing else in its layer."""
+        here = [short_form(name) for name, _ in self.pairs if (layer_of(name) or 0) == self.first_layer]
+        return not self.outside_blocks and all(name == "mlp.hook_post" for name in here)
+
+    @cached_property
     def outside_blocks(self) -> list[str]:
         """Hook names that lie before the first or after the last block."""
         return [name for name, _ in self.pairs if layer_of(name) is None]

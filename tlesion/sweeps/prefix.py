@@ -5,6 +5,7 @@ token a row is one token.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -117,16 +118,15 @@ def _through_block(
     keys, values = clean_cache.past_keys[:, :start], clean_cache.past_values[:, :start]
     block = runner.model.blocks[layer]
 
-    def run(first: int, end: int) -> None:
+    def run(first: int, end: int, *, cached: bool = False) -> None:
         dispatcher.window = (first, end)
-        cache = None if written_out else _expanded_cache(keys, values, end - first)
+        cache = _expanded_cache(keys, values, end - first) if cached else None
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
 
     if whole:
         with attending_to_prefix(block.attn, keys, values) as written_out:
-            in_steps(0, whole, step, run)
+            in_steps(0, whole, step, partial(run, cached=not written_out))
     if whole < active:
-        written_out = True
         with answering_as_clean(block, parts, start=start):
             in_steps(whole, active, step, run)
     dispatcher.window = None

@@ -1,6 +1,6 @@
 """What a sweep keeps of every lesioned run: sinks take logits and hidden states as they come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.work import Group, Reading
+
+_NUMBERS_AT_ONCE = 2**23
 
 
 class Place(NamedTuple):
@@ -97,6 +99,15 @@ class TargetSink:
             "lesioned": Place(self.lesioned, (rows, members)),
             "global_change": Place(self.global_change, (rows, members)),
         }
+
+
+def few_at_once(
+    lesions: Sequence[Lesion], lesioned: Float[Tensor, "lesion *rest"]
+) -> Iterator[tuple[Sequence[Lesion], Float[Tensor, "few *rest"]]]:
+    """A few lesions at a time, with their rows: for sinks that make float64 copies, which would not fit of all."""
+    size = max(1, _NUMBERS_AT_ONCE // max(1, lesioned[0].numel()))
+    for start in range(0, len(lesions), size):
+        yield lesions[start : start + size], lesioned[start : start + size]
 
 
 def pick(
