@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 import tlesion
+from benchmarks.memory import sampled_memory
 from benchmarks.shapes import hooked, hugging_face
-from benchmarks.subspace_removal import SIZES, sampled_memory
+from benchmarks.subspace_removal import SIZES
 from benchmarks.timing import machine, save_table
 
 WINDOWS = {"context_lengths": (1, 2, 4), "n_windows": 32}

@@ -11,6 +11,8 @@ from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadMode
 
 import tlesion
 
+# Their ids are 0 to 4. No special token may begin a made-up word: it would be cut off as a token of its own.
+SPECIAL = {"unk_token": "<unk>", "pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>"}
 HIM, HER = 5, 6
 
 
@@ -44,11 +46,11 @@ TINY = {
 
 def tokenizer_of(shape: Shape) -> PreTrainedTokenizerFast:
     """A tokenizer of made-up words, "him" and "her": some libraries refuse a model without one."""
-    words = {f"w{i}": i for i in range(shape.d_vocab) if i not in (HIM, HER)} | {"him": HIM, "her": HER}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
+    names = [*SPECIAL.values(), "him", "her"]
+    names += [f"w{i}" for i in range(len(names), shape.d_vocab)]
+    tokenizer = Tokenizer(WordLevel({name: i for i, name in enumerate(names)}, unk_token=SPECIAL["unk_token"]))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    special = {"pad_token": "w1", "bos_token": "w2", "eos_token": "w3", "mask_token": "w4"}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0", **special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL)
 
 
 def hugging_face(shape: Shape) -> Any:

@@ -5,13 +5,10 @@ later hidden state, and the logit drop of every next token. Equal numbers are as
 """
 
 import argparse
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -135,25 +132,6 @@ def measure(shape: Shape, model: Any, ids: Tensor, *, rounds: int) -> dict[str, 
         "memory before [GiB]": memory[0] / 2**30,
         "peak [GiB]": max(memory) / 2**30,
     }
-
-
-@contextmanager
-def sampled_memory() -> Iterator[list[int]]:
-    """The process's resident bytes, before and every 20 ms while a ``with`` block lasts."""
-    process, done = psutil.Process(), threading.Event()
-    seen = [process.memory_info().rss]
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            seen.append(process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        watcher.join()
 
 
 def activations_of(model: Any, ids: Tensor) -> list[Tensor]:

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 SMALLEST = 1e-290  # below it p turns subnormal, then 0
 N_NODES = 320
 DEPTH = 40.0  # e^-40 of the peak: what lies outside the nodes is below float64's precision
-CHUNK = 1 << 14  # units integrated at once: 320 nodes of them are 40 MB
+CHUNK = 1 << 11  # units integrated at once: 320 nodes of them are 5 MB, and a dozen such arrays are alive
 
 
 def p_and_log_p(
