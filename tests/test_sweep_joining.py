@@ -5,6 +5,7 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
+from tlesion.sweeps import joining
 from tlesion.sweeps.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
@@ -105,6 +106,32 @@ def test_numbers_are_those_of_the_loop(model, edits):
     if model.cfg.attention_dir == "causal":
         tail = [[iv.zero(f"blocks.{layer}.mlp.hook_post", positions=[3, 6])] for layer in range(last + 1)]
         require_like_the_loop(model, tail, "prefix", readout=(6,))
+
+
+def test_only_changed_positions_go_through_the_output_weights(model, monkeypatch):
+    """Two prompts, and lesions at one position, at all, and at none that they know of beforehand."""
+    asked = []
+    usual = joining._through_output_weights
+
+    def watch(mlp, activation):
+        asked.append(len(activation))
+        return usual(mlp, activation)
+
+    monkeypatch.setattr(joining, "_through_output_weights", watch)
+
+    def third(activation, hook):
+        activation[:, 2] *= 2
+
+    for edit, n_changed in (
+        (iv.scale("blocks.0.mlp.hook_post", 2.0, positions=3), 2 * 1),
+        (iv.scale("blocks.0.mlp.hook_post", 2.0), 2 * 7),
+        (("blocks.0.mlp.hook_post", third), 2 * 1),
+        (("blocks.0.mlp.hook_post", lambda activation, hook: None), 0),
+    ):
+        asked.clear()
+        ours, loop = swept(model, [[edit]], "fanout"), swept(model, [[edit]], "loop")
+        assert asked == [n_changed]
+        torch.testing.assert_close(ours.lesioned, loop.lesioned, **TOLERANCE)
 
 
 def test_the_last_block_of_a_masked_model_is_asked_where_it_is_read(masked, queries):

@@ -18,6 +18,7 @@ from tlesion.layout import laid_out
 from tlesion.runners import Runner
 from tlesion.sweeps.dispatch import Dispatcher
 from tlesion.sweeps.joining import answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.kernels import in_one_kernel
 from tlesion.sweeps.last_block import only_readout, reads_only
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
@@ -126,7 +127,7 @@ def _through_block(
 
     block = runner.model.blocks[layer]
     joining = (whole[-1][1], active)
-    with laid_out(block):
+    with laid_out(block), in_one_kernel(block):
         with noting_clean(block, n if joining[0] < active else 0) as parts:
             for slots in whole:
                 in_steps(*slots, step, run)

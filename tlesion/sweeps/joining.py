@@ -1,9 +1,9 @@
 """Joining inside a block: a lesion of MLP activations needs of its first block no more than what follows them.
 
 Up to ``mlp.hook_post`` of its first layer a lesion's rows are the clean ones. The attention's output and the MLP's
-activations are taken from the clean run there, and only what follows is computed for the lesion's own rows. They go
-through TransformerLens' own block, so that every kind of block is served and every hook point after the activations
-fires as usual.
+activations are taken from the clean run there, and only what follows is computed for the lesion's own rows: of the
+MLP's output the positions at which the lesion has changed an activation. They go through TransformerLens' own block, so
+that every kind of block is served and every hook point after the activations fires as usual.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,12 @@ class CleanParts:
     Attributes:
         attn_out: The attention's output; None until a block has been called.
         post: The MLP's activations, which its output weights are applied to; likewise.
+        mlp_out: The MLP's output; likewise.
     """
 
     attn_out: Float[Tensor, "prompt pos d_model"] | None = None
     post: Float[Tensor, "prompt pos d_mlp"] | None = None
+    mlp_out: Float[Tensor, "prompt pos d_model"] | None = None
 
 
 def joins_late(lesion: Lesion, blocks: Any) -> bool:
@@ -71,6 +73,7 @@ def noting_clean(block: Any, n_clean: int) -> Iterator[CleanParts]:
     taps = [
         block.attn.register_forward_hook(note("attn_out")),
         block.mlp.hook_post.register_forward_hook(note("post")),
+        block.mlp.register_forward_hook(note("mlp_out")),
     ]
     try:
         yield parts
@@ -81,7 +84,7 @@ def noting_clean(block: Any, n_clean: int) -> Iterator[CleanParts]:
 
 @contextmanager
 def answering_as_clean(block: Any, parts: CleanParts, *, start: int = 0) -> Iterator[None]:
-    """While the ``with`` block lasts, a block takes its attention and its MLP's activations from a clean run.
+    """While the ``with`` block lasts, a block takes what comes before an edit of its activations from a clean run.
 
     Args:
         block: The block. Its batch is ``[lesion * prompt, pos, d_model]``, lesions outermost, and holds the hidden
@@ -91,19 +94,29 @@ def answering_as_clean(block: Any, parts: CleanParts, *, start: int = 0) -> Iter
     """
     assert parts.attn_out is not None
     assert parts.post is not None
-    attn_out, post, mlp = parts.attn_out[:, start:], parts.post[:, start:], block.mlp
+    assert parts.mlp_out is not None
+    attn_out, post, mlp_out = (part[:, start:] for part in (parts.attn_out, parts.post, parts.mlp_out))
+    mlp = block.mlp
 
     def attention(query_input: Tensor, *_: Any, **__: Any) -> Tensor:
         return attn_out.repeat(len(query_input) // len(attn_out), 1, 1)
 
     def rest_of_mlp(x: Tensor) -> Tensor:
-        activation = mlp.hook_post(post.repeat(len(x) // len(post), 1, 1))
-        if isinstance(mlp, GatedMLP):
-            return F.linear(activation, mlp.W_out.T.contiguous(), mlp.b_out)
-        return batch_addmm(mlp.b_out, mlp.W_out, activation)
+        n_lesions = len(x) // len(post)
+        activation = mlp.hook_post(post.repeat(n_lesions, 1, 1))
+        changed = (activation.unflatten(0, (n_lesions, -1)) != post).any(dim=-1).flatten(0, 1)
+        out = mlp_out.repeat(n_lesions, 1, 1)
+        out[changed] = _through_output_weights(mlp, activation[changed])
+        return out
 
     block.attn.forward, mlp.forward = attention, rest_of_mlp
     try:
         yield
     finally:
         del block.attn.forward, mlp.forward
+
+
+def _through_output_weights(mlp: Any, activation: Float[Tensor, "row d_mlp"]) -> Float[Tensor, "row d_model"]:
+    if isinstance(mlp, GatedMLP):
+        return F.linear(activation, mlp.W_out.T.contiguous(), mlp.b_out)
+    return batch_addmm(mlp.b_out, mlp.W_out, activation)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tlesion.hooks import layer_of
 from tlesion.layout import laid_out
 from tlesion.runners import MaskedRunner, Runner
+from tlesion.sweeps.kernels import in_one_kernel
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps
 from tlesion.sweeps.work import Group
@@ -53,7 +54,7 @@ def only_readout(
         with _attending_to(block.attn, hidden):
             hidden[at] = runner.block(layer, hidden[at])
 
-    with laid_out(block):
+    with laid_out(block), in_one_kernel(block):
         in_steps(*slots, step, run)
 
 

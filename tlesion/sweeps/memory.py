@@ -1,5 +1,6 @@
 """How many rows fit: a budget in bytes, and smaller steps when an allocation fails all the same."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -51,19 +52,19 @@ def tokens_per_step(model: Model, n_positions: int, max_bytes: int, device: torc
 
 
 def in_steps(first: int, last: int, slots_per_step: int, run: Callable[[int, int], None]) -> None:
-    """Call ``run(first, end)`` over a range of slots, in halves where an allocation fails.
+    """Call ``run(first, end)`` over a range of slots, as many at a time each, in halves where an allocation fails.
 
     Args:
         first: The first of them.
         last: One past the last.
-        slots_per_step: How many to try at once, at least 1.
+        slots_per_step: How many to try at once at most, at least 1.
         run: Does the work for a range of slots. It may be called again for part of a range that failed.
 
     Raises:
         MemoryError: One slot alone does not fit.
     """
     while first < last:
-        end = min(last, first + slots_per_step)
+        end = first + _even(last - first, slots_per_step)
         try:
             run(first, end)
         except (RuntimeError, MemoryError) as error:
@@ -80,9 +81,17 @@ def in_steps(first: int, last: int, slots_per_step: int, run: Callable[[int, int
 
 
 def ranges(n_items: int, size: int) -> Iterator[tuple[int, int]]:
-    """``(first, end)`` over a number of items, ``size`` at a time."""
-    for first in range(0, n_items, size):
-        yield first, min(n_items, first + size)
+    """``(first, end)`` over a number of items, ``size`` of them at most, and about as many each time."""
+    first = 0
+    while first < n_items:
+        end = first + _even(n_items - first, size)
+        yield first, end
+        first = end
+
+
+def _even(n_items: int, most: int) -> int:
+    """How many to take at once, so that full steps and a small rest become steps of like size."""
+    return math.ceil(n_items / math.ceil(n_items / most))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

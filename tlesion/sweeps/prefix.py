@@ -18,6 +18,7 @@ from tlesion.runners import CausalRunner
 from tlesion.sweeps.attention import attending_to_prefix
 from tlesion.sweeps.dispatch import Dispatcher
 from tlesion.sweeps.joining import CleanParts, answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.kernels import in_one_kernel
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.rows import read_out, read_out_null
@@ -87,7 +88,7 @@ def _one_batch(
             whole, late = joined[layer]
             before, active = active, whole + late
             rows[before * n : active * n].view(active - before, n, *tail.shape[1:])[:] = clean[:, start:]
-            with laid_out(model.blocks[layer]):
+            with laid_out(model.blocks[layer]), in_one_kernel(model.blocks[layer]):
                 cache = _empty_cache(runner, n)
                 with noting_clean(model.blocks[layer], n if late else 0) as parts:
                     clean = runner.block(layer, clean, cache=cache)

@@ -1,6 +1,5 @@
 """What a sweep reads: prompts in groups of equal length, so that no row is ever padded."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Int
 from torch import Tensor
+
+from tlesion.sweeps.memory import ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +59,8 @@ def groups_of_equal_length(readings: Sequence[Reading], *, max_tokens: int) -> I
     for index, reading in enumerate(readings):
         alike[len(reading.ids), len(reading.readout)].append(index)
     for (length, _), indices in alike.items():
-        n_groups = math.ceil(len(indices) / max(1, max_tokens // length))
-        size = math.ceil(len(indices) / n_groups)  # of like size, rather than full ones and a small rest
-        for start in range(0, len(indices), size):
-            members = indices[start : start + size]
+        for first, end in ranges(len(indices), max(1, max_tokens // length)):
+            members = indices[first:end]
             chosen = [readings[index] for index in members]
             yield Group(
                 members=tuple(members),
