@@ -75,17 +75,16 @@ class Edit(ABC):
         else:
             index = self.region.position_index(n_here + offset, device, self.hook_name)
             if index is None:
-                self._write(activation, activation, torch.arange(offset, n_here + offset, device=device))
+                activation.copy_(self._edited(activation, torch.arange(offset, n_here + offset, device=device)))
                 return
             positions = index[index >= offset]
-        part = activation[rows, positions - offset]
-        self._write(part, part, positions)
-        activation[rows, positions - offset] = part
+        here = (rows, positions - offset)
+        activation[here] = self._edited(activation[here], positions)
 
-    def _write(self, target: Tensor, part: Tensor, positions: Tensor) -> None:
+    def _edited(self, part: Tensor, positions: Tensor) -> Tensor:
         mask = self.region.channel_mask(part.shape, part.device, self.hook_name)
         new = self.new_values(part, positions).to(part.dtype)
-        target.copy_(new if mask is None else torch.where(mask, new, part))
+        return new if mask is None else torch.where(mask, new, part)
 
     def with_positions(self, positions: Positions) -> "Edit":
         """The same edit at other positions."""
