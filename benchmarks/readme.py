@@ -78,11 +78,8 @@ def studies() -> str:
 
 
 def speed() -> str:
-    """The table of the sweep's benchmark, with the machine that it was measured on."""
-    path = RESULTS / "sweep.json"
-    if not path.is_file():
-        return "`make bench` measures it."
-    record = json.loads(path.read_text(encoding="utf-8"))
+    """The table of the sweep's benchmark, with the machine that it was measured on, and what else was measured."""
+    record = _measured("sweep")
     rows = record["rows"]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
@@ -90,9 +87,26 @@ def speed() -> str:
     on = record["machine"]
     about = [
         f"Measured on {on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}, with",
-        "random weights. [The whole table](benchmarks/results/sweep.md) has every peer, and why a target is missed.",
+        "random weights. [The whole table](benchmarks/results/sweep.md) has every peer, and why a target is missed;",
+        "[a figure](benchmarks/results/scaling.png) shows cost against layers, prompts, tokens and lesions.",
     ]
-    return "\n".join([*lines, "", *about])
+    also = [
+        *(
+            f"- [selection](benchmarks/results/selection.md), {row['what']}: {row['reached']}"
+            for row in _measured("selection")["rows"]
+        ),
+        *(
+            f"- [subspace removal](benchmarks/results/subspace_removal.md), {row['shape']}, {row['tokens']} tokens, "
+            f"× loop: {row['× loop']}"
+            for row in _measured("subspace_removal")["rows"]
+        ),
+    ]
+    return "\n".join([*lines, "", *about, "", *also])
+
+
+def _measured(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return record
 
 
 def floors() -> str:

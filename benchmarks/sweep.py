@@ -66,7 +66,7 @@ ROWS = (
         clean_passes=5,
         n_controls=50,
         bound="multiplying the lesions' 15,000 row-layers of one token by the weights takes about 4 clean passes of "
-        "this machine; norms, GELU, edits and the controls' own drawing take the rest",
+        "this machine; 1,200 edits, the controls' own drawing, attention, norms and GELU take the rest",
     ),
     Row(
         "masked, 1 prompt × 20 tokens",
@@ -76,8 +76,8 @@ ROWS = (
         times_loop=12,
         times_peer=1.5,
         peers=True,
-        bound="fan-out's multiplications alone take 0.6 to 0.7 s at this machine's best rate, and batches of 40 to 500 "
-        "tokens do not reach it",
+        bound="fan-out's multiplications alone take 0.6 to 0.7 s at this machine's best rate, which is all that the "
+        "target leaves; they are nine tenths of its time",
     ),
     Row(
         "masked, 54 prompts × 20 tokens",
@@ -131,7 +131,8 @@ NOTES = [
     "“peer” is the fastest of: Hugging Face with plain hooks (loop; one batch), nnsight (a trace per lesion; "
     "invokes of one trace), pyvene, captum's FeatureAblation with all perturbations in one evaluation.",
     "The share of the matrix-product rate counts the multiplications with weights over the row-layers that fan-out "
-    "needs, L(L+1)/2 for each prompt, against the best rate of one matrix product at a block's size on this machine.",
+    "needs, L(L+1)/2 for each prompt (a twentieth of which tlesion can leave out), against the best rate of one matrix "
+    "product at a block's size, seen in 40 before and 40 after the timing.",
 ]
 
 
@@ -150,7 +151,9 @@ def measure(row: Row, shape: Any, models: tuple[Any, Any, Any], *, rounds: int) 
         require_equal({name: run() for name, run in contenders.items()}, row)
         contenders["clean pass"] = lambda: work.tl(work.ids)
         contenders["clean pass"]()
+        rate = matmul_rate(shape.d_model, shape.d_mlp)
         seconds = side_by_side(contenders, rounds=rounds, warm=False)  # the comparison has run each of the others once
+        rate = max(rate, matmul_rate(shape.d_model, shape.d_mlp))
     ours = seconds["tlesion"]
     table_row: dict[str, Any] = {
         "work": row.work,
@@ -170,7 +173,7 @@ def measure(row: Row, shape: Any, models: tuple[Any, Any, Any], *, rounds: int) 
     if row.clean_passes:
         reached.append(("clean passes", ours / seconds["clean pass"], row.clean_passes, False))
     if row.matmul_share:
-        reached.append(("share of matrix-product rate", share_of_matmul_rate(row, shape, ours), row.matmul_share, True))
+        reached.append(("share of matrix-product rate", share_of_rate(row, shape, ours, rate), row.matmul_share, True))
     for what, value, asked, at_least in reached:
         hit = value >= asked if at_least else value <= asked
         sign = "≥" if at_least else "≤"
@@ -218,11 +221,12 @@ def require_equal(drops: dict[str, Tensor], row: Row) -> None:
             )
 
 
-def share_of_matmul_rate(row: Row, shape: Any, seconds: float) -> float:
+def share_of_rate(row: Row, shape: Any, seconds: float, rate: float) -> float:
+    """Of a rate in FLOP/s, what the multiplications that fan-out needs make of these seconds."""
     per_token = 2 * (4 * shape.d_model**2 + 2 * shape.d_model * shape.d_mlp)
     row_layers = shape.n_layers * (shape.n_layers + 1) / 2
     flop = row_layers * row.n_prompts * row.n_tokens * per_token
-    return flop / seconds / matmul_rate(shape.d_model, shape.d_mlp)
+    return flop / seconds / rate
 
 
 def plain_layout(tl: Any) -> Any:

@@ -69,16 +69,17 @@ class Edit(ABC):
         """
         batch, n_here = activation.shape[:2]
         device = activation.device
-        rows = torch.arange(batch, device=device)[:, None]
         if at is not None:
             positions = at[:, None].to(device)
         else:
             index = self.region.position_index(n_here + offset, device, self.hook_name)
-            if index is None:
-                activation.copy_(self._edited(activation, torch.arange(offset, n_here + offset, device=device)))
+            positions = (
+                torch.arange(offset, n_here + offset, device=device) if index is None else index[index >= offset]
+            )
+            if len(positions) == n_here:
+                activation.copy_(self._edited(activation, positions))
                 return
-            positions = index[index >= offset]
-        here = (rows, positions - offset)
+        here = (torch.arange(batch, device=device)[:, None], positions - offset)
         activation[here] = self._edited(activation[here], positions)
 
     def _edited(self, part: Tensor, positions: Tensor) -> Tensor:
