@@ -131,8 +131,11 @@ NOTES = [
     "“peer” is the fastest of: Hugging Face with plain hooks (loop; one batch), nnsight (a trace per lesion; "
     "invokes of one trace), pyvene, captum's FeatureAblation with all perturbations in one evaluation.",
     "The share of the matrix-product rate counts the multiplications with weights over the row-layers that fan-out "
-    "needs, L(L+1)/2 for each prompt (a twentieth of which tlesion can leave out), against the best rate of one matrix "
-    "product at a block's size, seen in 40 before and 40 after the timing.",
+    "needs, L(L+1)/2 for each prompt, against the best rate of one matrix product at a block's size, seen in 40 before "
+    "and 40 after the timing. tlesion leaves some of these row-layers out (the first block of a lesion of activations, "
+    "the last block where nothing is read), and has the clean run besides.",
+    "Where a machine is shared, seconds drift by tens of per cent within the hour: compare within a row, whose "
+    "contenders took turns, and expect ratios near their target to fall on either side of it in another run.",
 ]
 
 
