@@ -70,3 +70,10 @@ def hugging_face(shape: Shape) -> Any:
 def hooked(shape: Shape, hf_model: Any) -> Any:
     """The same weights as TransformerLens has them."""
     return tlesion.load_model(hf_model=hf_model, tokenizer=tokenizer_of(shape)).requires_grad_(False)
+
+
+def plain_layout(tl: Any) -> Any:
+    """TransformerLens' weights stored as TransformerLens itself stores them."""
+    for parameter in tl.parameters():
+        parameter.data = parameter.data.contiguous()
+    return tl

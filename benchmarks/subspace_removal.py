@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 import tlesion
-from benchmarks.shapes import SHAPES, TINY, Shape, hooked, hugging_face
-from benchmarks.sweep import plain_layout
+from benchmarks.memory import sampled_memory
+from benchmarks.shapes import SHAPES, TINY, Shape, hooked, hugging_face, plain_layout
 from benchmarks.timing import machine, save_table, side_by_side
 from tlesion import interventions as iv
 from tlesion.studies.subspace_result import SubspaceRemoval

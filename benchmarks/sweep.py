@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import TARGET, Work, all_peers, transformer_lens_loop
-from benchmarks.shapes import SHAPES, TINY, hooked, hugging_face
+from benchmarks.shapes import SHAPES, TINY, hooked, hugging_face, plain_layout
 from benchmarks.timing import SLOW, machine, matmul_rate, save_table, side_by_side
 from tlesion import interventions as iv
 from tlesion.sweeps.lesions import read_lesions
@@ -230,13 +230,6 @@ def share_of_rate(row: Row, shape: Any, seconds: float, rate: float) -> float:
     row_layers = shape.n_layers * (shape.n_layers + 1) / 2
     flop = row_layers * row.n_prompts * row.n_tokens * per_token
     return flop / seconds / rate
-
-
-def plain_layout(tl: Any) -> Any:
-    """TransformerLens' weights stored as TransformerLens itself stores them."""
-    for parameter in tl.parameters():
-        parameter.data = parameter.data.contiguous()
-    return tl
 
 
 if __name__ == "__main__":
