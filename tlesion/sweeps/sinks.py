@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.memory import ranges
 from tlesion.sweeps.work import Group, Reading
 
 _NUMBERS_AT_ONCE = 2**23
@@ -106,8 +107,8 @@ def few_at_once(
 ) -> Iterator[tuple[Sequence[Lesion], Float[Tensor, "few *rest"]]]:
     """A few lesions at a time, with their rows: for sinks that make float64 copies, which would not fit of all."""
     size = max(1, _NUMBERS_AT_ONCE // max(1, lesioned[0].numel()))
-    for start in range(0, len(lesions), size):
-        yield lesions[start : start + size], lesioned[start : start + size]
+    for first, end in ranges(len(lesions), size):
+        yield lesions[first:end], lesioned[first:end]
 
 
 def pick(
