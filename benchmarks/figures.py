@@ -14,8 +14,8 @@ import torch
 import tlesion
 from benchmarks.static import browser
 from tlesion import plots
-from tlesion.plots.style import Figure
-from tlesion.report import evidence_words
+from tlesion.drawing.style import Figure
+from tlesion.studies.evidence import words as evidence_words
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "figures"
 VERDICT = Path(__file__).parent / "results" / "readme_verdict.json"

@@ -19,11 +19,11 @@ from benchmarks.shapes import Shape, hooked, hugging_face
 from benchmarks.static import browser
 from benchmarks.timing import RESULTS, machine, save_table, side_by_side
 from tlesion import interventions as iv
-from tlesion.plots import style
+from tlesion.drawing import style
+from tlesion.sweeps.engine import run_sweep
+from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
-from tlesion.sweeps.work import Reading
 
 BASE = {"layers": 12, "prompts": 4, "tokens": 32, "lesions": 12}
 STEPS = {

@@ -17,7 +17,7 @@ from benchmarks.memory import sampled_memory
 from benchmarks.shapes import SHAPES, TINY, Shape, hooked, hugging_face, plain_layout
 from benchmarks.timing import machine, save_table, side_by_side
 from tlesion import interventions as iv
-from tlesion.studies.subspace_result import SubspaceRemoval
+from tlesion.studies.subspace_removal.result import SubspaceRemoval
 
 ASKED = 1.8
 SIZES = {"tiny": TINY["gpt2-xl"], "gpt2-medium": SHAPES["gpt2-medium"], "gpt2-xl": SHAPES["gpt2-xl"]}

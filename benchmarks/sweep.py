@@ -18,10 +18,10 @@ from benchmarks.peers import TARGET, Work, all_peers, transformer_lens_loop
 from benchmarks.shapes import SHAPES, TINY, hooked, hugging_face, plain_layout
 from benchmarks.timing import SLOW, machine, matmul_rate, save_table, side_by_side
 from tlesion import interventions as iv
+from tlesion.sweeps.engine import run_sweep
+from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
-from tlesion.sweeps.work import Reading
 
 N_UNITS = 500
 THEIR_LAYOUT = "tlesion, weights stored as TransformerLens stores them"

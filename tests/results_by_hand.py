@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from tlesion.results import Provenance
+from tlesion.keep.results import Provenance
 from tlesion.selection import NeuronSelection
-from tlesion.studies.activation_histogram import ActivationHistogram
-from tlesion.studies.laminar import LaminarProfile
+from tlesion.studies.evidence.activation_histogram import ActivationHistogram
+from tlesion.studies.laminar.study import LaminarProfile
 
 N_LAYERS, N_NEURONS, N_PROMPTS = 3, 8, 5
 MASKS = ("him", "her")

@@ -60,8 +60,8 @@ def in_markdown(text: str) -> str:
     """Sphinx roles, formulas and double backquotes as Markdown has them; a public name becomes a link to its place.
 
     Example:
-        >>> in_markdown("See :func:`tlesion.sweep` and :mod:`tlesion.plots.style`, ``x``.")
-        'See [`tlesion.sweep`][tlesion.sweep] and `tlesion.plots.style`, `x`.'
+        >>> in_markdown("See :func:`tlesion.sweep` and :mod:`tlesion.drawing.style`, ``x``.")
+        'See [`tlesion.sweep`][tlesion.sweep] and `tlesion.drawing.style`, `x`.'
     """
     linked = {name for names in public.pages().values() for name in names}
     text = _MATH_BLOCK.sub(

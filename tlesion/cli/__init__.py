@@ -5,7 +5,7 @@ its shared options from :mod:`tlesion.cli.options`, and raises the package's own
 of each one line on stderr and exit code 2. Whatever is slow to import (the rest of the package, that is) is imported
 inside its function, from a module beside it (``cli/<command>_run.py``): ``tlesion --help`` stays quick. Results are
 written by :mod:`tlesion.cli.folder` and printed by :mod:`tlesion.cli.console`; a kind of result that has a page of its
-own gets a line in :mod:`tlesion.report.pages`, and ``tlesion report`` makes the page again.
+own gets a line in :mod:`tlesion.studies.evidence.pages`, and ``tlesion report`` makes the page again.
 """
 
 import typer

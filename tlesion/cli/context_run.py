@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlesion import contrasts
 from tlesion.cli.console import print_json, print_table, say, working
 from tlesion.cli.folder import check_run_folder, save_results
 from tlesion.hooks import Model, layer_indices
+from tlesion.keep.results import Result
+from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
-from tlesion.report.context import context_page
-from tlesion.report.context_words import summary
-from tlesion.report.files import write_whole
-from tlesion.results import Result
-from tlesion.studies.context import context_modulation
-from tlesion.studies.context_result import ContextModulation
-from tlesion.studies.generation import generate_tokens, openings
-from tlesion.studies.space import common_nouns, space_modulation
-from tlesion.studies.space_result import SpaceModulation
+from tlesion.stimuli import contrasts
+from tlesion.studies.common.generation import generate_tokens, openings
+from tlesion.studies.context.page import context_page
+from tlesion.studies.context.result import ContextModulation
+from tlesion.studies.context.space import common_nouns, space_modulation
+from tlesion.studies.context.space_result import SpaceModulation
+from tlesion.studies.context.study import context_modulation
+from tlesion.studies.context.words import summary
 from tlesion.tokens import is_masked
 
 RESULTS = ("context", "space")

@@ -17,7 +17,7 @@ def demo(
 
     Pairs of sentences, prompts and settings are the defaults of [b]tlesion laminar[/b].
     """
-    from tlesion.cli.laminar_evidence import Checking
     from tlesion.cli.laminar_run import run_laminar
+    from tlesion.studies.evidence.gather import Checking
 
     run_laminar(model_name=model, out=out, as_json=as_json, device=device, checking=Checking(n_controls=controls))

@@ -14,7 +14,7 @@ def example(
 ) -> None:
     """Print an example file of pairs or prompts: [b]tlesion example pairs > my_pairs.csv[/b]"""
     from tlesion.checks import one_of
-    from tlesion.files import shipped
+    from tlesion.stimuli.files import shipped
 
     one_of("example", what, FILES)
     typer.echo(shipped(FILES[what]).read_text(encoding="utf-8"), nl=False)

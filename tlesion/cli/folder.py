@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tlesion.archive import load_result
-from tlesion.report.files import check_folder, make_folder
-from tlesion.results import RESULT_FILE, Result
+from tlesion.keep.archive import load_result
+from tlesion.keep.results import RESULT_FILE, Result
+from tlesion.keep.writing import check_folder, make_folder
 
 
 def check_run_folder(folder: str | os.PathLike[str], names: Iterable[str]) -> Path:

@@ -37,9 +37,9 @@ def laminar(
     debug: given.Debug = False,
 ) -> None:
     """Select neurons by a contrast, lesion them one layer at a time, and report what that costs the targets."""
-    from tlesion.cli.laminar_evidence import Checking
     from tlesion.cli.laminar_run import Lesioning, run_laminar
     from tlesion.cli.selecting import Selecting
+    from tlesion.studies.evidence.gather import Checking
 
     run_laminar(
         model_name=model,

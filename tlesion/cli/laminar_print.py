@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from tlesion.cli.console import Group, print_grouped, print_json, say
-from tlesion.plots.targets import target_words
-from tlesion.report.evidence_words import judged as judgement
-from tlesion.report.laminar_words import summary
+from tlesion.drawing.targets import target_words
 from tlesion.selection import NeuronSelection
-from tlesion.studies.laminar import REFERENCES, LaminarProfile
-from tlesion.studies.laminar_summary import summarise_profile
-from tlesion.studies.verdict_result import Verdict
+from tlesion.studies.evidence.words import judged as judgement
+from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.summary import summarise_profile
+from tlesion.studies.laminar.words import summary
+from tlesion.studies.verdict.result import Verdict
 
 
 def print_laminar(

@@ -6,23 +6,23 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion import prompts as shipped_prompts
 from tlesion.cli.console import working
 from tlesion.cli.folder import check_run_folder, save_results
-from tlesion.cli.laminar_evidence import Checking, gather_evidence
 from tlesion.cli.laminar_print import print_laminar
 from tlesion.cli.selecting import Selecting
-from tlesion.files import read_prompts
 from tlesion.hooks import Model
+from tlesion.keep.results import Result
+from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
-from tlesion.reference import measure_reference
-from tlesion.report.files import write_whole
-from tlesion.report.pages import page_of
-from tlesion.results import Result
+from tlesion.selection.reference import measure_reference
 from tlesion.stimuli import Contrast, Prompt
-from tlesion.studies.activation_histogram import activation_histogram
-from tlesion.studies.laminar import LaminarProfile, laminar_profile
-from tlesion.studies.verdict_result import Verdict
+from tlesion.stimuli import prompts as shipped_prompts
+from tlesion.stimuli.files import read_prompts
+from tlesion.studies.evidence.activation_histogram import activation_histogram
+from tlesion.studies.evidence.gather import Checking, gather_evidence
+from tlesion.studies.evidence.pages import page_of
+from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
+from tlesion.studies.verdict.result import Verdict
 from tlesion.tokens import is_masked
 
 RESULTS = ("selection", "comparison", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")

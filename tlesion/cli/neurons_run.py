@@ -8,10 +8,10 @@ from tlesion.checks import one_of
 from tlesion.cli.console import print_json, print_table, say, working
 from tlesion.cli.folder import load_results
 from tlesion.cli.selecting import Selecting
+from tlesion.keep.writing import check_file, write_whole
 from tlesion.models import load_model
-from tlesion.report.files import check_file, write_whole
-from tlesion.report.laminar_words import identical_pairs
 from tlesion.selection import NeuronSelection
+from tlesion.studies.laminar.words import identical_pairs
 
 
 def saved_selection(folder: Path) -> NeuronSelection:

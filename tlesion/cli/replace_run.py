@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tlesion import prompts as shipped_prompts
 from tlesion.checks import one_of
 from tlesion.cli.console import print_json, print_table, say, working
 from tlesion.cli.folder import check_run_folder, save_results
-from tlesion.files import read_prompts
 from tlesion.hooks import Model
+from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
-from tlesion.report.files import write_whole
-from tlesion.report.replacement import replacement_page
-from tlesion.report.replacement_words import summary
 from tlesion.stimuli import Prompt
-from tlesion.studies.replacement import replacement
-from tlesion.studies.replacement_result import Replacement
-from tlesion.studies.variants import Variant, head_variants, noise_variants, scale_variants
+from tlesion.stimuli import prompts as shipped_prompts
+from tlesion.stimuli.files import read_prompts
+from tlesion.studies.replacement.page import replacement_page
+from tlesion.studies.replacement.result import Replacement
+from tlesion.studies.replacement.study import replacement
+from tlesion.studies.replacement.variants import Variant, head_variants, noise_variants, scale_variants
+from tlesion.studies.replacement.words import summary
 from tlesion.tokens import is_masked
 
 KINDS = ("key-head", "query-head", "value-head", "noise", "scale")

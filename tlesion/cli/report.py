@@ -26,8 +26,8 @@ def report(
     """Make the HTML page of a saved run again; nothing is computed anew."""
     from tlesion.cli.console import print_json, say
     from tlesion.cli.folder import load_results
-    from tlesion.report.files import check_file
-    from tlesion.report.pages import page_of
+    from tlesion.keep.writing import check_file
+    from tlesion.studies.evidence.pages import page_of
 
     target = check_file(to or folder / "report.html")
     written = page_of(load_results(folder).values(), layer=layer).write(target)

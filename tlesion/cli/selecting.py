@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlesion import contrasts
-from tlesion.files import read_pairs
 from tlesion.hooks import Model
 from tlesion.selection import NeuronSelection, select_neurons
-from tlesion.stimuli import Contrast
-from tlesion.studies.positions import SelectionComparison, compare_selections
+from tlesion.stimuli import Contrast, contrasts
+from tlesion.stimuli.files import read_pairs
+from tlesion.studies.selecting.positions import SelectionComparison, compare_selections
 from tlesion.tokens import is_masked
 
 _PLACES = {"word": "word", "mask": "mask", "before": "token before the word"}

@@ -8,7 +8,7 @@ import typer
 from tlesion.cli.options import Debug, Json
 
 if TYPE_CHECKING:
-    from tlesion.results import Result
+    from tlesion.keep.results import Result
 
 
 def show(

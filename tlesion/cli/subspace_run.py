@@ -9,14 +9,14 @@ from tlesion.cli.context_run import Reading
 from tlesion.cli.folder import check_run_folder, save_results
 from tlesion.cli.replace_run import numbers
 from tlesion.hooks import Model, layer_indices
+from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
-from tlesion.report.files import write_whole
-from tlesion.report.subspace import subspace_page
-from tlesion.report.subspace_words import summary
-from tlesion.studies.reading import read_texts
-from tlesion.studies.subspace_removal import subspace_removal
-from tlesion.studies.subspace_result import SubspaceRemoval
-from tlesion.studies.subspace_summary import compare_cuts
+from tlesion.studies.common.reading import read_texts
+from tlesion.studies.subspace_removal.page import subspace_page
+from tlesion.studies.subspace_removal.result import SubspaceRemoval
+from tlesion.studies.subspace_removal.study import subspace_removal
+from tlesion.studies.subspace_removal.summary import compare_cuts
+from tlesion.studies.subspace_removal.words import summary
 
 RESULTS = ("subspace",)
 RANKS = (1, 2, 4, 8, 16)

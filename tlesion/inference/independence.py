@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tlesion.results import Result
+from tlesion.keep.results import Result
 from tlesion.stimuli import Contrast, Prompt
 
 

@@ -9,7 +9,7 @@ import torch
 from transformer_lens import HookedEncoder, HookedTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tlesion.layout import lay_out_
+from tlesion.anatomy.layout import lay_out_
 from tlesion.models import hub, names, provenance
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder

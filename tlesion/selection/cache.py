@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlesion.hooks import layer_of, short_form
-from tlesion.results import Provenance
+from tlesion.keep.results import Provenance
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.stream import Kept, Streamed, rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.results import Result
+from tlesion.keep.results import Result
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

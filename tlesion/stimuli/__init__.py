@@ -1,5 +1,6 @@
 """Stimuli: a `Contrast` to select neurons with, a `Prompt` to measure effects on."""
 
+from tlesion.stimuli import contrasts, prompts
 from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence, check_conditions
 from tlesion.stimuli.hashing import combined_hash, stimulus_hash
 from tlesion.stimuli.prompt import Prompt, require_one_mask
@@ -11,6 +12,8 @@ __all__ = [
     "Sentence",
     "check_conditions",
     "combined_hash",
+    "contrasts",
+    "prompts",
     "require_one_mask",
     "stimulus_hash",
 ]

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion.results import tensor_hash
+from tlesion.keep.results import tensor_hash
+from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.work import Reading
 
 
 def hashes_of_readings(readings: Sequence[Reading]) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlesion.hooks import HookFunction, Model, layer_of, names, require_name, short_form
 from tlesion.interventions import Edit
-from tlesion.sweeps.work import Group
+from tlesion.sweeps.groups import Group
 
 LesionLike = Sequence[tuple[str | Callable[[str], bool], HookFunction]]
 

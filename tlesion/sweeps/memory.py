@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import torch
 
-from tlesion.checkpoint import Checkpoint
 from tlesion.hooks import Model
+from tlesion.keep.checkpoint import Checkpoint
 
 # On a CPU: the MLP's activations of one step in numbers, 32 MiB in float32. On BERT-large's shape that ran a few per
 # cent faster than 8 MiB. A larger batch is not faster, and takes its memory from the system anew at every call.

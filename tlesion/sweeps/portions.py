@@ -7,8 +7,8 @@ the same to the last bit.
 
 from collections.abc import Iterator, Sequence
 
+from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.work import Group
 
 CLEAN_RUNS = 32.0
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import ranges
-from tlesion.sweeps.work import Group, Reading
 
 _NUMBERS_AT_ONCE = 2**23
 

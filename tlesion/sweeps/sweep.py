@@ -9,19 +9,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.checkpoint import Folder, open_checkpoint
 from tlesion.encoding import encode_prompt
 from tlesion.hooks import Model
+from tlesion.keep.checkpoint import Folder, open_checkpoint
+from tlesion.keep.results import Result, provenance_of
 from tlesion.models import require_logits
-from tlesion.results import Result, provenance_of
 from tlesion.stimuli import Prompt
+from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.finite import require_finite_logits
+from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
-from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
-from tlesion.sweeps.work import Reading
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,7 +97,7 @@ def sweep(
         max_bytes: Budget for activations; default: a share of the free memory.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
         checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
-            off, to the same numbers (:mod:`tlesion.checkpoint`).
+            off, to the same numbers (:mod:`tlesion.keep.checkpoint`).
 
     Returns:
         Logits of the targets, clean and lesioned, and what was done.

@@ -1,0 +1,1 @@
+"""The language and the trainer of the shipped models, and the measures of how well they know it."""

@@ -1,0 +1,206 @@
+"""Subspace removal equals plain Hugging Face hooks, layer by layer and token by token."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from scipy import stats
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+import tlesion
+from tlesion import interventions as iv
+from tlesion.models.names import SHIPPED
+from tlesion.studies.subspace_removal.summary import compare_cuts, correlate_with_variance, ranks_frame
+
+TEXT = "The old teacher gave the boy an apple and told him to share it with the girl by the river."
+SECOND = "I think the world could be better if people listened to each other."
+# Two implementations of the same float32 model, and a decomposition in float64 against one in float32: 1e-4 of their
+# size, as for the same recipe written twice.
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+@pytest.fixture(scope="module", params=["gpt2", "gpt-neo", "toy-gpt"])
+def pair(request, checkpoint_folder):
+    """The same causal weights in tlesion and in Hugging Face, and the module that makes the MLP's hidden layer."""
+    toy = request.param == "toy-gpt"
+    folder = SHIPPED["toy-gpt"] if toy else checkpoint_folder(request.param)
+    return tlesion.load_model("toy-gpt" if toy else folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+@contextmanager
+def hooked(module, change):
+    handle = module.register_forward_hook(lambda _, inputs, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def without_leading(activation: torch.Tensor, rank: int = 1) -> torch.Tensor:
+    """The recipe in numbers of its own: centre, decompose, set σ₁ to zero, multiply out, add the mean back."""
+    a = activation[0]
+    mean = a.mean(dim=0)
+    u, s, vh = torch.linalg.svd(a - mean, full_matrices=False)
+    s = s.clone()
+    s[:rank] = 0
+    return (u @ torch.diag(s) @ vh + mean)[None]
+
+
+def run(model, ids):
+    """Hidden state after every block, before the final norm, and the logits."""
+    states: list[torch.Tensor] = []
+    handles = [
+        block.register_forward_hook(
+            lambda _, inputs, output: states.append((output[0] if isinstance(output, tuple) else output)[0])
+        )
+        for block in model.transformer.h
+    ]
+    with torch.no_grad():
+        logits = model(ids[None]).logits[0]
+    for handle in handles:
+        handle.remove()
+    return torch.stack(states).double(), logits.double()
+
+
+def with_states(model, ids, edit):
+    """Logits and hidden states of a plain run with one edit."""
+    kept: list[torch.Tensor] = []
+    names = [tlesion.hooks.hidden_state(model, layer) for layer in range(model.cfg.n_layers)]
+    keep = [(name, lambda value, hook: kept.append(value[0])) for name in names]
+    logits = model.run_with_hooks(ids[None], fwd_hooks=[edit, *keep])
+    return logits[0], torch.stack(kept)
+
+
+def test_equals_hooks_on_hugging_face(pair):
+    model, reference = pair
+    result = tlesion.subspace_removal(model, TEXT, rank=1, n_random=0, prepend_bos=False)
+    ids = result.token_ids
+    clean_states, clean = run(reference, ids)
+    following = torch.arange(len(ids) - 1), ids[1:]
+    assert result.layers == tuple(range(len(reference.transformer.h)))
+    for layer, block in enumerate(reference.transformer.h):
+        with hooked(block.mlp.c_fc, without_leading):
+            states, lesioned = run(reference, ids)
+        drift = (states - clean_states).norm(dim=-1)
+        torch.testing.assert_close(result.drift[layer], drift, **CLOSE)
+        torch.testing.assert_close(result.drift_relative[layer], drift / clean_states.norm(dim=-1), **CLOSE)
+        torch.testing.assert_close(result.logit_drop[layer], (clean - lesioned)[following], **CLOSE)
+    torch.testing.assert_close(result.clean_logit, clean[following], **CLOSE)
+
+
+def test_the_edits_give_the_same_logits_and_hidden_states(pair):
+    model, reference = pair
+    ids = model.to_tokens(TEXT, prepend_bos=False)[0]
+    for layer in (0, model.cfg.n_layers - 1):
+        point = f"blocks.{layer}.mlp.hook_pre"
+        activations = model.run_with_cache(ids[None], names_filter=point)[1][point][0]
+        with hooked(reference.transformer.h[layer].mlp.c_fc, lambda output: without_leading(output, rank=2)):
+            states, logits = run(reference, ids)
+        for edit in (
+            iv.remove_leading(point, 2),
+            iv.remove_subspace(point, tlesion.fit_subspace(activations, rank=2)),
+        ):
+            found, kept = with_states(model, ids, edit)
+            torch.testing.assert_close(found.double(), logits, **CLOSE)
+            torch.testing.assert_close(kept.double(), states, **CLOSE)
+
+
+def test_the_test_is_scipys(toy_gpt):
+    result = tlesion.subspace_removal(toy_gpt, TEXT, n_random=2, ranks=[1, 3])
+    expected = stats.ttest_1samp(result.logit_drop.numpy(), 0, axis=1)
+    # float64 on both sides: rounding of sums over a few tens of values.
+    torch.testing.assert_close(result.t, torch.tensor(expected.statistic), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result.p, torch.tensor(expected.pvalue), rtol=1e-9, atol=1e-12)
+    interval = expected.confidence_interval(0.95)
+    torch.testing.assert_close(result.drop_low, torch.tensor(interval.low), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result.drop_high, torch.tensor(interval.high), rtol=1e-9, atol=1e-12)
+    assert result.over == "tokens"
+    assert "Descriptive" in result.caveat
+    frame = correlate_with_variance(result)
+    drop, share = result.logit_drop.mean(dim=1).numpy(), result.variance_ratio.numpy()
+    pearson, spearman = stats.pearsonr(share, drop), stats.spearmanr(share, drop)
+    interval = pearson.confidence_interval(0.95)
+    assert frame["r"][:2].tolist() == pytest.approx([pearson.statistic, spearman.statistic], rel=1e-9)
+    assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx(list(interval), rel=1e-9)
+
+
+def test_several_texts_are_the_rows(toy_gpt):
+    result = tlesion.subspace_removal(toy_gpt, [TEXT, SECOND], n_random=0)
+    text = result.text[result.predicted]
+    rows = torch.stack([result.logit_drop[:, text == one].mean(dim=1) for one in (0, 1)])
+    expected = stats.ttest_1samp(rows.numpy(), 0)
+    torch.testing.assert_close(result.t, torch.tensor(expected.statistic), rtol=1e-9, atol=1e-12)
+    assert (result.over, result.n_rows) == ("texts", 2)
+    assert "texts" in result.caveat
+    assert "Descriptive" not in result.caveat
+    # One subspace for all texts: each text run alone with it drops by the same.
+    point = "blocks.2.mlp.hook_pre"
+    ids = [toy_gpt.to_tokens(one) for one in (TEXT, SECOND)]
+    values = [toy_gpt.run_with_cache(one, names_filter=point)[1][point][0] for one in ids]
+    edit = iv.remove_subspace(point, tlesion.fit_subspace(torch.cat(values)))
+    for index, one in enumerate(ids):
+        change = (toy_gpt(one) - toy_gpt.run_with_hooks(one, fwd_hooks=[edit]))[0]
+        expected = change[torch.arange(one.shape[1] - 1), one[0, 1:]]
+        torch.testing.assert_close(result.logit_drop[2, text == index].float(), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(("plan", "max_bytes"), [("loop", None), ("batched", None), ("fanout", 2_000_000)])
+def test_plans_and_memory_change_nothing(toy_gpt, plan, max_bytes):
+    options = {"layers": [1, 4, 9], "ranks": [2], "n_random": 1}
+    texts = [TEXT, SECOND, "The girl saw the boy in the garden."]
+    one = tlesion.subspace_removal(toy_gpt, texts, **options)
+    other = tlesion.subspace_removal(toy_gpt, texts, plan=plan, max_bytes=max_bytes, **options)
+    for name in ("drift", "logit_drop", "other_logit_drop", "other_drift", "other_drift_relative", "clean_norm"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), **CLOSE)
+    torch.testing.assert_close(one.variance_ratio, other.variance_ratio, **CLOSE)
+
+
+def test_controls_and_ranks_are_what_a_run_of_their_own_gives(toy_gpt):
+    result = tlesion.subspace_removal(toy_gpt, TEXT, n_random=2, ranks=[1, 2, 4], layers=[0, 3])
+    kinds = [(cut["kind"], cut["rank"], cut["draw"]) for cut in result.others]
+    assert kinds == [
+        ("random", 1, 0),
+        ("random", 1, 1),
+        ("svd", 2, None),
+        ("random", 2, 0),
+        ("svd", 4, None),
+        ("random", 4, 0),
+    ]
+    assert result.controls == [0, 1]
+    for place, rank in ((2, 2), (4, 4)):
+        alone = tlesion.subspace_removal(toy_gpt, TEXT, rank=rank, n_random=0, layers=[0, 3])
+        torch.testing.assert_close(result.other_logit_drop[place], alone.logit_drop, **CLOSE)
+        torch.testing.assert_close(result.other_drift[place], alone.drift.mean(dim=2), **CLOSE)
+        torch.testing.assert_close(result.other_drift_relative[place], alone.drift_relative.mean(dim=2), **CLOSE)
+        torch.testing.assert_close(result.other_variance_ratio[place], alone.variance_ratio)
+    # A random direction of 512 holds little of what the leading one holds.
+    assert bool((result.other_variance_ratio[:2] < result.variance_ratio / 5).all())
+    assert not torch.equal(result.other_logit_drop[0], result.other_logit_drop[1])
+    frame = compare_cuts(result)
+    assert len(frame) == 7 * 2
+    assert frame.query("cut == 'svd, rank 4' and layer == 3")["mean_drop"].item() == pytest.approx(
+        result.other_logit_drop[4, 1].mean().item()
+    )
+    by_rank = ranks_frame(result)
+    assert by_rank["rank"].tolist() == [1, 1, 2, 2, 4, 4]
+    fitted = by_rank.query("kind == 'fitted'")["variance_ratio"]
+    assert fitted.is_monotonic_increasing
+
+
+def test_a_masked_model_is_read_at_its_own_tokens(checkpoint_folder):
+    folder = checkpoint_folder("bert")
+    model, reference = tlesion.load_model(folder), AutoModelForMaskedLM.from_pretrained(folder).eval()
+    result = tlesion.subspace_removal(model, SECOND, n_random=0)
+    ids = result.token_ids
+    inner = torch.arange(1, len(ids) - 1)
+    assert result.reads == "own"
+    assert torch.equal(result.predicted, inner)
+    with torch.no_grad():
+        clean = reference(ids[None], output_hidden_states=True)
+    for layer, block in enumerate(reference.bert.encoder.layer):
+        with hooked(block.intermediate.dense, without_leading), torch.no_grad():
+            lesioned = reference(ids[None], output_hidden_states=True)
+        drift = (torch.stack(lesioned.hidden_states) - torch.stack(clean.hidden_states)).norm(dim=-1)[1:, 0]
+        torch.testing.assert_close(result.drift[layer].float(), drift, **CLOSE)
+        drop = (clean.logits - lesioned.logits)[0, inner, ids[inner]]
+        torch.testing.assert_close(result.logit_drop[layer].float(), drop, **CLOSE)

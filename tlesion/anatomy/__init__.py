@@ -1,0 +1,1 @@
+"""The only room that knows the insides of TransformerLens: blocks, attention written out, kernels, layout."""

@@ -1,0 +1,1 @@
+"""Styles, bands and axes that figures share."""

@@ -1,0 +1,1 @@
+"""What is kept on disk: results, the archive, checkpoints. Only this room writes files of results."""

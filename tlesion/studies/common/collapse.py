@@ -1,0 +1,160 @@
+"""Collapse, measured: how far a whole prediction moves under a lesion, and whether the right answer is still given.
+
+A logit drop alone does not tell an effect on one word from a model that has stopped working. Beside it stand here the
+divergence of the whole prediction from the clean one, and where the targets rank in the whole vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float64, Int64, Shaped
+from torch import Tensor
+
+from tlesion.activations import in_float64
+from tlesion.hooks import Model
+from tlesion.interventions import Intervention
+from tlesion.interventions.ablation import Ablation
+from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
+from tlesion.measures import kl_divergence
+from tlesion.sweeps.engine import run_sweep
+from tlesion.sweeps.finite import require_finite_logits
+from tlesion.sweeps.groups import Group, Reading
+from tlesion.sweeps.lesions import Lesion, read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
+from tlesion.sweeps.sinks import Place, few_at_once, pick
+
+
+class CollapseSink:
+    """Keeps the targets' logits and ranks, and two numbers for how far the prediction moved.
+
+    Args:
+        readings: The prompts.
+        n_lesions: How many lesions.
+
+    Attributes:
+        clean: Clean logits of the targets.
+        clean_rank: How many other tokens have a logit at least as large, in the clean run.
+        lesioned, rank: The same of every lesioned run; a logit that is NaN is the last.
+        kl: Divergence of the lesioned prediction from the clean one, in nats.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+    """
+
+    wants_hidden = False
+    wants_vocabulary = True
+
+    def __init__(self, readings: Sequence[Reading], n_lesions: int) -> None:
+        shape = (n_lesions, len(readings), readings[0].targets.shape[1])
+        self.clean: Float64[Tensor, "prompt target"] = torch.full(shape[1:], torch.nan, dtype=torch.float64)
+        self.lesioned: Float64[Tensor, "lesion prompt target"] = torch.full(shape, torch.nan, dtype=torch.float64)
+        self.clean_rank: Int64[Tensor, "prompt target"] = torch.zeros(shape[1:], dtype=torch.long)
+        self.rank: Int64[Tensor, "lesion prompt target"] = torch.zeros(shape, dtype=torch.long)
+        self.kl: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
+        self.global_change: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
+
+    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+        """Not asked for."""
+
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        members, targets = torch.tensor(group.members), group.targets[:, 0]
+        base = in_float64(clean[:, 0])
+        self.clean[members] = _columns(base, targets).cpu()
+        self.clean_rank[members] = _ranks(base, targets).cpu()
+        for few, part in few_at_once(lesions, lesioned):
+            rows, read = torch.tensor([lesion.index for lesion in few])[:, None], in_float64(part[:, :, 0])
+            self.lesioned[rows, members] = _columns(read, targets).cpu()
+            self.rank[rows, members] = _ranks(read, targets).cpu()
+            self.kl[rows, members] = kl_divergence(base.expand_as(read), read).cpu()
+            self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
+
+    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        members = torch.tensor(group.members)
+        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
+        found = {name: Place(getattr(self, name), (members,)) for name in ("clean", "clean_rank")}
+        for name in ("lesioned", "rank", "kl", "global_change"):
+            found[name] = Place(getattr(self, name), (rows, members))
+        return found
+
+
+class LesionList:
+    """Lesions by what they cut in each layer; one that is asked for twice is run once.
+
+    Args:
+        names: Full hook name of every layer.
+        make: What is done to the units.
+    """
+
+    def __init__(self, names: Sequence[str], make: Ablation) -> None:
+        self._names, self._make = list(names), make
+        self._rows: dict[tuple[tuple[int, bytes], ...], int] = {}
+        self.lesions: list[list[Intervention]] = []
+
+    def row(self, cut: Mapping[int, Bool[Tensor, " unit"]]) -> int:
+        """The place of a lesion in the list; it is added if it is new. Layers count as the names do."""
+        key = tuple((layer, units.numpy().tobytes()) for layer, units in sorted(cut.items()) if bool(units.any()))
+        if key not in self._rows:
+            self._rows[key] = len(self.lesions)
+            self.lesions.append([self._make.at(self._names[layer], layer, units) for layer, units in cut.items()])
+        return self._rows[key]
+
+
+@dataclass(frozen=True, eq=False)
+class Collapse:
+    """What a sweep of lesions measured: the sink's numbers, and how it was run."""
+
+    sink: CollapseSink
+    plan: str
+
+    def beside(self, rows: Shaped[Tensor, "..."], control_rows: Shaped[Tensor, "..."]) -> dict[str, Any]:
+        """Fields of a result: lesions and their controls, in the shape that their rows have, and the clean run."""
+        controls = {f"control_{name}": values for name, values in self._of(control_rows).items()}
+        clean = {"clean_logits": self.sink.clean, "clean_rank": self.sink.clean_rank}
+        return {**self._of(rows), **controls, **clean}
+
+    def _of(self, rows: Tensor) -> dict[str, Tensor]:
+        return {
+            "logit_drop": (self.sink.clean - self.sink.lesioned)[rows],
+            "kl": self.sink.kl[rows],
+            "global_change": self.sink.global_change[rows],
+            "rank": self.sink.rank[rows],
+        }
+
+
+def measure_collapse(
+    model: Model,
+    readings: Sequence[Reading],
+    lesions: LesionList,
+    *,
+    plan: str,
+    max_bytes: int | None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
+) -> Collapse:
+    """Run all lesions of a list over the prompts.
+
+    Raises:
+        ValueError: NaN in the clean logits, and what :func:`tlesion.sweeps.engine.run_sweep` refuses.
+    """
+    sink = CollapseSink(readings, len(lesions.lesions))
+    read = read_lesions(model, lesions.lesions)
+    budget = settled_max_bytes(model, max_bytes, checkpoint)
+    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=checkpoint)
+    require_finite_logits(sink.clean)
+    return Collapse(sink, settled.reason)
+
+
+def _columns(
+    logits: Float64[Tensor, "*lesion prompt token"], targets: Int64[Tensor, "prompt target"]
+) -> Float64[Tensor, "*lesion prompt target"]:
+    return pick(logits[..., None, :], targets[:, None])[..., 0, :]
+
+
+def _ranks(
+    logits: Float64[Tensor, "*lesion prompt token"], targets: Int64[Tensor, "prompt target"]
+) -> Int64[Tensor, "*lesion prompt target"]:
+    """How many other tokens are not below each target; where all are NaN that is every other one."""
+    own = _columns(logits, targets)
+    above = [(~(logits < own[..., [place]])).sum(dim=-1) - 1 for place in range(own.shape[-1])]
+    return torch.stack(above, dim=-1)

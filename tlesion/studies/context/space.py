@@ -1,0 +1,196 @@
+"""Space modulation: what a leading space does to a word's activations (" apple" against "apple")."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
+from tlesion.hooks import Model, in_layers, layer_of, short_form
+from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
+from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.stats import Moments, adjust, paired
+from tlesion.stimuli import stimulus_hash
+from tlesion.stimuli.files import shipped
+from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alone
+from tlesion.studies.common.walk import Walk, inference, walk_layers
+from tlesion.studies.context.space_result import SpaceModulation
+from tlesion.sweeps.memory import settled_max_bytes
+from tlesion.tokens import is_masked, require_tokenizer
+
+
+def common_nouns() -> tuple[str, ...]:
+    """100 common nouns that ship with the package.
+
+    Returns:
+        The nouns, in a fixed order.
+
+    Example:
+        >>> nouns = common_nouns()
+        >>> len(nouns), nouns[0]
+        (100, 'apple')
+    """
+    return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
+
+
+def space_modulation(
+    model: Model,
+    words: Sequence[str],
+    *,
+    hook_point: str = "mlp.hook_post",
+    layers: Literal["all"] | Sequence[int] = "all",
+    correction: str = "fdr_bh",
+    level: float = 0.95,
+    max_bytes: int | None = None,
+    prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
+) -> SpaceModulation:
+    """Compare activations of words with and without a leading space, every word by itself.
+
+    Args:
+        model: A causal model.
+        words: Words (:func:`tlesion.common_nouns` gives 100). Those that are one token both ways, and
+            not the same one, are used; the others are reported in ``skipped``.
+        hook_point: Short form of the point whose activations are compared, or one full name.
+        layers: ``"all"`` or layer indices.
+        correction: For the paired t over words, by layer: a method of statsmodels' ``multipletests``, or ``"none"``.
+        level: Confidence level of intervals.
+        max_bytes: Budget for one step's activations; default: a share of the free memory.
+        prepend_bos: Whether the beginning-of-sequence token stands before each word: None follows the model's
+            TransformerLens default.
+        checkpoint: A folder in which finished layers are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.keep.checkpoint`).
+
+    Returns:
+        Activations, correlations with intervals, and a paired t-test for every neuron.
+
+    Raises:
+        ValueError: A masked model; no word that is one token both ways; an unknown hook point, layer or correction; a
+            checkpoint of another run.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-gpt")
+        >>> result = tlesion.space_modulation(model, ["apple", "dog", "house"], layers=[6])
+        >>> result.with_space.shape, result.words
+        (torch.Size([1, 3, 512]), ('apple', 'dog', 'house'))
+    """
+    if is_masked(model):
+        raise ValueError(
+            "space modulation needs a causal model whose tokenizer keeps spaces; a masked model's tokenizer drops "
+            'them, so that " apple" and "apple" are the same token'
+        )
+    names = in_layers(model, hook_point, layers)
+    used, skipped = _usable(model, words)
+    way = _way(model, used[0][0], prepend_bos)
+    sequences = [way.sequence(token) for _, *pair in used for token in pair]
+    settings = {"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos}
+    provenance = provenance_of(model, settings=settings, stimuli=[stimulus_hash(word) for word, _, _ in used])
+    kept = open_checkpoint(
+        checkpoint,
+        study="space_modulation",
+        model=model,
+        provenance=provenance,
+        stimuli=[tensor_hash(ids) for ids in sequences],
+        options={"layers": layers if isinstance(layers, str) else list(layers), "max_bytes": max_bytes},
+    )
+    x, y = _activations(model, names, sequences, len(way.lead), max_bytes, kept)
+    kept.finish()
+    return SpaceModulation(
+        with_space=x,
+        without_space=y,
+        **_correlations(x, y, level),
+        **_tests(x, y, correction),
+        words=tuple(word for word, _, _ in used),
+        skipped=skipped,
+        alone=way.label,
+        layers=tuple(layer_of(name) or 0 for name in names),
+        hook_point=short_form(names[0]),
+        level=level,
+        provenance=provenance,
+    )
+
+
+def _usable(model: Model, words: Sequence[str]) -> tuple[list[tuple[str, int, int]], tuple[tuple[str, str], ...]]:
+    """Words with their tokens both ways, and the words that are not one token both ways."""
+    tokenizer = require_tokenizer(model)
+    used, skipped = [], []
+    for word in dict.fromkeys(word.strip() for word in words):
+        spaced, plain = (tokenizer(text, add_special_tokens=False).input_ids for text in (f" {word}", word))
+        if len(spaced) == len(plain) == 1 and spaced != plain:
+            used.append((word, spaced[0], plain[0]))
+        elif spaced == plain:
+            skipped.append((word, "the same tokens with the space and without"))
+        else:
+            skipped.append((word, f"{len(spaced)} tokens with the space, {len(plain)} without"))
+    if len(used) < 2:
+        shown = "; ".join(f"{word!r}: {why}" for word, why in skipped[:5])
+        raise ValueError(
+            f"{len(used)} of {len(skipped) + len(used)} words are one token both with and without a leading space, and "
+            f"at least 2 are needed ({shown}); choose other words, or a model with a byte-level tokenizer"
+        )
+    return used, tuple(skipped)
+
+
+def _way(model: Model, word: str, prepend_bos: bool | None) -> Alone:
+    """What stands before each word: what the tokenizer puts before any text."""
+    return ways_of_being_alone(model, read_texts(model, word, prepend_bos=prepend_bos), "as_text")[0]
+
+
+def _activations(
+    model: Model,
+    names: Sequence[str],
+    sequences: Sequence[Int[Tensor, " pos"]],
+    position: int,
+    max_bytes: int | None,
+    kept: Checkpoint,
+) -> tuple[Float[Tensor, "layer word neuron"], Float[Tensor, "layer word neuron"]]:
+    """Activations with the space and without it, for every name; sequences with and without it alternate."""
+    asked = {layer_of(name) or 0: name for name in names}
+    with inference(model):
+        walk = Walk(model, sequences, max_bytes=settled_max_bytes(model, max_bytes, kept))
+
+        def measure(layer: int) -> dict[str, Tensor]:
+            rows = walk.rows(layer, asked[layer], position).cpu()
+            return {"with_space": rows[0::2], "without_space": rows[1::2]}
+
+        found = walk_layers([walk], list(asked), measure, checkpoint=kept)
+    return (
+        torch.stack([found[layer]["with_space"] for layer in asked]),
+        torch.stack([found[layer]["without_space"] for layer in asked]),
+    )
+
+
+def _correlations(
+    x: Float[Tensor, "layer word neuron"], y: Float[Tensor, "layer word neuron"], level: float
+) -> dict[str, Any]:
+    by_word = [CoMoments.of(a.T, b.T) for a, b in zip(x, y, strict=True)]
+    r = torch.stack([moments.pooled().r for moments in by_word])
+    without = torch.stack([moments.without_each().r for moments in by_word], dim=1)
+    ranked = [spearman_without_each(a, b) for a, b in zip(x, y, strict=True)]
+    rho, rho_without = torch.stack([one for one, _ in ranked]), torch.stack([other for _, other in ranked], dim=1)
+    low, high = jackknife_interval(r, without, level=level)
+    rho_low, rho_high = jackknife_interval(rho, rho_without, level=level)
+    return {
+        "correlation": r,
+        "correlation_low": low,
+        "correlation_high": high,
+        "spearman": rho,
+        "spearman_low": rho_low,
+        "spearman_high": rho_high,
+        "correlation_by_word": torch.stack([moments.r for moments in by_word]),
+        "spearman_by_word": torch.stack([spearman(a.T, b.T) for a, b in zip(x, y, strict=True)]),
+        "correlation_by_neuron": torch.stack([CoMoments.of(a, b).r for a, b in zip(x, y, strict=True)]),
+        "spearman_by_neuron": torch.stack([spearman(a, b) for a, b in zip(x, y, strict=True)]),
+    }
+
+
+def _tests(
+    x: Float[Tensor, "layer word neuron"], y: Float[Tensor, "layer word neuron"], correction: str
+) -> dict[str, Float64[Tensor, "layer neuron"]]:
+    differences = Moments.stack([Moments.of(a.double() - b.double()) for a, b in zip(x, y, strict=True)])
+    test = paired(differences)
+    adjusted = adjust(test.p, method=correction, family="layer")
+    return {"t": test.t, "p": test.p, "p_adjusted": adjusted, "effect_size": test.effect_size}

@@ -1,0 +1,143 @@
+"""Context modulation: how much of a neuron's activation is the token's own, and how much its context's?
+
+A text is run as a whole, and every token of it by itself. Where the two activations agree, context does nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.keep.checkpoint import Folder, open_checkpoint
+from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.stimuli import stimulus_hash
+from tlesion.studies.common.reading import read_texts, ways_of_being_alone
+from tlesion.studies.common.walk import inference
+from tlesion.studies.context.layers import LayerReader
+from tlesion.studies.context.result import ContextModulation
+from tlesion.studies.context.sums import IdentityShare, n_groups
+from tlesion.studies.context.windows import Windows
+from tlesion.sweeps.memory import settled_max_bytes
+
+MAX_KEPT_BYTES = 2**28
+"""Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
+
+
+def context_modulation(
+    model: Model,
+    text_or_tokens: Any,
+    *,
+    hook_point: str = "mlp.hook_post",
+    layers: Literal["all"] | Sequence[int] = "all",
+    alone: str = "as_text",
+    context_lengths: Sequence[int] | None = None,
+    n_windows: int = 128,
+    keep: int | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    max_bytes: int | None = None,
+    prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
+) -> ContextModulation:
+    """Compare every token's activations in its text with those of the same token alone.
+
+    Texts, single tokens and windows go through the model block by block, side by side, and each layer is reduced to
+    its sums at once: what is in memory is one layer's activations, not all layers'.
+
+    Args:
+        model: A `HookedTransformer` or `HookedEncoder`.
+        text_or_tokens: A text, a list of texts, or token ids (``generate_tokens`` gives some). Special tokens around
+            a text (beginning of sequence, ``[CLS]``, ``[SEP]``) are read with it and not compared.
+        hook_point: Short form of the point whose activations are compared, or one full name.
+        layers: ``"all"`` or layer indices.
+        alone: What stands around a token that is run alone. ``"as_text"``: the special tokens that the texts have.
+            ``"special"``: the beginning-of-sequence token (masked models: ``[CLS]`` and ``[SEP]``). ``"bare"``:
+            nothing at all. The token alone stands at the first position after them. The result has r for the other
+            way as well.
+        context_lengths: How many tokens before a token to leave it, for ``correlation_by_length``; None: 1, 2, 4, …
+            up to half of the longest text. In a masked model nothing stands after it then.
+        n_windows: For how many tokens (a seeded sample, the same for every length).
+        keep: For how many tokens the result holds activations, a seeded sample; None: for all of them if they take
+            at most 256 MiB, and for as many as that otherwise.
+        level: Confidence level of intervals.
+        seed: Of both samples.
+        max_bytes: Budget for one step's activations; default: a share of the free memory.
+        prepend_bos: For texts: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: A folder in which finished layers are kept as they come: the same call continues a run that was cut
+            off, to the same numbers (:mod:`tlesion.keep.checkpoint`).
+
+    Returns:
+        Activations, and correlations per layer, token, neuron and length of context.
+
+    Raises:
+        TypeError: Neither texts nor token ids.
+        ValueError: An empty text; one that is longer than the context; an unknown hook point, layer or way of being
+            alone; a context length that no token has; a checkpoint of another run.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-gpt")
+        >>> result = tlesion.context_modulation(model, "The teacher gave the boy an apple and a cup.")
+        >>> result.in_context.shape == (12, len(result.tokens), 512), result.correlation.shape
+        (True, torch.Size([12]))
+    """
+    texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
+    ways = ways_of_being_alone(model, texts, alone)
+    names = in_layers(model, hook_point, layers)
+    heads, units = width(model, names[0])
+    n_units = (heads or 1) * units
+    kept = _kept(len(texts.ids), keep, bytes_per_token=2 * 4 * n_units * len(names), seed=seed)
+    settings = {
+        "hook_point": hook_point,
+        "layers": layers if isinstance(layers, str) else list(layers),
+        "alone": alone,
+        "keep": keep,
+        "seed": seed,
+        "prepend_bos": prepend_bos,
+        "begins_with_special_token": bool(texts.lead),
+    }
+    stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
+    provenance = provenance_of(model, settings=settings, stimuli=stimuli)
+    lengths = None if context_lengths is None else [int(length) for length in context_lengths]
+    checkpointed = open_checkpoint(
+        checkpoint,
+        study="context_modulation",
+        model=model,
+        provenance=provenance,
+        stimuli=[tensor_hash(ids) for ids in texts.sequences],
+        options={"context_lengths": lengths, "n_windows": n_windows, "level": level, "max_bytes": max_bytes},
+    )
+    budget = settled_max_bytes(model, max_bytes, checkpointed)
+    with inference(model):
+        windows = Windows(model, texts, context_lengths, n_windows=n_windows, seed=seed, max_bytes=budget)
+        reader = LayerReader(model, names, texts, ways, windows, kept, level=level, max_bytes=budget)
+        fields = reader.read(checkpointed)
+    checkpointed.finish()
+    over = "texts" if n_groups(texts.text) != len(texts.text) else "tokens"
+    return ContextModulation(
+        **fields,
+        kept=kept,
+        text=texts.text,
+        position=texts.position,
+        token_ids=texts.ids,
+        tokens=texts.words,
+        alone=tuple(way.label for way in ways),
+        context_lengths=windows.lengths if len(windows.tokens) else (),
+        n_windows=len(windows.tokens),
+        n_repeated=IdentityShare(texts.ids, 0).n_tokens,
+        layers=tuple(layer_of(name) or 0 for name in names),
+        hook_point=short_form(names[0]),
+        interval_over=over,
+        level=level,
+        provenance=provenance,
+    )
+
+
+def _kept(n_tokens: int, keep: int | None, *, bytes_per_token: int, seed: int) -> Int[Tensor, " kept"]:
+    if keep is not None and keep < 0:
+        raise ValueError(f"keep {keep} is no number of tokens; give 0 or more, or None for as many as 256 MiB hold")
+    n_kept = min(n_tokens, MAX_KEPT_BYTES // bytes_per_token if keep is None else keep)
+    return torch.randperm(n_tokens, generator=torch.Generator().manual_seed(seed))[:n_kept].sort().values

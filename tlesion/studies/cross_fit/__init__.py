@@ -1,0 +1,1 @@
+"""Selecting and evaluating on different folds."""

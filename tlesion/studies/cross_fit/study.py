@@ -1,0 +1,202 @@
+"""Cross-fitting: select on some of a contrast's sentences, measure on the others, in turn until all were measured."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+from tqdm import tqdm
+
+from tlesion.encoding import Position
+from tlesion.hooks import Model
+from tlesion.inference import joint_controls, require_independent
+from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.keep.results import Provenance, provenance_of, tensor_hash
+from tlesion.selection import select_neurons
+from tlesion.selection.overlap import mask_overlap
+from tlesion.selection.reference import measure_reference
+from tlesion.stimuli import Contrast, Prompt
+from tlesion.studies.cross_fit.result import CrossFit
+from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
+from tlesion.tokens import is_masked
+
+
+def cross_fit(
+    model: Model,
+    contrast: Contrast,
+    k: int = 5,
+    *,
+    seed: int = 0,
+    groups: Any = None,
+    hook_point: str = "mlp.hook_pre",
+    position: Position = "word",
+    test: str = "welch",
+    correction: str | None = None,
+    family: str = "layer",
+    alpha: float | int = 0.05,
+    min_effect: float | int = 0.0,
+    top_k: int | None = None,
+    n_permutations: int = 10_000,
+    ablation: str = "zero",
+    lesion_hook_point: str = "mlp.hook_post",
+    lesion_position: str | int = "readout",
+    n_controls: int = 0,
+    match: Tensor | None = None,
+    plan: str = "auto",
+    batch_size: int = 32,
+    prepend_bos: bool | None = None,
+) -> CrossFit:
+    """Select neurons on k − 1 folds of a contrast, lesion them on the fold that was left out, for every fold.
+
+    No sentence is selected on and measured on at once, and all are measured on. Pairs of one template stay in one
+    fold (:func:`tlesion.inference.folds.template_groups`). The sentences of the left-out fold become prompts: with
+    the word masked (masked models) or cut off before it (causal ones); targets are the words of both conditions.
+
+    Args:
+        model: A `HookedTransformer` or `HookedEncoder`.
+        contrast: A paired contrast, whose pairs have two different words of one token each.
+        k: How many folds.
+        seed: Of the folds, of permutations and of noise.
+        groups: A label per pair; None: the contrast's own, or templates found in the sentences.
+        hook_point: Where neurons are selected, as in :func:`tlesion.select_neurons`; likewise ``position``, ``test``,
+            ``correction``, ``family``, ``alpha``, ``min_effect``, ``top_k`` and ``n_permutations``.
+        ablation: ``"zero"``, ``"gaussian"``, or ``"mean"`` or ``"median"`` of the sentences selected on, at the
+            place that prompts are read at.
+        lesion_hook_point: Whose units are ablated.
+        lesion_position: ``"readout"``, ``"all"``, or an index, as in :func:`tlesion.laminar_profile`.
+        n_controls: Matched controls: random masks that overlap between folds as the selected ones do, see
+            :func:`tlesion.inference.joint_controls`. 50 to 100 are usual; 0: none.
+        match: ``[layer, unit]``, see :func:`tlesion.matched_controls`; None: any neuron of the layer may be drawn.
+        plan: See :func:`tlesion.sweep`.
+        batch_size: Sentences in a forward pass of the selection.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+
+    Returns:
+        Held-out effects per mask, layer and prompt, and the folds' masks.
+
+    Raises:
+        ValueError: An unpaired contrast, fewer templates than folds, a pair with one word, a word that begins its
+            sentence (causal models), or what :func:`tlesion.select_neurons` and :func:`tlesion.laminar_profile` refuse.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> result = tlesion.cross_fit(model, tlesion.contrasts.him_her_in_context(), 2, position="mask")
+        >>> result.logit_drop.shape[:2], result.fold.unique().tolist()
+        (torch.Size([2, 12]), [0, 1])
+    """
+    selecting: dict[str, Any] = {
+        "hook_point": hook_point,
+        "position": position,
+        "test": test,
+        "correction": correction,
+        "family": family,
+        "alpha": alpha,
+        "min_effect": min_effect,
+        "top_k": top_k,
+        "n_permutations": n_permutations,
+        "seed": seed,
+        "prepend_bos": prepend_bos,
+    }
+    lesioning: dict[str, Any] = {
+        "ablation": ablation,
+        "hook_point": lesion_hook_point,
+        "position": lesion_position,
+        "seed": seed,
+        "plan": plan,
+        "prepend_bos": prepend_bos,
+    }
+    causal = not is_masked(model)
+    group = template_groups(contrast, groups=groups, causal=causal)
+    fold = split_folds(group, k, seed=seed)
+    prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
+    rest = [contrast.subset(_indices(fold != one)) for one in range(k)]
+    selected = _select(model, rest, prompts, selecting | {"batch_size": batch_size})
+    controls = _controls(selected, n_controls=n_controls, seed=seed, match=match)
+    profiles = []
+    for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
+        names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
+        masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
+        reference = _reference(model, rest[one], ablation, lesion_hook_point, prepend_bos)
+        profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, **lesioning))
+    settings = selecting | {f"lesion_{name}": value for name, value in lesioning.items()}
+    settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
+    provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
+    return _result(contrast, fold, prompts, selected, profiles, provenance)
+
+
+def _indices(where: Bool[Tensor, " pair"]) -> list[int]:
+    return where.nonzero().flatten().tolist()
+
+
+def _select(
+    model: Model, rest: Sequence[Contrast], prompts: Sequence[Sequence[Prompt]], options: dict[str, Any]
+) -> Bool[Tensor, "mask fold layer unit"]:
+    """The masks of every fold, selected on the others' sentences."""
+    masks = []
+    for others, left_out in zip(
+        tqdm(rest, desc="selecting", unit="fold", disable=None, leave=False), prompts, strict=True
+    ):
+        selection = select_neurons(model, others, **options)
+        require_independent(selection, left_out)
+        masks.append(torch.stack([selection.mask(name) for name in others.conditions]))
+    return torch.stack(masks, dim=1)
+
+
+def _controls(
+    selected: Bool[Tensor, "mask fold layer unit"], *, n_controls: int, seed: int, match: Tensor | None
+) -> Bool[Tensor, "fold both layer unit"]:
+    """Every fold's controls: of control 0 both masks, then of control 1, and so on."""
+    n_masks, k, *shape = selected.shape
+    if n_controls < 0:
+        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
+    if not n_controls:
+        return selected.new_zeros(k, 0, *shape)
+    drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)
+    return drawn.reshape(n_controls, n_masks, k, *shape).permute(2, 0, 1, 3, 4).flatten(1, 2)
+
+
+def _reference(
+    model: Model, others: Contrast, ablation: str, hook_point: str, prepend_bos: bool | None
+) -> Tensor | None:
+    """What the ablation puts in, from the sentences selected on alone."""
+    if ablation not in ("mean", "median"):
+        return None
+    position = "mask" if is_masked(model) else "before"
+    return measure_reference(
+        model, others, statistic=ablation, hook_point=hook_point, position=position, prepend_bos=prepend_bos
+    )
+
+
+def _result(
+    contrast: Contrast,
+    fold: Int64[Tensor, " pair"],
+    prompts: Sequence[Sequence[Prompt]],
+    selected: Bool[Tensor, "mask fold layer unit"],
+    profiles: Sequence[LaminarProfile],
+    provenance: Provenance,
+) -> CrossFit:
+    layers = profiles[0].layers
+    overlaps = [mask_overlap({str(i): mask for i, mask in enumerate(one)}, layers=layers) for one in selected]
+    every = [prompt for few in prompts for prompt in few]
+    drop = torch.cat([one.logit_drop for one in profiles], dim=2)
+    n_masks = len(selected)
+    return CrossFit(
+        logit_drop=drop[:n_masks],
+        global_change=torch.cat([one.global_change for one in profiles], dim=2)[:n_masks],
+        clean_logits=torch.cat([one.clean_logits for one in profiles]),
+        control_logit_drop=drop[n_masks:].reshape(-1, n_masks, *drop.shape[1:]).transpose(0, 1),
+        selected=selected,
+        jaccard=torch.stack([one.jaccard for one in overlaps]),
+        jaccard_by_chance=torch.stack([one.by_chance for one in overlaps]),
+        fold=torch.tensor([number for number, few in enumerate(prompts) for _ in few]),
+        fold_of_pair=fold,
+        masks=contrast.conditions,
+        layers=layers,
+        prompts=tuple(prompt.text for prompt in every),
+        targets=tuple(prompt.targets for prompt in every),
+        correct=tuple(prompt.correct for prompt in every),
+        groups=tuple(prompt.group for prompt in every),
+        provenance=provenance,
+    )

@@ -1,0 +1,1 @@
+"""Accumulation: many layers lesioned at once."""

@@ -1,0 +1,233 @@
+r"""Direct and downstream: which way does a logit drop take from a lesioned MLP to the logits?
+
+The lesioned block passes on a changed vector S at the readout position. From there on, three things can move the
+logits: the change itself, on its way along the residual stream to the head; the answers m of later attention and MLPs;
+and the scales :math:`\sigma` by which norms on the way divide. With :math:`z(S, m, \sigma)` for a target's logit, and
+c for what is clean, the drop :math:`z(S_c, m_c, \sigma_c) - z(S, m, \sigma)` is the sum of
+
+.. math::
+    \text{direct} &= z(S_c, m_c, \sigma_c) - z(S, m_c, \sigma_c) \\
+    \text{downstream} &= z(S, m_c, \sigma_c) - z(S, m, \sigma_c) \\
+    \text{direct rescaling} &= z(S, m_c, \sigma_c) - z(S, m_c, \sigma(S, m_c)) \\
+    \text{downstream rescaling} &= [z(S, m, \sigma_c) - z(S, m, \sigma)] - \text{direct rescaling}
+
+where m are the answers in the lesioned run and :math:`\sigma(S, m_c)` the scales that this mixture meets.
+
+In a pre-norm model the only norm on the way is the final one, and z is linear in S and m once its scale is fixed: the
+direct part is :math:`W_U \, (w \odot (\Delta - \bar\Delta)) / \sigma_c` with :math:`\Delta = S_c - S`. In BERT each
+block norms after its attention and again after its MLP, and all of these norms from the lesioned block on are on the
+way, and so is the head (dense layer, GELU, norm). They are part of z: "direct" is what reaches the logits when every
+later attention and MLP adds what it added in the clean run. The GELU is not frozen, so that z is not linear there.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.interventions.ablation import Ablation, ablation_of
+from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
+from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.models import require_logits
+from tlesion.stimuli import Prompt
+from tlesion.studies.common.masks import stack_masks
+from tlesion.studies.decomposition.path_trace import PathTrace
+from tlesion.studies.decomposition.readout_path import ReadoutPath
+from tlesion.studies.decomposition.result import PARTS, DropDecomposition
+from tlesion.sweeps.engine import run_sweep
+from tlesion.sweeps.finite import require_finite_logits
+from tlesion.sweeps.groups import Reading
+from tlesion.sweeps.identity import hashes_of_readings
+from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.memory import settled_max_bytes
+from tlesion.sweeps.sweep import encode_prompts
+from tlesion.tokens import is_masked
+
+
+def decompose_drop(
+    model: Model,
+    masks: Mapping[str, Tensor] | None,
+    prompts: Sequence[Prompt],
+    *,
+    ablation: str = "zero",
+    hook_point: str = "mlp.hook_post",
+    position: str | int = "readout",
+    reference: Tensor | None = None,
+    seed: int = 0,
+    plan: str = "auto",
+    max_bytes: int | None = None,
+    prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
+) -> DropDecomposition:
+    """Lesion one MLP at a time, and tell the part of the logit drop that is direct from that of later layers.
+
+    The four parts add up to the drop. In the last layer nothing comes after, so that the downstream parts are zero. A
+    lesion at other positions than a prompt's readout reaches its logits through later attention only: both direct
+    parts are zero then. See :mod:`tlesion.studies.decomposition.study` for the equations.
+
+    Args:
+        model: A `HookedTransformer` or `HookedEncoder`.
+        masks: Named bool masks ``[layer, unit]`` over all layers; None: whole MLPs.
+        prompts: Prompts with equally many targets each.
+        ablation: As in :func:`tlesion.laminar_profile`.
+        hook_point: Short form of a point inside the MLP, or ``hook_mlp_out``.
+        position: ``"readout"``, ``"all"``, or an index for every prompt.
+        reference: For ``"mean"`` and ``"median"``: what to put in, ``[layer, unit]``.
+        seed: Of the noise.
+        plan: See :func:`tlesion.sweep`; "prefix" is for causal models.
+        max_bytes: See :func:`tlesion.sweep`.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: As in :func:`tlesion.laminar_profile`.
+
+    Returns:
+        The parts per mask, layer, prompt and target, beside the drop that the model itself computes.
+
+    Raises:
+        ValueError: A hook point outside the MLP; a model whose logits are not what its residual stream, norms and head
+            give (hooks of your own after the last block, say); and all that :func:`tlesion.laminar_profile` refuses.
+        TypeError: The masks are no dict.
+
+    Source:
+        Direct effects as in direct logit attribution (``ActivationCache.logit_attrs`` of TransformerLens, which freezes
+        the final norm in the same way). The direct part with its rescaling equals the drop that is measured when hooks
+        put every later attention and MLP output back to its clean value.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
+        >>> parts = tlesion.decompose_drop(model, None, [prompt])
+        >>> parts.direct.shape, parts.downstream[:, -1].abs().max().item()
+        (torch.Size([1, 12, 1, 2]), 0.0)
+    """
+    require_logits(model, "the decomposition of a drop")
+    names = in_layers(model, hook_point)
+    _require_in_mlp(hook_point)
+    n_units = width(model, names[0])[1]
+    labels, stack = stack_masks(masks, len(names), n_units)
+    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
+    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    settings = {
+        "ablation": ablation,
+        "hook_point": hook_point,
+        "position": position,
+        "seed": seed,
+        "prepend_bos": prepend_bos,
+        "n_units": n_units,
+        "masks": {name: tensor_hash(mask) for name, mask in zip(labels, stack, strict=True)},
+        "reference": None if make.reference is None else tensor_hash(make.reference),
+    }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="decompose_drop",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(labels)},
+    )
+    parts, clean, how = _run(model, names, stack, make, readings, plan=plan, max_bytes=max_bytes, checkpoint=kept)
+    kept.finish()
+    return DropDecomposition(
+        **parts,
+        clean_logits=clean,
+        n_lesioned=stack.sum(dim=2),
+        masks=labels,
+        layers=tuple(layer_of(name) or 0 for name in names),
+        prompts=tuple(prompt.text for prompt in prompts),
+        targets=tuple(prompt.targets for prompt in prompts),
+        correct=tuple(prompt.correct for prompt in prompts),
+        post_norm=is_masked(model),
+        plan=how,
+        provenance=provenance,
+    )
+
+
+def _require_in_mlp(hook_point: str) -> None:
+    point = short_form(hook_point)
+    if not point.startswith("mlp.") and point != "hook_mlp_out":
+        raise ValueError(
+            f"hook point {hook_point!r} is not inside an MLP, whose output is what is followed to the logits; give "
+            "'mlp.hook_pre', 'mlp.hook_post' or 'hook_mlp_out'"
+        )
+
+
+def _run(
+    model: Model,
+    names: Sequence[str],
+    stack: Bool[Tensor, "mask layer unit"],
+    make: Ablation,
+    readings: Sequence[Reading],
+    *,
+    plan: str,
+    max_bytes: int | None,
+    checkpoint: Checkpoint,
+) -> tuple[dict[str, Float64[Tensor, "mask layer prompt target"]], Float64[Tensor, "prompt target"], str]:
+    """All parts and the measured drop by name, the clean logits, and how it was run."""
+    layers = [layer_of(name) or 0 for name in names]
+    trace = PathTrace(model, readings, 1 + len(stack) * len(names))
+    lesions = [trace.watch(0, 0)]
+    for units in stack:
+        for row, name in enumerate(names):
+            pair = make.at(name, row, units[row])
+            watched = [] if not bool(units[row].any()) else trace.watch(len(lesions), layers[row])
+            lesions.append([pair, *watched])
+    read, budget = read_lesions(model, lesions), settled_max_bytes(model, max_bytes, checkpoint)
+    settled = run_sweep(model, readings, read, trace, plan=plan, max_bytes=budget, checkpoint=checkpoint)
+    require_finite_logits(trace.clean)
+    path = ReadoutPath(model, torch.cat([reading.targets for reading in readings]))
+    at_readout = _reaches_readout(make, readings)
+    found = {name: torch.zeros(*stack.shape[:2], *trace.clean.shape, dtype=torch.float64) for name in PARTS}
+    for mask, row in stack.any(dim=2).nonzero().tolist():
+        parts = _parts(path, trace, 1 + mask * len(names) + row, layers[row], at_readout)
+        _require_agreement(model, trace, 1 + mask * len(names) + row, torch.stack(list(parts.values())).sum(dim=0))
+        for name, values in parts.items():
+            found[name][mask, row] = values
+    measured = (trace.clean - trace.lesioned[1:]).reshape(*stack.shape[:2], *trace.clean.shape)
+    return {**found, "measured_drop": measured}, trace.clean, settled.reason
+
+
+def _parts(
+    path: ReadoutPath, trace: PathTrace, index: int, layer: int, at_readout: Bool[Tensor, " prompt"]
+) -> dict[str, Float64[Tensor, "prompt target"]]:
+    clean_start, clean_later = trace.start(0, layer), trace.later(0, layer)
+    later = trace.later(index, layer)
+    # Elsewhere the block's output at the readout is the clean one; without this its rounding would be seen instead.
+    start = torch.where(at_readout[:, None], trace.start(index, layer), clean_start)
+    clean, scales = path.logits(layer, clean_start, clean_later)
+    frozen_fixed, _ = path.logits(layer, start, clean_later, scales)
+    frozen, _ = path.logits(layer, start, clean_later)
+    whole_fixed, _ = path.logits(layer, start, later, scales)
+    whole, _ = path.logits(layer, start, later)
+    direct_rescaling = frozen_fixed - frozen
+    return {
+        "direct": clean - frozen_fixed,
+        "downstream": frozen_fixed - whole_fixed,
+        "direct_rescaling": direct_rescaling,
+        "downstream_rescaling": (whole_fixed - whole) - direct_rescaling,
+    }
+
+
+def _reaches_readout(make: Ablation, readings: Sequence[Reading]) -> Bool[Tensor, " prompt"]:
+    """Whether the lesion touches a prompt's readout position itself."""
+    if not isinstance(make.positions, int):
+        return torch.ones(len(readings), dtype=torch.bool)
+    position = make.positions
+    return torch.tensor([position % len(one.ids) == int(one.readout[0]) for one in readings])
+
+
+def _require_agreement(model: Model, trace: PathTrace, index: int, total: Tensor) -> None:
+    """Refuse parts that do not add up to what the model computes: its readout is not what this study takes it for."""
+    measured = trace.clean - trace.lesioned[index]
+    largest = max(1.0, float(trace.clean.abs().max()))
+    # Half of the digits of the model's dtype: a wrong equation misses by far more, rounding by far less.
+    allowed = largest * torch.finfo(model.cfg.dtype).eps ** 0.5
+    off = float((total - measured).abs().max())
+    if not off <= allowed:
+        raise ValueError(
+            f"the parts of a drop add up to another drop than the model's own, by up to {off:.3g} (allowed "
+            f"{allowed:.1g}): its logits are not its residual stream, norms and head; take off hooks of your own that "
+            "change the stream, norms or head (model.reset_hooks())"
+        )

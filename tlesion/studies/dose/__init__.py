@@ -1,0 +1,1 @@
+"""Dose and response: how much of a layer has to be cut."""

@@ -1,0 +1,229 @@
+"""Dose and response: the more of a layer's selective neurons are cut, the more is lost; and where is it collapse?
+
+Neurons of a layer are ranked by their t, and the top 1, 2, 5, ... percent of them are lesioned, beside as many random
+neurons of that layer. Of every lesion the whole prediction is measured, so that a loss of one word can be told from a
+model that has stopped working.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from tlesion.checks import one_of
+from tlesion.hooks import Model, in_layers, layer_indices, width
+from tlesion.inference import matched_controls, require_independent
+from tlesion.interventions.ablation import ablation_of
+from tlesion.keep.checkpoint import Folder, open_checkpoint
+from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.models import require_logits
+from tlesion.selection import NeuronSelection
+from tlesion.stimuli import Prompt
+from tlesion.studies.common.collapse import LesionList, measure_collapse
+from tlesion.studies.common.controls import check_controls, measure_activity
+from tlesion.studies.dose.result import DoseResponse
+from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
+from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.sweep import encode_prompts
+
+DOSES = (1, 2, 5, 10, 20, 50, 100)
+
+
+def dose_response(
+    model: Model,
+    selection: NeuronSelection,
+    prompts: Sequence[Prompt],
+    *,
+    layers: str | Sequence[int] = "all",
+    doses: Sequence[float | int] = DOSES,
+    direction: str = "any",
+    n_controls: int = 20,
+    match: Tensor | str | None = None,
+    ablation: str = "zero",
+    hook_point: str = "mlp.hook_post",
+    position: str | int = "readout",
+    reference: Tensor | None = None,
+    seed: int = 0,
+    allow_shared: bool = False,
+    plan: str = "auto",
+    max_bytes: int | None = None,
+    prepend_bos: bool | None = None,
+    checkpoint: Folder = None,
+) -> DoseResponse:
+    """Lesion the top percent of a layer's neurons by t, more and more of them, one layer at a time.
+
+    Significance plays no part: a dose is a share of the layer's neurons, at least one, the most selective first. With a
+    condition's direction, doses beyond the share of neurons with its sign reach into the other condition's. Dead
+    neurons come last, and 100 % is the whole layer.
+
+    Args:
+        model: A `HookedTransformer` or `HookedEncoder`.
+        selection: The test of every neuron.
+        prompts: Prompts with equally many targets each.
+        layers: ``"all"`` that the selection has, or some of them; negative ones count from the model's last.
+        doses: Shares of a layer's neurons, in percent, ascending.
+        direction: ``"any"``: the largest |t| first; a condition's name: the t that speaks most for it first.
+        n_controls: Matched controls of every dose: as many random neurons of the layer.
+        match: As in :func:`tlesion.laminar_profile`; a tensor ``[layer, unit]`` has a row for each lesioned layer.
+        ablation: As in :func:`tlesion.laminar_profile`.
+        hook_point: Short form of the point that is lesioned; its units have to be the selection's neurons.
+        position: ``"readout"``, ``"all"``, or an index for every prompt.
+        reference: For ``"mean"`` and ``"median"``: what to put in, ``[layer, unit]``, a row for each lesioned layer.
+        seed: Of the noise and of the controls.
+        allow_shared: Take prompts that are made from the selection's own sentences.
+        plan: See :func:`tlesion.sweep`.
+        max_bytes: See :func:`tlesion.sweep`.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: As in :func:`tlesion.laminar_profile`.
+
+    Returns:
+        Logit drop, KL over the vocabulary, global change and ranks per layer, dose and prompt, and of every control.
+
+    Raises:
+        ValueError: Doses that are not ascending percentages, a direction or layer that the selection has not, neurons
+            that do not fit the hook point, prompts made from the selection's sentences, and what
+            :func:`tlesion.laminar_profile` refuses.
+        TypeError: The selection is none.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("causal", n_layers=2, layers=(1,))
+        >>> selection = tlesion.select_neurons(planted.model, planted.language.contrast(20, seed=0), position="before")
+        >>> prompts = planted.language.prompts(6, seed=1)
+        >>> response = tlesion.dose_response(planted.model, selection, prompts, doses=(10, 100), n_controls=2)
+        >>> response.kl.shape, response.n_lesioned.tolist()
+        (torch.Size([2, 2, 6]), [5, 48])
+    """
+    require_logits(model, "the dose response")
+    chosen = _chosen(model, selection, layers)
+    one_of("direction", direction, (*selection.conditions, "any"))
+    names = in_layers(model, hook_point, chosen)
+    n_units = width(model, names[0])[1]
+    counts = _counts(doses, n_units)
+    t = _t_of(selection, chosen, n_units, hook_point)
+    shape = (len(names), n_units)
+    check_controls(n_controls, match, shape=shape, seed=seed)
+    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=shape)
+    shared = require_independent(selection, prompts, allow_shared=allow_shared)
+    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    if isinstance(match, str):
+        match = measure_activity(model, names, readings, position=position) if n_controls else None
+    masks, weakest = _doses(t, counts, sign={"any": 0, selection.conditions[1]: -1}.get(direction, 1))
+    lesions = LesionList(names, make)
+    rows = _rows(lesions, masks[:, None])[:, 0].T
+    controls = _controls(masks, n_controls=n_controls, seed=seed, match=match)
+    control_rows = _rows(lesions, controls).permute(1, 2, 0)
+    settings = {
+        "ablation": ablation,
+        "hook_point": hook_point,
+        "position": position,
+        "seed": seed,
+        "prepend_bos": prepend_bos,
+        "selection": selection.content_hash,
+        "n_controls": n_controls,
+        "match": None if match is None else tensor_hash(match),
+        "reference": None if make.reference is None else tensor_hash(make.reference),
+        "shared_prompts": list(shared),
+    }
+    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
+    kept = open_checkpoint(
+        checkpoint,
+        study="dose_response",
+        model=model,
+        provenance=provenance,
+        stimuli=hashes_of_readings(readings),
+        options={
+            "plan": plan,
+            "max_bytes": max_bytes,
+            "edits": hashes_of_lesions(read_lesions(model, lesions.lesions)) if checkpoint is not None else [],
+        },
+    )
+    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes, checkpoint=kept)
+    kept.finish()
+    return DoseResponse(
+        **measured.beside(rows, control_rows),
+        n_lesioned=counts,
+        weakest_t=weakest,
+        doses=tuple(float(dose) for dose in doses),
+        layers=tuple(chosen),
+        direction=direction,
+        prompts=tuple(prompt.text for prompt in prompts),
+        targets=tuple(prompt.targets for prompt in prompts),
+        correct=tuple(prompt.correct for prompt in prompts),
+        plan=measured.plan,
+        provenance=provenance,
+    )
+
+
+def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[int]:
+    if not isinstance(selection, NeuronSelection):
+        raise TypeError(
+            f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
+            "ranks the neurons of a dose"
+        )
+    if isinstance(layers, str) and layers == "all":
+        return list(selection.layers)
+    chosen = layer_indices(model, layers)
+    missing = [layer for layer in chosen if layer not in selection.layers]
+    if missing:
+        raise ValueError(f"layers {missing} are not in this selection; it has the layers {list(selection.layers)}")
+    return chosen
+
+
+def _counts(doses: Sequence[float | int], n_units: int) -> Int64[Tensor, " dose"]:
+    """How many neurons each dose is: rounded, at least one."""
+    given = list(doses)
+    if not given or any(not 0 < dose <= 100 for dose in given) or any(a >= b for a, b in pairwise(given)):
+        raise ValueError(
+            f"doses {given} are not understood; give ascending percentages of a layer's neurons, above 0 and at most "
+            f"100, such as {DOSES}"
+        )
+    return torch.tensor([max(1, math.floor(dose * n_units / 100 + 0.5)) for dose in given])
+
+
+def _t_of(
+    selection: NeuronSelection, layers: Sequence[int], n_units: int, hook_point: str
+) -> Float64[Tensor, "layer unit"]:
+    if selection.t.shape[1] != n_units:
+        raise ValueError(
+            f"the selection has {selection.t.shape[1]} neurons a layer, and {hook_point!r} has {n_units} units; give a "
+            f"hook point with the same units, such as 'mlp.hook_post' for a selection at {selection.hook_point!r}"
+        )
+    return selection.t[[selection.layers.index(layer) for layer in layers]]
+
+
+def _doses(
+    t: Float64[Tensor, "layer unit"], counts: Int64[Tensor, " dose"], *, sign: int
+) -> tuple[Bool[Tensor, "dose layer unit"], Float64[Tensor, "layer dose"]]:
+    """Masks of the top neurons, and t of the last one in each; dead neurons rank last, equal ones by their index."""
+    strength = t.abs() if sign == 0 else sign * t
+    order = strength.nan_to_num(nan=-torch.inf).sort(dim=1, descending=True, stable=True).indices
+    masks = torch.zeros(len(counts), *t.shape, dtype=torch.bool)
+    for mask, count in zip(masks, counts.tolist(), strict=True):
+        mask.scatter_(1, order[:, :count], True)
+    return masks, t.gather(1, order[:, counts - 1])
+
+
+def _controls(
+    masks: Bool[Tensor, "dose layer unit"], *, n_controls: int, seed: int, match: Tensor | None
+) -> Bool[Tensor, "dose control layer unit"]:
+    if not n_controls:
+        return masks[:, None][:, :0]
+    # A seed for every dose, so that the controls of one say nothing of another's.
+    seeds = [int(np.random.SeedSequence([seed, dose]).generate_state(1)[0]) for dose in range(len(masks))]
+    drawn = [
+        matched_controls(mask, n_controls=n_controls, seed=own, match=match)
+        for mask, own in zip(masks, seeds, strict=True)
+    ]
+    return torch.stack(drawn)
+
+
+def _rows(lesions: LesionList, masks: Bool[Tensor, "dose control layer unit"]) -> Int64[Tensor, "dose control layer"]:
+    """The lesion of every mask and layer, as a row of the list."""
+    flat = [lesions.row({layer: units}) for mask in masks.flatten(0, 1) for layer, units in enumerate(mask)]
+    return torch.tensor(flat, dtype=torch.long).reshape(masks.shape[:3])

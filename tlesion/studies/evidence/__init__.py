@@ -1,0 +1,1 @@
+"""What a report gathers beside a profile."""

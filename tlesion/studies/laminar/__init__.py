@@ -1,0 +1,1 @@
+"""The laminar profile: what a lesion costs, one layer at a time."""

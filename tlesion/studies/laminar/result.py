@@ -1,0 +1,169 @@
+"""`LaminarProfile`: effects of lesions by mask, layer and prompt, and of the random lesions of the same size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float64, Int
+from torch import Tensor
+
+from tlesion.checks import one_of
+from tlesion.inference import empirical_p, standardised_effect
+from tlesion.keep.results import Result
+from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
+
+REFERENCES = ("nothing", "whole MLP")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LaminarProfile(Result):
+    """Effects of lesions, per mask, lesioned layer and prompt.
+
+    Attributes:
+        logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        clean_logits: Logits of the targets in the clean run.
+        n_lesioned: How many neurons each mask cuts in each layer.
+        reference_logit_drop: The same effect for the two `REFERENCES`: nothing, and the layer's whole MLP.
+        reference_global_change: Likewise.
+        control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
+            kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
+        control_global_change: Likewise.
+        masks: Names of the masks.
+        layers: The model's layer of every row.
+        prompts: Texts of the prompts.
+        targets: Target words of each prompt.
+        correct: The right target of each prompt, or None.
+        groups: Label of each prompt (its template, say), "" where it has none.
+        plan: How the sweep was run, and why.
+    """
+
+    logit_drop: Float64[Tensor, "mask layer prompt target"]
+    global_change: Float64[Tensor, "mask layer prompt"]
+    clean_logits: Float64[Tensor, "prompt target"]
+    n_lesioned: Int[Tensor, "mask layer"]
+    reference_logit_drop: Float64[Tensor, "reference layer prompt target"]
+    reference_global_change: Float64[Tensor, "reference layer prompt"]
+    control_logit_drop: Float64[Tensor, "mask control layer prompt target"]
+    control_global_change: Float64[Tensor, "mask control layer prompt"]
+    masks: tuple[str, ...]
+    layers: tuple[int, ...]
+    prompts: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
+    correct: tuple[str | None, ...]
+    groups: tuple[str, ...]
+    plan: str
+
+    @property
+    def n_controls(self) -> int:
+        """How many matched controls each mask has in each layer."""
+        return self.control_logit_drop.shape[1]
+
+    def effect_of(self, mask: str, *, measure: str = "margin", prompts: str = "right") -> MaskEffect:
+        """What a mask costs the word that it is about, prompt by prompt, beside its controls.
+
+        Args:
+            mask: One of `masks`.
+            measure: ``"margin"`` or ``"drop"``, see :func:`tlesion.studies.common.effects.own_effect`.
+            prompts: ``"right"`` or ``"all"``, see :func:`tlesion.studies.common.effects.own_targets`.
+
+        Raises:
+            ValueError: No such mask, or one that is about no word; an unknown measure or choice of prompts.
+        """
+        one_of("mask", mask, self.masks)
+        row = self.masks.index(mask)
+        own = own_targets(mask, self.targets, self.correct, prompts=prompts)
+        drop = self.logit_drop[row]
+        return MaskEffect(
+            own=own,
+            values=own_effect(drop, own, measure=measure),
+            controls=own_effect(self.control_logit_drop[row], own, measure=measure),
+            change=self.global_change[row][:, own.prompts],
+            control_change=self.control_global_change[row][..., own.prompts],
+            target_change=drop.square().mean(dim=-1).sqrt()[:, own.prompts],
+            clean=own_effect(self.clean_logits, own, measure="margin"),
+        )
+
+    def control_p(self, *, measure: str = "margin", prompts: str = "right") -> Float64[Tensor, "mask layer"]:
+        """How often a matched control costs a mask's word as much: (1 + as large ones) / (1 + controls), one-sided.
+
+        Each layer by itself; :func:`tlesion.verdict` corrects for their number. 1 in a layer where the mask is empty.
+
+        Args:
+            measure: See `effect_of`.
+            prompts: Likewise.
+
+        Raises:
+            ValueError: No controls were run; see `effect_of`.
+        """
+        self._require_controls()
+        effects = [self.effect_of(mask, measure=measure, prompts=prompts) for mask in self.masks]
+        return torch.stack([empirical_p(one.values.mean(dim=-1), one.controls.mean(dim=-1)) for one in effects])
+
+    def standardised_effect(self, *, measure: str = "margin", prompts: str = "right") -> Float64[Tensor, "mask layer"]:
+        """The same effect in standard deviations of the matched controls, from their mean.
+
+        NaN where the controls do not differ, as in a layer where the mask is empty.
+
+        Args:
+            measure: See `effect_of`.
+            prompts: Likewise.
+
+        Raises:
+            ValueError: No controls were run; see `effect_of`.
+        """
+        self._require_controls()
+        effects = [self.effect_of(mask, measure=measure, prompts=prompts) for mask in self.masks]
+        pairs = [(one.values.mean(dim=-1), one.controls.mean(dim=-1)) for one in effects]
+        return torch.stack([standardised_effect(effect, controls) for effect, controls in pairs])
+
+    def _require_controls(self) -> None:
+        if not self.n_controls:
+            raise ValueError(
+                "the profile holds no matched controls, so that its effects cannot be compared with chance; make it "
+                "with laminar_profile(..., n_controls=50)"
+            )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy: a row per mask, layer, prompt and target.
+
+        Columns: mask, layer, prompt, text, target, is_correct, clean_logit, lesioned_logit, logit_drop, global_change,
+        n_lesioned.
+        """
+        counts = self.n_lesioned
+        return self._frame(self.masks, self.logit_drop, self.global_change, counts)
+
+    def references_frame(self) -> pd.DataFrame:
+        """The same columns for the two reference rows, whose names stand in ``mask``."""
+        counts = torch.zeros(2, len(self.layers), dtype=torch.long)
+        counts[1] = int(self.provenance.settings["n_units"])
+        return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
+
+    def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
+        n_targets = drop.shape[-1]
+        axes = [masks, self.layers, range(len(self.prompts)), range(n_targets)]
+        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
+        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
+        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
+        frame.insert(3, "text", [self.prompts[i] for i in prompt])
+        right = [self.correct[i] for i in prompt]
+        frame["is_correct"] = [a == b for a, b in zip(frame["target"], right, strict=True)]
+        frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
+        frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
+        frame["logit_drop"] = drop.flatten().numpy()
+        frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
+        frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
+        return frame
+
+
+def filled_up(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a profile that was saved in format 1, which had no controls and no groups."""
+    drop, change = values["logit_drop"], values["global_change"]
+    empty = {
+        "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
+        "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
+        "groups": ("",) * len(values["prompts"]),
+    }
+    return empty | values

@@ -1,0 +1,1 @@
+"""Replacing activations: keys of a head, noise in neurons, scaled hidden states."""

@@ -1,0 +1,201 @@
+"""Figures of a replacement study: hidden states by layer, recovery, the prediction, and a map of heads."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tlesion.checks import one_of
+from tlesion.drawing.spread import add_spread
+from tlesion.drawing.style import SEQUENTIAL, Figure, TemplateLike, finish
+from tlesion.studies.replacement.result import Replacement
+from tlesion.studies.replacement.variant_lines import add_variants, clean_line, families
+
+SIZES = {
+    "std": "standard deviation of the hidden state",
+    "std_token": "standard deviation of the hidden state,<br>mean over tokens",
+    "norm": "norm of the hidden state",
+    "cosine": "cosine to the clean hidden state",
+    "drift": "drift: norm of (lesioned − clean)",
+    "drift_relative": "drift by the clean norm",
+    "drift_normed": "drift after the final norm",
+}
+MAX_LINES = 36
+"""Of more variants than that, those that change the prediction most are drawn."""
+
+INDICES = {"absolute": "in size", "relative": "relative to the clean state", "normed": "after the final norm"}
+
+
+def hidden_by_layer(
+    result: Replacement,
+    *,
+    size: str = "std",
+    variants: Sequence[int] | None = None,
+    template: TemplateLike = None,
+) -> Figure:
+    """A size of the hidden state after each block, clean against every variant; medians over prompts.
+
+    A variant is drawn from its lesioned block on. The axis is logarithmic where values span more than a decade.
+
+    Args:
+        result: The result.
+        size: One of ``std``, ``std_token``, ``norm``, ``cosine``, ``drift``, ``drift_relative``, ``drift_normed``.
+        variants: Indices of variants; None: all, or of very many those that change the prediction most.
+        template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Raises:
+        ValueError: An unknown size.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.hidden_by_layer(result).layout.xaxis.title.text
+        'layer'
+    """
+    one_of("size", size, SIZES)
+    values = np.median(getattr(result, size).numpy(), axis=2)
+    figure = Figure()
+    chosen = _chosen(result, variants)
+    add_variants(figure, result, values, chosen, unit=SIZES[size].replace("<br>", " "))
+    drawn = [values[index, result.starts[index] :] for index in chosen]
+    if size in ("std", "std_token", "norm"):
+        clean = np.median(getattr(result, f"clean_{size}").numpy(), axis=1)
+        figure.add_trace(clean_line(clean))
+        drawn.append(clean)
+    positive = np.concatenate([part[part > 0] for part in drawn]) if drawn else np.ones(1)
+    decades = len(positive) > 0 and positive.max() / positive.min() > 10 and size != "cosine"
+    figure.update_yaxes(title_text=SIZES[size], type="log" if decades else "linear", dtick=1 if decades else None)
+    figure.update_xaxes(title_text="layer", dtick=_tick(result))
+    return finish(
+        figure, template, title=f"{SIZES[size].split(',')[0].split(':')[0].capitalize()} by layer", height=460
+    )
+
+
+def recovery(result: Replacement, *, variants: Sequence[int] | None = None, template: TemplateLike = None) -> Figure:
+    """Recovery index by layer in its three sizes: 0 nothing of the deviation is undone, 1 all of it, below 0 it grows.
+
+    Args:
+        result: The result.
+        variants: As in :func:`hidden_by_layer`.
+        template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.recovery(result).layout.xaxis.title.text
+        'layer'
+    """
+    titles = [f"{name}" for name in INDICES.values()]
+    figure = make_subplots(cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
+    frame = result.recovery()
+    chosen = _chosen(result, variants)
+    for col, name in enumerate(INDICES, start=1):
+        values = np.full(result.drift.shape[:2], np.nan)
+        for index, label in enumerate(result.variants):
+            rows = frame[frame["variant"] == label]
+            values[index, rows["layer"]] = rows[name]
+        add_variants(figure, result, values, chosen, unit="recovery", show_legend=col == 1, row=1, col=col)
+    figure.update_yaxes(range=[-1.05, 1.05], zeroline=True)
+    figure.update_yaxes(title_text="recovery index<br>0: nothing undone, 1: all", col=1)
+    figure.update_xaxes(title_text="layer", dtick=2 * _tick(result))
+    figure.update_layout(legend={"y": 1.12})
+    return finish(figure, template, title="How much of the deviation is undone later", height=460)
+
+
+def prediction_change(result: Replacement, *, template: TemplateLike = None) -> Figure:
+    """Divergence of the prediction from the clean one, by lesioned layer, over prompts; a line per kind of lesion.
+
+    Args:
+        result: The result.
+        template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.scale_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.prediction_change(result).layout.xaxis.title.text
+        'lesioned layer'
+    """
+    figure = Figure()
+    for name, (indices, colour) in families(result, range(len(result.variants))).items():
+        layers = [result.starts[index] for index in indices]
+        if len(set(layers)) == len(layers):
+            kl = result.kl[indices].numpy()
+            add_spread(figure, layers, kl, name=name, colour=colour, prompts=result.prompts, unit="KL")
+    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(result))
+    figure.update_yaxes(title_text="KL divergence from the clean prediction (nats)", rangemode="tozero")
+    return finish(figure, template, title="What becomes of the prediction", height=440)
+
+
+def head_map(result: Replacement, *, value: str = "kl", template: TemplateLike = None) -> Figure:
+    """A heat map of layers and heads: what each head's lesion does to the prediction, mean over prompts.
+
+    Args:
+        result: A result of ``head_variants`` with every head by itself.
+        value: ``"kl"`` (nats) or ``"global_change"`` (logits).
+        template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Raises:
+        ValueError: An unknown value, or a result without single heads.
+
+    Example:
+        >>> import tlesion
+        >>> model, prompts = tlesion.load_model("toy-bert"), tlesion.prompts.him_her()[:1]
+        >>> result = tlesion.replacement(model, prompts, tlesion.head_variants(model, layers=[4, 8]))
+        >>> tlesion.plots.head_map(result).layout.title.text
+        "What each head's keys are worth"
+    """
+    one_of("value", value, ("kl", "global_change"))
+    places = {
+        (int(made["layer"]), int(made["head"])): index
+        for index, made in enumerate(result.settings)
+        if str(made.get("kind", "")).endswith("head") and str(made["head"]).isdigit()
+    }
+    if not places:
+        raise ValueError("this result has no lesions of single heads; make it with tlesion.head_variants(model)")
+    layers, heads = sorted({layer for layer, _ in places}), sorted({head for _, head in places})
+    mean = getattr(result, value).mean(dim=1).numpy()
+    grid = [[mean[places[layer, head]] if (layer, head) in places else np.nan for layer in layers] for head in heads]
+    unit = {"kl": "KL (nats)", "global_change": "global change (logits)"}[value]
+    kind = str(result.settings[next(iter(places.values()))]["kind"]).removesuffix(" head")
+    figure = Figure(
+        go.Heatmap(
+            x=layers,
+            y=heads,
+            z=grid,
+            zmin=0.0,
+            colorscale=[list(stop) for stop in SEQUENTIAL],
+            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0},
+            hovertemplate=f"layer %{{x}}, <b>{kind} head %{{y}}</b><br>{unit} %{{z:.4f}}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title_text="layer", dtick=_tick(result), showgrid=False)
+    figure.update_yaxes(title_text=f"{kind} head", dtick=max(1, -(-len(heads) // 16)), showgrid=False)
+    return finish(figure, template, title=f"What each head's {kind}s are worth", height=max(320, 140 + 26 * len(heads)))
+
+
+def _chosen(result: Replacement, variants: Sequence[int] | None) -> list[int]:
+    if variants is not None:
+        return list(variants)
+    by_effect = result.kl.mean(dim=1).sort(descending=True, stable=True).indices.tolist()
+    return sorted(by_effect[:MAX_LINES])
+
+
+def _tick(result: Replacement) -> int:
+    """At most about a dozen ticks."""
+    return max(1, -(-result.std.shape[1] // 12))

@@ -1,0 +1,1 @@
+"""What a selection shows: where in a sentence, how stable, with how much power."""

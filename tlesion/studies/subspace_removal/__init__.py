@@ -1,0 +1,1 @@
+"""Removing directions of activations instead of neurons."""

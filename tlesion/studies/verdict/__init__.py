@@ -1,0 +1,1 @@
+"""Whether the effects of a profile are real."""

@@ -1,0 +1,81 @@
+"""Claims on the layers of a profile: stretches with an effect, and double dissociations of two masks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from tlesion.inference import cluster_permutation, double_dissociation
+from tlesion.studies.laminar.result import LaminarProfile
+from tlesion.studies.verdict.judgement import FEW, Rules, n_independent
+
+Stretch = tuple[str, int, int, float, float, float]
+
+
+def stretches(
+    mask: str,
+    layers: Sequence[int],
+    values: Float64[Tensor, "layer prompt"],
+    groups: Sequence[Any] | None,
+    rules: Rules,
+) -> list[Stretch]:
+    """Stretches of adjacent layers with an effect over prompts: mask, first, last, mean effect, mass and p."""
+    if n_independent(groups, values.shape[1]) < 2:
+        return []
+    found = cluster_permutation(values, n_permutations=rules.n_permutations, seed=rules.seed, groups=groups)
+    return [
+        (
+            mask,
+            layers[one.first],
+            layers[one.last],
+            float(values[one.first : one.last + 1].mean()),
+            one.mass,
+            one.p,
+        )
+        for one in found
+    ]
+
+
+def dissociation_of(
+    profile: LaminarProfile, rules: Rules
+) -> tuple[tuple[str, ...], dict[str, Float64[Tensor, " layer"]]]:
+    """The two masks that bear the names of two targets, and their double dissociation; NaN where there are none.
+
+    Over all prompts with these two targets: the interaction asks what each mask costs both of them, and who is right
+    does not enter.
+    """
+    names = ("dissociation", "dissociation_low", "dissociation_high", "dissociation_p")
+    pair, chosen = _pair(profile)
+    groups = group_labels(profile, chosen)
+    if not pair or n_independent(groups, len(chosen)) < 2:
+        return (), {name: torch.full((len(profile.layers),), torch.nan, dtype=torch.float64) for name in names}
+    place = torch.tensor([[profile.targets[i].index(word) for word in pair] for i in chosen])
+    drop = profile.logit_drop[[profile.masks.index(word) for word in pair]][:, :, chosen]
+    found = double_dissociation(
+        drop.gather(-1, place.expand(*drop.shape[:-1], 2)),
+        level=rules.level,
+        method=rules.interval or ("t" if n_independent(groups, len(chosen)) < FEW else "bca"),
+        n_resamples=rules.n_resamples,
+        n_permutations=rules.n_permutations,
+        seed=rules.seed,
+        groups=groups,
+    )
+    values = (found.interaction, found.interval.low, found.interval.high, found.p_both)
+    return pair, dict(zip(names, values, strict=True))
+
+
+def group_labels(profile: LaminarProfile, prompts: Sequence[int]) -> list[Any] | None:
+    """Labels of some prompts, one of its own for each without; None where no prompt has a label."""
+    labels = [profile.groups[i] or i for i in prompts]
+    return labels if any(isinstance(label, str) for label in labels) else None
+
+
+def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
+    """Two targets after which two masks are named, and the prompts that have both."""
+    for words in profile.targets:
+        pair = tuple(word for word in words if word in profile.masks)
+        if len(pair) == 2:
+            return pair, [i for i, others in enumerate(profile.targets) if set(pair) <= set(others)]
+    return (), []

@@ -1,0 +1,164 @@
+"""Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a sink that keeps the results."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+
+from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
+from tlesion.hooks import Model, in_eval_mode
+from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
+from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
+from tlesion.sweeps.plans.choosing import Choice, choose_all
+from tlesion.sweeps.plans.fanout import fan_out
+from tlesion.sweeps.plans.loop import loop
+from tlesion.sweeps.plans.prefix import prefix
+from tlesion.sweeps.portions import portions
+from tlesion.sweeps.sinks import Sink
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a sweep was carried out.
+
+    Attributes:
+        plan: The plan, or the plans that its lesions had (``"prefix+fanout"``).
+        reason: Why, for each.
+    """
+
+    plan: str
+    reason: str
+
+
+def run_sweep(
+    model: Model,
+    readings: Sequence[Reading],
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    plan: str = "auto",
+    max_bytes: int | None = None,
+    checkpoint: Checkpoint = NOTHING_KEPT,
+) -> Settled:
+    """Run lesions over readings and hand everything to a sink.
+
+    Args:
+        model: The model; it carries the same hooks afterwards as before.
+        readings: Texts and where to read them.
+        lesions: From :func:`tlesion.sweeps.lesions.read_lesions`.
+        sink: Takes logits and hidden states.
+        plan: ``"auto"``, ``"loop"``, ``"batched"``, ``"fanout"`` or ``"prefix"``.
+        max_bytes: Budget for activations; default: a share of what is free. Prompts are batched by it, so that a
+            checkpoint needs one that stays (:func:`tlesion.sweeps.memory.settled_max_bytes`).
+        checkpoint: Where portions of the work are kept, and taken from if they are there.
+
+    Raises:
+        ValueError: A plan that is unknown or would not be exact; an edit that never fired; several readings for an
+            edit that mixes prompts.
+    """
+    _refuse_mixing(readings, lesions)
+    runner = runner_for(model)
+    device = model.unembed.W_U.device
+    budget = max_bytes or default_max_bytes(device)
+    longest = max(len(reading.ids) for reading in readings)
+    groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
+    choices = choose_all(model, lesions, groups, plan)
+    by_plan: dict[str, list[Lesion]] = {}
+    for choice, lesion in zip(choices, lesions, strict=True):
+        by_plan.setdefault(choice.plan, []).append(lesion)
+    jobs = [
+        _Job(name, group, portion)
+        for group, (name, few) in itertools.product(groups, by_plan.items())
+        for portion in portions(name, few, group, model.cfg.n_layers)
+    ]
+    total = sum(job.row_layers(model) for job in jobs)
+    # disable=None: a bar on a terminal, nothing in a log file.
+    with (
+        in_eval_mode(model),
+        torch.no_grad(),
+        tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar,
+    ):
+        for number, job in enumerate(jobs):
+            _run_or_take(job, f"{number:05d}", runner, sink, budget, bar.update, checkpoint)
+    return _settled(choices)
+
+
+def _refuse_mixing(readings: Sequence[Reading], lesions: Sequence[Lesion]) -> None:
+    """Prompts are batched by length and memory: an edit that mixes them would give numbers that depend on both."""
+    mixing = next((edit for lesion in lesions for edit in lesion.edits if edit.mixes_prompts), None)
+    if mixing is not None and len(readings) > 1:
+        raise ValueError(
+            f"{mixing!r} decomposes all tokens of the batch that it meets, and {len(readings)} prompts are batched by "
+            "length and memory; fit on the tokens you mean (tlesion.fit_subspace) and use iv.remove_subspace, or "
+            "sweep one prompt at a time"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A portion of a plan's lesions over a group of prompts."""
+
+    plan: str
+    group: Group
+    lesions: list[Lesion]
+
+    def row_layers(self, model: Model) -> int:
+        """How many rows pass through how many blocks: what the progress bar counts."""
+        n_layers = model.cfg.n_layers
+        live = [lesion for lesion in self.lesions if not lesion.is_null]
+        if self.plan == "loop":
+            passes = n_layers * (1 + len(self.lesions))
+        elif self.plan == "batched":
+            passes = n_layers * (1 + len(live))
+        else:
+            passes = n_layers + sum(n_layers - lesion.first_layer for lesion in live)
+        return self.group.n_prompts * passes
+
+    def run(self, runner: Runner, sink: Sink, max_bytes: int, advance: Callable[..., object]) -> None:
+        """Do the work, and hand what comes of it to the sink."""
+        if self.plan == "loop":
+            loop(runner.model, self.group, self.lesions, sink, advance=advance)
+        elif self.plan == "prefix":
+            assert isinstance(runner, CausalRunner)
+            prefix(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance)
+        else:
+            start = self.plan == "batched"
+            fan_out(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance, from_start=start)
+
+
+def _run_or_take(
+    job: _Job,
+    name: str,
+    runner: Runner,
+    sink: Sink,
+    max_bytes: int,
+    advance: Callable[..., object],
+    checkpoint: Checkpoint,
+) -> None:
+    """Run a job and keep what came of it, or put into the sink what an earlier run has kept."""
+    lesions = [lesion.index for lesion in job.lesions]
+    covers = {"plan": job.plan, "prompts": list(job.group.members), "lesions": lesions}
+    kept = checkpoint.read(name, covers=covers)
+    if kept is None:
+        job.run(runner, sink, max_bytes, advance)
+    if not checkpoint.keeps:
+        return
+    places = sink.places(job.lesions, job.group)
+    if kept is None:
+        found = {field: place.tensor[place.at] for field, place in places.items()}
+        checkpoint.write(name, found, covers=covers)
+        return
+    for field, value in kept.items():
+        places[field].tensor[places[field].at] = value
+    advance(job.row_layers(runner.model))
+
+
+def _settled(choices: Sequence[Choice]) -> Settled:
+    reasons: dict[str, str] = {}
+    for choice in choices:
+        reasons.setdefault(choice.plan, choice.reason)
+    return Settled(plan="+".join(reasons), reason="; ".join(f"{plan}: {why}" for plan, why in reasons.items()))

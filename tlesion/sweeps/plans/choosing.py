@@ -1,0 +1,76 @@
+"""Which way a lesion is run: the cheapest that is exact for the model and its edits, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tlesion.checks import one_of
+from tlesion.hooks import Model, user_hooks
+from tlesion.sweeps.groups import Group
+from tlesion.sweeps.lesions import Lesion
+from tlesion.tokens import is_masked
+
+PLANS = ("auto", "loop", "batched", "fanout", "prefix")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plan for some lesions of a sweep, and the reason for it."""
+
+    plan: str
+    reason: str
+
+
+def choose_all(model: Model, lesions: Sequence[Lesion], groups: Sequence[Group], plan: str) -> list[Choice]:
+    """The plan for each lesion of a sweep.
+
+    Args:
+        model: The model.
+        lesions: The lesions.
+        groups: The sweep's prompts.
+        plan: ``"auto"``, or the plan that was asked for.
+
+    Raises:
+        ValueError: An unknown plan, or one that would not be exact here; the message says why.
+    """
+    one_of("plan", plan, PLANS)
+    foreign = user_hooks(model)
+    return [_choose(model, lesion, groups, plan, foreign) for lesion in lesions]
+
+
+def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, foreign: Sequence[str]) -> Choice:
+    if plan == "loop":
+        return Choice("loop", "asked for")
+    against_batch = _against_a_shared_batch(lesion, foreign)
+    against_prefix = _against_prefix(model, lesion, groups)
+    if plan == "auto":
+        if against_batch:
+            return Choice("loop", against_batch)
+        if against_prefix:
+            return Choice("fanout", against_prefix)
+        return Choice("prefix", "the edits say at which positions they work, and nothing before those changes")
+    problem = against_batch or (against_prefix if plan == "prefix" else "")
+    if problem:
+        raise ValueError(f"plan {plan!r} would not be exact for lesion {lesion.index}: {problem}; use plan='auto'")
+    return Choice(plan, "asked for")
+
+
+def _against_a_shared_batch(lesion: Lesion, foreign: Sequence[str]) -> str:
+    if foreign:
+        return f"the model carries hooks of its own (at {foreign[0]}), which would see the rows of other lesions"
+    if lesion.outside_blocks:
+        return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
+    return ""
+
+
+def _against_prefix(model: Model, lesion: Lesion, groups: Sequence[Group]) -> str:
+    if is_masked(model):
+        return "a masked model attends in both directions, so that every position can change"
+    if lesion.is_null:
+        return ""
+    if len(lesion.edits) < len(lesion.pairs):
+        return "a hook function of the user's own does not say at which positions it works"
+    if lesion.sees_past_keys:
+        return "its hook point holds the keys of all positions"
+    if min(lesion.first_position(group) for group in groups) == 0:
+        return "the lesion begins at the first position"
+    return ""

@@ -1,0 +1,72 @@
+"""The loop: one plain ``run_with_hooks`` per lesion. The reference that every other plan has to equal."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+
+from tlesion.hooks import FwdHook, Model, hidden_state
+from tlesion.sweeps.groups import Group
+from tlesion.sweeps.lesions import Lesion, bind
+from tlesion.sweeps.sinks import Sink, pick
+
+
+def loop(
+    model: Model,
+    group: Group,
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    advance: Callable[..., object],
+) -> None:
+    """One forward pass for every lesion over a group of prompts, and one without.
+
+    Args:
+        model: The model.
+        group: Prompts of equal length.
+        lesions: What to run.
+        sink: Takes logits and hidden states.
+        advance: Told how many row-layers are done.
+
+    Raises:
+        ValueError: A hook point was never reached, so that its edit did nothing.
+    """
+    clean_logits, clean_hidden = _run(model, group, [], sink)
+    advance(group.n_prompts * model.cfg.n_layers)
+    for lesion in lesions:
+        fired: set[str] = set()
+        hooks = [(name, _noting(bind(function, group), name, fired)) for name, function in lesion.all_pairs]
+        logits, hidden = _run(model, group, hooks, sink)
+        advance(group.n_prompts * model.cfg.n_layers)
+        missed = sorted({name for name, _ in lesion.all_pairs} - fired)
+        if missed:
+            raise ValueError(f"edits at {missed} never fired: this model does not call these hook points")
+        for layer, (lesioned, clean) in enumerate(zip(hidden, clean_hidden, strict=True)):
+            if lesion.is_null or layer >= lesion.first_layer:
+                sink.hidden(layer, [lesion], group, lesioned[None], clean)
+        sink.logits([lesion], group, logits[None], clean_logits)
+
+
+def _run(model: Model, group: Group, hooks: list[FwdHook], sink: Sink) -> tuple[Tensor, list[Tensor]]:
+    """Logits at the readout positions, and the hidden states if the sink wants them."""
+    hidden: list[Tensor] = []
+    keep: list[FwdHook] = []
+    if sink.wants_hidden:
+
+        def remember(activation: Tensor, hook: HookPoint) -> None:
+            hidden.append(activation.clone())
+
+        keep = [(hidden_state(model, layer), remember) for layer in range(model.cfg.n_layers)]
+    logits = model.run_with_hooks(group.ids.to(model.unembed.W_U.device), fwd_hooks=[*hooks, *keep])
+    rows = torch.arange(group.n_prompts)[:, None]
+    read = logits[rows, group.readout]
+    return (read if sink.wants_vocabulary else pick(read, group.targets)), hidden
+
+
+def _noting(function: Callable[..., Tensor | None], name: str, fired: set[str]) -> Callable[..., Tensor | None]:
+    def call(activation: Tensor, hook: HookPoint) -> Tensor | None:
+        fired.add(name)
+        return function(activation, hook=hook)
+
+    return call

@@ -1,0 +1,169 @@
+"""Prefix: in a causal model nothing before the first edited position changes.
+
+Rows carry only the positions from there on and attend to the clean run's keys and values. For a lesion at the last
+token a row is one token.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
+
+from tlesion.anatomy.attention import attending_to_prefix
+from tlesion.anatomy.kernels import in_one_kernel
+from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.runners import CausalRunner
+from tlesion.hooks import scoped
+from tlesion.sweeps.groups import Group
+from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
+from tlesion.sweeps.plans.dispatch import Dispatcher
+from tlesion.sweeps.plans.joining import CleanParts, answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.plans.rows import read_out, read_out_null
+from tlesion.sweeps.sinks import Sink
+
+
+def prefix(
+    runner: CausalRunner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    sink: Sink,
+    *,
+    max_bytes: int,
+    advance: Callable[..., object],
+) -> None:
+    """Run every lesion over a group of prompts, each row from its first edited position on.
+
+    Args:
+        runner: The model's runner.
+        group: Prompts of equal length.
+        lesions: What to run; each says at which positions it works. Null lesions are answered with the clean run.
+        sink: Takes logits and hidden states (of the tail of positions that a row carries).
+        max_bytes: Budget for activations.
+        advance: Told how many row-layers are done.
+    """
+    null = [lesion for lesion in lesions if lesion.is_null]
+    by_start: dict[int, list[Lesion]] = {}
+    for lesion in lesions:
+        if not lesion.is_null:
+            by_start.setdefault(lesion.first_position(group), []).append(lesion)
+    if not by_start:
+        by_start[group.n_positions - 1] = []
+    cfg = runner.model.cfg
+    for start, alike in by_start.items():
+        per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
+        ordered = in_joining_order(alike, runner.model.blocks)
+        for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
+            _one_batch(runner, group, ordered[first:end], null, sink, start=start, max_bytes=max_bytes, advance=advance)
+            null = []
+
+
+def _one_batch(
+    runner: CausalRunner,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    sink: Sink,
+    *,
+    start: int,
+    max_bytes: int,
+    advance: Callable[..., object],
+) -> None:
+    """A sweep over the blocks: in each the clean rows first, then the lesioned tails beside their keys."""
+    model, n = runner.model, group.n_prompts
+    dispatcher = Dispatcher(group, offset=start)
+    for slot, lesion in enumerate(lesions):
+        dispatcher.place(lesion, slot)
+    step = _slots_per_step(runner, group, start, max_bytes)
+    clean = runner.embed(group.ids)
+    tail = clean[:, start:]
+    rows = tail.new_empty(len(lesions) * n, *tail.shape[1:])
+    joined = joined_by_layer(lesions, model.blocks)
+    active = 0
+    with scoped(model, dispatcher.fwd_hooks):
+        for layer in range(model.cfg.n_layers):
+            whole, late = joined[layer]
+            before, active = active, whole + late
+            rows[before * n : active * n].view(active - before, n, *tail.shape[1:])[:] = clean[:, start:]
+            with laid_out(model.blocks[layer]), in_one_kernel(model.blocks[layer]):
+                cache = _empty_cache(runner, n)
+                with noting_clean(model.blocks[layer], n if late else 0) as parts:
+                    clean = runner.block(layer, clean, cache=cache)
+                _through_block(runner, layer, rows, (cache, parts), dispatcher, start, (whole, active), n, step)
+            advance(n + active * n)
+            if sink.wants_hidden:
+                _hand_over(sink, layer, group, lesions[:active], null, rows, clean, start)
+    dispatcher.require_fired()
+    read_out_null(runner, sink, group, null, clean)
+    if lesions:
+        finished = rows.view(len(lesions), n, *rows.shape[1:])
+        read_out(runner, sink, group, lesions, finished, clean, max_bytes=max_bytes)
+
+
+def _through_block(
+    runner: CausalRunner,
+    layer: int,
+    rows: Float[Tensor, "row tail d_model"],
+    clean: tuple[TransformerLensKeyValueCacheEntry, CleanParts],
+    dispatcher: Dispatcher,
+    start: int,
+    slots: tuple[int, int],
+    n: int,
+    step: int,
+) -> None:
+    """Rows through one block, a few lesions at a time, in place: the first slots through all, the rest join inside."""
+    (clean_cache, parts), (whole, active) = clean, slots
+    keys, values = clean_cache.past_keys[:, :start], clean_cache.past_values[:, :start]
+    block = runner.model.blocks[layer]
+
+    def run(first: int, end: int, *, cached: bool = False) -> None:
+        dispatcher.window = (first, end)
+        cache = _expanded_cache(keys, values, end - first) if cached else None
+        rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
+
+    if whole:
+        with attending_to_prefix(block.attn, keys, values) as written_out:
+            in_steps(0, whole, step, partial(run, cached=not written_out))
+    if whole < active:
+        with answering_as_clean(block, parts, start=start):
+            in_steps(whole, active, step, run)
+    dispatcher.window = None
+
+
+def _slots_per_step(runner: CausalRunner, group: Group, start: int, max_bytes: int) -> int:
+    tokens_per_slot = group.n_prompts * (group.n_positions - start)
+    device = runner.model.unembed.W_U.device
+    return max(1, tokens_per_step(runner.model, group.n_positions, max_bytes, device) // tokens_per_slot)
+
+
+def _empty_cache(runner: CausalRunner, n: int) -> TransformerLensKeyValueCacheEntry:
+    """A cache that holds the clean run's keys and values once a block has been called with it."""
+    cfg = runner.model.cfg
+    return TransformerLensKeyValueCacheEntry.init_cache_entry(cfg, runner.model.unembed.W_U.device, n)
+
+
+def _expanded_cache(keys: Tensor, values: Tensor, n_slots: int) -> TransformerLensKeyValueCacheEntry:
+    """The clean prefix once for every lesion: what TransformerLens' own attention wants."""
+    return TransformerLensKeyValueCacheEntry(
+        past_keys=keys.repeat(n_slots, 1, 1, 1), past_values=values.repeat(n_slots, 1, 1, 1), frozen=True
+    )
+
+
+def _hand_over(
+    sink: Sink,
+    layer: int,
+    group: Group,
+    lesions: Sequence[Lesion],
+    null: Sequence[Lesion],
+    rows: Float[Tensor, "row tail d_model"],
+    clean: Float[Tensor, "prompt pos d_model"],
+    start: int,
+) -> None:
+    tail = clean[:, start:]
+    if lesions:
+        sink.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
+    if null:
+        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)
