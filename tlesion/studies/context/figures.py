@@ -8,70 +8,10 @@ from jaxtyping import Float
 from plotly.colors import sample_colorscale
 
 from tlesion.drawing.density import add_density
-from tlesion.drawing.spread import add_spread
+from tlesion.drawing.bands import add_spread
 from tlesion.drawing.style import MORE, SEQUENTIAL, A, B, Figure, TemplateLike, finish, translucent
 from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space_result import SpaceModulation
-
-
-def context_scatter(result: ContextModulation, *, layer: int, template: TemplateLike = None) -> Figure:
-    """Activations in context against the same tokens alone, as a density, for one layer.
-
-    Args:
-        result: The result; the tokens that it keeps are drawn.
-        layer: The model's layer.
-        template: See :mod:`tlesion.plots`.
-
-    Returns:
-        A plotly figure; nothing is shown or written.
-
-    Raises:
-        ValueError: The layer is not in the result, or the result keeps no activations.
-
-    Example:
-        >>> import tlesion
-        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
-        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
-        >>> tlesion.plots.context_scatter(result, layer=8).data[0].type
-        'heatmap'
-    """
-    row = _row(result.layers, layer)
-    if not len(result.kept):
-        raise ValueError("this result keeps no activations (keep=0), so that there is nothing to draw")
-    figure = Figure()
-    names = ("activation alone", "activation in context")
-    add_density(figure, result.isolated[row].numpy(), result.in_context[row].numpy(), names=names, unit="value")
-    r = float(result.correlation[row])
-    return finish(figure, template, title=f"Context, layer {layer}: r = {r:.2f}", height=460)
-
-
-def space_scatter(result: SpaceModulation, *, layer: int, template: TemplateLike = None) -> Figure:
-    """Activations of words with a leading space against the same words without, as a density, for one layer.
-
-    Args:
-        result: The result.
-        layer: The model's layer.
-        template: See :mod:`tlesion.plots`.
-
-    Returns:
-        A plotly figure; nothing is shown or written.
-
-    Raises:
-        ValueError: The layer is not in the result.
-
-    Example:
-        >>> import tlesion
-        >>> model = tlesion.load_model("toy-gpt")
-        >>> result = tlesion.space_modulation(model, ["apple", "dog", "house"], layers=[6])
-        >>> tlesion.plots.space_scatter(result, layer=6).data[0].type
-        'heatmap'
-    """
-    row = _row(result.layers, layer)
-    figure = Figure()
-    names = ("activation without the space", "activation with the space")
-    add_density(figure, result.without_space[row].numpy(), result.with_space[row].numpy(), names=names, unit="value")
-    r = float(result.correlation[row])
-    return finish(figure, template, title=f"Leading space, layer {layer}: r = {r:.2f}", height=460)
 
 
 def correlation_by_layer(

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tlesion.checks import one_of
-from tlesion.drawing.spread import add_spread
+from tlesion.drawing.bands import add_spread
 from tlesion.drawing.style import SEQUENTIAL, Figure, TemplateLike, finish
 from tlesion.studies.replacement.result import Replacement
 from tlesion.studies.replacement.variant_lines import add_variants, clean_line, families

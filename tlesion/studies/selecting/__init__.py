@@ -1,1 +1,9 @@
-"""What a selection shows: where in a sentence, how stable, with how much power."""
+"""What does a selection depend on: on where the question is asked, and on the sentences?
+
+The selecting itself is :mod:`tlesion.selection`. Here stand the studies of it, and its part of the reports:
+
+- ``positions.py``: `compare_positions` and `compare_selections`, selections side by side (`SelectionComparison`).
+- ``stability.py``: `selection_stability`, the same test once more on other sentences (`SelectionStability`).
+- ``figures.py``: figures of one selection; ``comparison_figures.py``: of several.
+- ``words.py``, ``page.py``: the sentences and the sections of the laminar report that are about the selection.
+"""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from tlesion.drawing.control_band import add_control_band
+from tlesion.drawing.bands import add_control_band
 from tlesion.drawing.style import NEUTRAL, SEQUENTIAL, A, Figure, TemplateLike, finish
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.studies.subspace_removal.summary import correlate_with_variance, ranks_frame
