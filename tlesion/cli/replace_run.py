@@ -16,7 +16,8 @@ from tlesion.stimuli.files import read_prompts
 from tlesion.studies.replacement.page import replacement_page
 from tlesion.studies.replacement.result import Replacement
 from tlesion.studies.replacement.study import replacement
-from tlesion.studies.replacement.variants import Variant, head_variants, noise_variants, scale_variants
+from tlesion.studies.replacement.heads import head_variants
+from tlesion.studies.replacement.variants import Variant, noise_variants, scale_variants
 from tlesion.studies.replacement.words import summary
 from tlesion.tokens import is_masked
 

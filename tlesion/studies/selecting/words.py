@@ -6,7 +6,6 @@ from tlesion.paper.prose import listed
 from tlesion.selection import NeuronSelection
 from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
-from tlesion.stats.power import PAIRED
 from tlesion.studies.selecting.positions import SelectionComparison
 
 NEARLY_ALL = 0.5

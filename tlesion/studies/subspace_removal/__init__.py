@@ -6,7 +6,8 @@ and the model runs on; one layer at a time, beside random directions of equal ra
 - ``study.py``: `subspace_removal` and its steps.
 - ``cuts.py``: what is cut: subspaces of every layer, random controls, further ranks, and what that takes away there.
 - ``damage.py``: what a cut costs: drift and logits as the sweep hands them over, and the test of the logit drops.
-- ``result.py``: `SubspaceRemoval` and its parts; ``summary.py``: the same in fewer numbers (`compare_cuts`).
+- ``result.py``: `SubspaceRemoval`; ``parts.py``: its parts; ``summary.py``: its tables in fewer numbers
+  (`compare_cuts`).
 - ``words.py``, ``figures.py``, ``covariance_figures.py``, ``page.py``: its sentences, figures and report.
 """
 
