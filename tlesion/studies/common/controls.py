@@ -14,7 +14,7 @@ from tlesion.anatomy.runners import runner_for
 from tlesion.checks import one_of
 from tlesion.hooks import Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped

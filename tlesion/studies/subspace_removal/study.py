@@ -16,7 +16,7 @@ from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
 from tlesion.studies.common.frame import Run
 from tlesion.studies.common.point import Point, point_of
