@@ -15,7 +15,7 @@ from torch import Tensor
 from tlesion.activations import in_float64
 from tlesion.hooks import Model
 from tlesion.interventions import Intervention
-from tlesion.interventions.ablation import Ablation
+from tlesion.interventions.ablations import Ablation
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.measures import kl_divergence
 from tlesion.sweeps.engine import run_sweep

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.hooks import Model, width
-from tlesion.interventions.ablation import Ablation
+from tlesion.interventions.ablations import Ablation
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.finite import require_finite_logits

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import matched_controls
-from tlesion.interventions.ablation import ablation_of
+from tlesion.interventions.ablations import ablation_of
 from tlesion.keep.checkpoint import Folder, open_checkpoint
 from tlesion.keep.results import provenance_of, tensor_hash
 from tlesion.models import require_logits
@@ -90,7 +90,7 @@ def cumulative_lesion(
     rows = _rows(lesions, stack[None])[0]
     control_rows = _rows(lesions, _controls(labels, stack, n_controls=n_controls, seed=seed, match=match))
     settings = {
-        "ablation": ablation,
+        **make.settings,
         "hook_point": hook_point,
         "position": position,
         "seed": seed,

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
-from tlesion.interventions.ablation import Ablation, ablation_of
+from tlesion.interventions.ablations import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.keep.results import provenance_of, tensor_hash
 from tlesion.models import require_logits
@@ -110,7 +110,7 @@ def decompose_drop(
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     settings = {
-        "ablation": ablation,
+        **make.settings,
         "hook_point": hook_point,
         "position": position,
         "seed": seed,

@@ -18,7 +18,7 @@ from torch import Tensor
 from tlesion.checks import one_of
 from tlesion.hooks import Model, in_layers, layer_indices, width
 from tlesion.inference import matched_controls, require_independent
-from tlesion.interventions.ablation import ablation_of
+from tlesion.interventions.ablations import ablation_of
 from tlesion.keep.checkpoint import Folder, open_checkpoint
 from tlesion.keep.results import provenance_of, tensor_hash
 from tlesion.models import require_logits
@@ -119,7 +119,7 @@ def dose_response(
     controls = _controls(masks, n_controls=n_controls, seed=seed, match=match)
     control_rows = _rows(lesions, controls).permute(1, 2, 0)
     settings = {
-        "ablation": ablation,
+        **make.settings,
         "hook_point": hook_point,
         "position": position,
         "seed": seed,

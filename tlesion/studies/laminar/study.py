@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import require_independent
-from tlesion.interventions.ablation import ablation_of
+from tlesion.interventions.ablations import ablation_of
 from tlesion.keep.checkpoint import Folder, open_checkpoint
 from tlesion.keep.results import provenance_of, tensor_hash
 from tlesion.models import require_logits
@@ -105,7 +105,7 @@ def laminar_profile(
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
     settings = {
-        "ablation": ablation,
+        **make.settings,
         "hook_point": hook_point,
         "position": position,
         "seed": seed,
