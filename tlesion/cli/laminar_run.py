@@ -11,6 +11,7 @@ from tlesion.cli.folder import check_run_folder, save_results
 from tlesion.cli.laminar_print import print_laminar
 from tlesion.cli.selecting import Selecting
 from tlesion.hooks import Model
+from tlesion.interventions import ablations
 from tlesion.keep.results import Result
 from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
@@ -134,12 +135,13 @@ def _lesion(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning)
 
 def _reference(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning) -> Tensor | None:
     """Means or medians over the contrast's sentences, where a prompt is read: at the mask, or before the word."""
-    if cut.ablation not in ("mean", "median"):
+    needed = ablations.named(cut.ablation).needs_reference
+    if needed is None:
         return None
     return measure_reference(
         model,
         contrast,
-        statistic=cut.ablation,
+        statistic=needed,
         hook_point=cut.hook_point,
         position="mask" if is_masked(model) else "before",
         batch_size=chosen.batch_size,

@@ -164,7 +164,8 @@ Ablation: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="KIND",
-        help="What is put in place: zero, mean or median (over the pairs' sentences), or gaussian (standard normal).",
+        help="What is put in place: zero, mean or median (over the pairs' sentences), resample (their activations, one "
+        "sentence's at each position), or gaussian (standard normal).",
         rich_help_panel="Lesion",
     ),
 ]

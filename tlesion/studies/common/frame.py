@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlesion.hooks import Model
-from tlesion.interventions.ablation import Ablation, ablation_of
+from tlesion.interventions.ablations import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
@@ -186,7 +186,7 @@ def lesion_frame(
     point = point_of(model, hook_point, layers)
     make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=point.shape)
     settings = {
-        "ablation": ablation,
+        **make.settings,
         "hook_point": hook_point,
         "position": position,
         "seed": seed,

@@ -12,6 +12,7 @@ from tlesion.encoding import Position
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
 from tlesion.provenance import provenance_of
@@ -63,8 +64,8 @@ def cross_fit(
         groups: A label per pair; None: the contrast's own, or templates found in the sentences.
         hook_point: Where neurons are selected, as in :func:`tlesion.select_neurons`; likewise ``position``, ``test``,
             ``correction``, ``family``, ``alpha``, ``min_effect``, ``top_k`` and ``n_permutations``.
-        ablation: ``"zero"``, ``"gaussian"``, or ``"mean"`` or ``"median"`` of the sentences selected on, at the
-            place that prompts are read at.
+        ablation: As in :func:`tlesion.laminar_profile`; a mean, median or other reference is that of the sentences
+            selected on, at the place that prompts are read at.
         lesion_hook_point: Whose units are ablated.
         lesion_position: ``"readout"``, ``"all"``, or an index, as in :func:`tlesion.laminar_profile`.
         n_controls: Matched controls: random masks that overlap between folds as the selected ones do, see
@@ -163,11 +164,12 @@ def _reference(
     model: Model, others: Contrast, ablation: str, hook_point: str, prepend_bos: bool | None
 ) -> Tensor | None:
     """What the ablation puts in, from the sentences selected on alone."""
-    if ablation not in ("mean", "median"):
+    needed = ablations.named(ablation).needs_reference
+    if needed is None:
         return None
     position = "mask" if is_masked(model) else "before"
     return measure_reference(
-        model, others, statistic=ablation, hook_point=hook_point, position=position, prepend_bos=prepend_bos
+        model, others, statistic=needed, hook_point=hook_point, position=position, prepend_bos=prepend_bos
     )
 
 
