@@ -51,7 +51,7 @@ def measure_layers(
         ValueError: NaN in the clean logits; what a sweep refuses.
     """
     lesions = [[make.at(name, layer, units[layer])] for units in masks for layer, name in enumerate(names)]
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     settled = run_sweep(
         model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes, checkpoint=checkpoint
     )
@@ -79,7 +79,7 @@ def measure_nothing(
     heads, units = width(model, names[0])
     no_unit = torch.zeros((heads or 1) * units, dtype=torch.bool)
     lesion = [make.at(name, layer, no_unit) for layer, name in enumerate(names)]
-    sink = TargetSink(readings, 1, global_change=True)
+    sink = TargetSink(readings, global_change=True)
     run_sweep(
         model, readings, read_lesions(model, [lesion]), sink, plan="loop", max_bytes=max_bytes, checkpoint=checkpoint
     )

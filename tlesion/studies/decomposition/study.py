@@ -167,7 +167,7 @@ def _run(
 ) -> tuple[dict[str, Float64[Tensor, "mask layer prompt target"]], Float64[Tensor, "prompt target"], str]:
     """All parts and the measured drop by name, the clean logits, and how it was run."""
     layers = [layer_of(name) or 0 for name in names]
-    trace = PathTrace(model, readings, 1 + len(stack) * len(names))
+    trace = PathTrace(model, readings)
     lesions = [trace.watch(0, 0)]
     for units in stack:
         for row, name in enumerate(names):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.activations import in_float64
@@ -11,12 +11,12 @@ from tlesion.measures import cosine, kl_divergence, top_k
 from tlesion.studies.common.norm import Norm
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import Place, few_at_once, pick
+from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
 
 SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift_normed")
 
 
-class DownstreamSink:
+class DownstreamSink(Sink):
     """Keeps sizes and directions of hidden states per block, and what became of the prediction.
 
     It needs the hidden states of whole prompts, so that it does not serve the plan "prefix", and one lesion that
@@ -24,101 +24,83 @@ class DownstreamSink:
 
     Args:
         readings: The prompts.
-        n_lesions: How many lesions, the clean row included.
-        n_layers: Blocks of the model.
         norm: The final norm.
         k: How many of the likeliest tokens to compare.
         n_detailed: For how many of the first prompts the standard deviation is kept token by token.
 
     Attributes:
         sizes: By the names of `SIZES`, ``[lesion, layer, prompt]``; NaN before the block in which a lesion begins.
-        std_by_token: Standard deviation over units of every token of the first prompts; NaN likewise.
-        clean, lesioned: Logits of the targets.
-        kl: Divergence of the prediction from the clean one, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
-        top: Ids of the likeliest tokens.
+        std_by_token: Standard deviation over units of every token of the first prompts, ``[lesion, layer, token]``;
+            NaN likewise.
+        clean, lesioned: Logits of the targets, ``[prompt, target]`` and ``[lesion, prompt, target]``.
+        kl: Divergence of the prediction from the clean one, in nats, ``[lesion, prompt]``.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
+        top: Ids of the likeliest tokens, ``[lesion, prompt, k]``.
     """
 
     wants_hidden = True
     wants_vocabulary = True
 
-    def __init__(
-        self, readings: Sequence[Reading], n_lesions: int, n_layers: int, *, norm: Norm, k: int, n_detailed: int
-    ) -> None:
-        n_prompts, n_targets = len(readings), readings[0].targets.shape[1]
-        self._norm, self._k = norm, k
-        lengths = torch.tensor([len(reading.ids) for reading in readings])
-        self._first_token = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])[:-1]
-        self._n_detailed = n_detailed
-        self.sizes: dict[str, Float64[Tensor, "lesion layer prompt"]] = {
-            name: _empty(n_lesions, n_layers, n_prompts) for name in SIZES
-        }
-        n_tokens = int(lengths[:n_detailed].sum())
-        self.std_by_token: Float32[Tensor, "lesion layer token"] = _empty(n_lesions, n_layers, n_tokens).float()
-        self.clean: Float64[Tensor, "prompt target"] = _empty(n_prompts, n_targets)
-        self.lesioned: Float64[Tensor, "lesion prompt target"] = _empty(n_lesions, n_prompts, n_targets)
-        self.kl: Float64[Tensor, "lesion prompt"] = _empty(n_lesions, n_prompts)
-        self.global_change: Float64[Tensor, "lesion prompt"] = _empty(n_lesions, n_prompts)
-        self.top: Int[Tensor, "lesion prompt k"] = torch.zeros(n_lesions, n_prompts, k, dtype=torch.long)
+    def __init__(self, readings: Sequence[Reading], *, norm: Norm, k: int, n_detailed: int) -> None:
+        self._n_targets = readings[0].targets.shape[1]
+        self._norm, self._k, self._n_detailed = norm, k, n_detailed
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
+        return {
+            **dict.fromkeys(SIZES, Field(("lesion", "layer", "prompt"))),
+            "std_by_token": Field(("lesion", "layer", "token"), torch.float32, n_prompts=self._n_detailed),
+            "clean": Field(("prompt", self._n_targets)),
+            "lesioned": Field(("lesion", "prompt", self._n_targets)),
+            "kl": Field(("lesion", "prompt")),
+            "global_change": Field(("lesion", "prompt")),
+            "top": Field(("lesion", "prompt", self._k), torch.long),
+        }
+
+    @property
+    def sizes(self) -> dict[str, Tensor]:
+        """The sizes by name."""
+        return {name: self.values[name] for name in SIZES}
+
+    def hidden(
+        self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor
+    ) -> Mapping[str, Tensor]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
         clean = in_float64(clean)
         normed = self._norm(clean)
-        for few, part in few_at_once(lesions, lesioned):
-            rows, part = torch.tensor([lesion.index for lesion in few]), in_float64(part)
-            for name, value in self._measured(part, clean, normed).items():
-                self.sizes[name][rows[:, None], layer, members] = value.cpu()
-            by_token = part.std(dim=-1).float().cpu()
-            for slot, member in enumerate(group.members):
-                if member < self._n_detailed:
-                    start = int(self._first_token[member])
-                    self.std_by_token[rows, layer, start : start + by_token.shape[-1]] = by_token[:, slot]
+        return few_at_once(lesioned, lambda few: self._measured(in_float64(few), clean, normed))
 
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        self.clean[members] = pick(clean, group.targets)[:, 0].cpu().double()
-        for few, part in few_at_once(lesions, lesioned):
-            rows = torch.tensor([lesion.index for lesion in few])[:, None]
-            read, base = in_float64(part[:, :, 0]), in_float64(clean[:, 0]).expand(len(few), -1, -1)
-            self.lesioned[rows, members] = pick(part, group.targets)[:, :, 0].cpu().double()
-            self.kl[rows, members] = kl_divergence(base, read).cpu()
-            self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
-            self.top[rows, members] = top_k(read, self._k).cpu()
+        base = in_float64(clean[:, 0])
 
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
-        """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
-        firsts = self._first_token[[member for member in group.members if member < self._n_detailed]]
-        tokens = (firsts[:, None] + torch.arange(group.n_positions)).flatten()
-        found = {f"sizes.{name}": Place(sizes, (rows, slice(None), members)) for name, sizes in self.sizes.items()}
-        found["std_by_token"] = Place(self.std_by_token, (rows, slice(None), tokens))
-        found["clean"] = Place(self.clean, (members,))
-        for name in ("lesioned", "kl", "global_change", "top"):
-            found[name] = Place(getattr(self, name), (rows, members))
-        return found
+        def measure(few: Tensor) -> dict[str, Tensor]:
+            read = in_float64(few[:, :, 0])
+            return {
+                "lesioned": pick(few, group.targets)[:, :, 0],
+                "kl": kl_divergence(base.expand_as(read), read),
+                "global_change": (read - base).square().mean(dim=-1).sqrt(),
+                "top": top_k(read, self._k),
+            }
+
+        return {"clean": pick(clean, group.targets)[:, 0], **few_at_once(lesioned, measure)}
 
     def _measured(
         self,
         part: Float64[Tensor, "lesion prompt pos d_model"],
         clean: Float64[Tensor, "prompt pos d_model"],
         normed: Float64[Tensor, "prompt pos d_model"],
-    ) -> dict[str, Float64[Tensor, "lesion prompt"]]:
+    ) -> dict[str, Tensor]:
+        std = part.std(dim=-1)
         drift = (part - clean).norm(dim=-1)
         drift_normed = (self._norm(part) - normed).norm(dim=-1) / normed.norm(dim=-1)
         return {
             "std": part.flatten(2).std(dim=-1),
-            "std_token": part.std(dim=-1).mean(dim=-1),
+            "std_token": std.mean(dim=-1),
+            "std_by_token": std.float(),
             "norm": part.norm(dim=-1).mean(dim=-1),
             "cosine": cosine(part, clean.expand_as(part)).mean(dim=-1),
             "drift": drift.mean(dim=-1),
             "drift_relative": (drift / clean.norm(dim=-1)).mean(dim=-1),
             "drift_normed": drift_normed.mean(dim=-1),
         }
-
-
-def _empty(*shape: int) -> Float64[Tensor, "..."]:
-    return torch.full(shape, torch.nan, dtype=torch.float64)

@@ -167,7 +167,7 @@ def _sink(model: Model, readings: Sequence[Reading], n_lesions: int, k: int) -> 
     lengths = torch.tensor([len(reading.ids) for reading in readings])
     n_layers = model.cfg.n_layers
     fitting = int((lengths.cumsum(0) * 4 * n_lesions * n_layers <= MAX_DETAIL_BYTES).sum())
-    return DownstreamSink(readings, n_lesions, n_layers, norm=final_norm(model), k=k, n_detailed=fitting)
+    return DownstreamSink(readings, norm=final_norm(model), k=k, n_detailed=fitting)
 
 
 def _hidden(

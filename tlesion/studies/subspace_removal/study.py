@@ -209,8 +209,7 @@ def _run(
         for cut in range(n_cuts)
         for name, fit in zip(names, fits, strict=True)
     ]
-    starts = [0, *(layer_of(name) or 0 for name in list(names) * n_cuts)]
-    sink = SubspaceSink(readings, starts, model.cfg.n_layers, n_detailed=1 + len(names))
+    sink = SubspaceSink(n_detailed=1 + len(names))
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
     lesions = read_lesions(model, [[], *made])
