@@ -8,8 +8,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.keep.results import Result
+from tlesion.studies.replacement.downstream import HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying
-from tlesion.studies.replacement.parts import HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.recovery import recovery_frame
 
 

@@ -14,9 +14,8 @@ from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
 from tlesion.studies.common.frame import Run, prompt_frame
 from tlesion.studies.common.norm import final_norm
-from tlesion.studies.replacement.downstream import DownstreamSink
+from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
-from tlesion.studies.replacement.parts import HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.result import Replacement
 from tlesion.studies.replacement.variants import Variant
 from tlesion.sweeps.finite import require_finite_logits
@@ -142,7 +141,7 @@ def _sink(model: Model, readings: Sequence[Reading], n_lesions: int, k: int) -> 
     lengths = torch.tensor([len(reading.ids) for reading in readings])
     n_layers = model.cfg.n_layers
     fitting = int((lengths.cumsum(0) * 4 * n_lesions * n_layers <= MAX_DETAIL_BYTES).sum())
-    return DownstreamSink(readings, n_lesions, n_layers, norm=final_norm(model), k=k, n_detailed=fitting)
+    return DownstreamSink(readings, norm=final_norm(model), k=k, n_detailed=fitting)
 
 
 def _outlying(run: Run, lesions: Sequence[Lesion]) -> Outlying:

@@ -179,8 +179,7 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
         for cut in range(n_cuts)
         for name, fit in zip(point.names, fits, strict=True)
     ]
-    starts = [0, *(point.layers * n_cuts)]
-    sink = SubspaceSink(run.frame.readings, starts, model.cfg.n_layers, n_detailed=1 + len(point.layers))
+    sink = SubspaceSink(n_detailed=1 + len(point.layers))
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
     settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
