@@ -167,7 +167,7 @@ def test_selections_that_cannot_be_repeated(model, checkpoint_folder):
     swapped = tlesion.Contrast.from_pairs([("We saw her.", "We saw him.")] * 2, words=("her", "him"))
     with pytest.raises(ValueError, match="give a contrast with the same conditions in the same order"):
         tlesion.selection_stability(model, first, swapped)
-    rows = {"blocks.0.mlp.hook_pre": torch.randn(4, 2, 8, generator=torch.Generator().manual_seed(0))}
+    rows = {"blocks.0.mlp.hook_pre": torch.from_numpy(np.random.default_rng(0).standard_normal((4, 2, 8)))}
     from_cache = tlesion.select_from_cache(rows, rows, 0, 1, conditions=("him", "her"))
     with pytest.raises(ValueError, match="was not made by select_neurons"):
         tlesion.selection_stability(model, from_cache, contrast)

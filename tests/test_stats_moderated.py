@@ -125,7 +125,7 @@ def test_constant_differences_of_live_units_are_judged_by_the_prior():
 
 
 def test_one_unit_alone_is_the_ordinary_test():
-    rows = torch.randn(7, 1, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    rows = torch.from_numpy(np.random.default_rng(7).standard_normal((7, 1)))
     a, b = Moments.of(rows[:3]), Moments.of(rows[3:])
     assert moderated(a, b).p.item() == pytest.approx(student(a, b).p.item(), rel=1e-12)
     assert moderated_paired(a).p.item() == pytest.approx(paired(a).p.item(), rel=1e-12)
