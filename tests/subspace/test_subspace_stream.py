@@ -1,5 +1,6 @@
 """SubspaceFitter: equal to the fit in memory where it says so, within its bounds where it does not."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from tlesion.subspace.stream import EXACT_WIDTH, KEPT_WHEN_WIDER
 
 
 def gaussian(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
 def decaying(tokens, units, *, decay, seed=0):

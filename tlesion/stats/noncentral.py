@@ -23,7 +23,11 @@ def upper_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
 
 def lower_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
     r""":math:`P(T \le t)` for t that is not negative and finite degrees of freedom."""
-    p = np.asarray(stats.nct.cdf(t, dof, np.minimum(noncentrality, LARGE)))
+    capped = np.minimum(noncentrality, LARGE)
+    p = np.asarray(stats.nct.cdf(t, dof, capped))
+    lost = np.isnan(p)  # here and there, though the upper tail, whose series is another, is never lost
+    if lost.any():
+        p = np.where(lost, 1 - upper_tail(t, dof, capped), p)
     return _replace_large(p, special.gammaincc, t, dof, noncentrality)
 
 
