@@ -48,7 +48,7 @@ class CoMoments:
 
     @classmethod
     def of(cls, x: Num[Tensor, "row *unit"], y: Num[Tensor, "..."]) -> "CoMoments":
-        """Moments of pairs that are at hand; any dtype, one pair per row and unit, y of the shape of x.
+        """Moments of pairs that are already in memory; any dtype, one pair per row and unit, y in the shape of x.
 
         Raises:
             ValueError: x and y differ in shape, or there is no row.
@@ -74,7 +74,7 @@ class CoMoments:
 
     @classmethod
     def unseen(cls, *shape: int) -> "CoMoments":
-        """Moments that are yet to be `put_` in, NaN until then."""
+        """Moments still to be filled in with `put_`, NaN until then."""
         return cls(*(torch.full(shape, torch.nan, dtype=torch.float64) for _ in fields(cls)))
 
     def merge(self, other: "CoMoments") -> "CoMoments":

@@ -71,14 +71,14 @@ def short_form(name: str) -> str:
 
 
 def require_name(model: Model, name: str) -> None:
-    """Refuse a full hook name that the model lacks or that it would never call.
+    """Refuse a full hook name that the model lacks or never calls.
 
     Args:
         model: The model.
         name: A full hook name.
 
     Raises:
-        ValueError: The name is not a hook point of this model, or the model's settings keep it silent.
+        ValueError: The name is not a hook point of this model, or the model's settings switch it off.
 
     Example:
         >>> import tlesion
@@ -100,7 +100,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
 
     Args:
         model: The model whose layers are meant.
-        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which says its only layer itself.
+        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which already names its only layer.
         layers: ``"all"``, or layer indices; negative ones count from the last layer.
 
     Returns:

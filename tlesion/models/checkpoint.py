@@ -35,7 +35,7 @@ CAUSAL_TYPES = (
     "phi3",
     "apertus",
 )
-"""Causal language models, by the `model_type` of their configuration, that TransformerLens converts truly."""
+"""Causal language models that TransformerLens converts correctly, by the `model_type` of their configuration."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Checkpoint:
     """A model as Hugging Face has it.
 
     Attributes:
-        hf_model: With every part that its class has, whether the checkpoint brought it or not.
+        hf_model: With every part that its class has, whether the checkpoint had it or not.
         tokenizer: None if there is none.
-        architecture: Class of Hugging Face that it was saved from.
-        absent: Parameters of `hf_model` that the checkpoint did not bring: heads that it was saved without.
+        architecture: The Hugging Face class that it was saved from.
+        absent: Parameters of `hf_model` that the checkpoint lacked: heads that it was saved without.
     """
 
     hf_model: PreTrainedModel
@@ -59,7 +59,8 @@ def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
     """Read a local folder.
 
     Raises:
-        ValueError: If the folder is no checkpoint, one of a kind that is not supported, or an incomplete one.
+        ValueError: If the folder is not a checkpoint, or the checkpoint is incomplete or of a kind that is not
+            supported.
     """
     _require_files(folder)
     try:
@@ -79,13 +80,13 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
 
     Args:
         source: Folder, or the repository's name.
-        config: What stands there in config.json.
+        config: The contents of its config.json.
         dtype: To load the weights in.
         has_tokenizer: Whether there is one to read.
 
     Raises:
         ValueError: If the checkpoint is of a kind that is not supported, or incomplete.
-        OSError: If the hub does not give it.
+        OSError: If it cannot be fetched from the hub.
     """
     loader, local = _model_class(config, source), Path(source).is_dir()
     try:
@@ -112,7 +113,7 @@ def supported_types() -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Shorten the message of an error of another library to what fits into one of ours."""
+    """Shorten another library's error message to what fits into one of ours."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 

@@ -56,8 +56,10 @@ class Contrast:
         b: Sentences of condition b.
         conditions: What the conditions are called, ``("him", "her")``: the names of the masks.
         paired: Whether ``a[i]`` and ``b[i]`` belong together.
-        subword: Which token stands for a word of several: its ``"last"``, its ``"first"``, or the ``"mean"`` of all.
-        groups: One label per sentence index (a template, say) for folds that keep like with like; empty: none known.
+        subword: Which token stands for a word of several tokens: its ``"last"``, its ``"first"``, or the ``"mean"`` of
+            all.
+        groups: One label per sentence index (such as its template) for folds that keep like with like; empty: none
+            known.
 
     Raises:
         ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal or
@@ -107,7 +109,7 @@ class Contrast:
             groups: See the class.
 
         Raises:
-            ValueError: See the class; a sentence without its word, or with it twice; a pair that is none.
+            ValueError: See the class; a sentence without its word, or with it twice; a pair that is not two sentences.
 
         Example:
             >>> contrast = Contrast.from_pairs([("We saw him.", "We saw her."), ("Ask him now.", "Ask her now.")],

@@ -1,4 +1,4 @@
-"""Stimuli from files: pairs and prompts as CSV or JSON lines, one row each."""
+"""Stimuli from files: pairs and prompts as CSV or JSON lines, one per row."""
 
 import json
 import os

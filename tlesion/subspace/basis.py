@@ -17,7 +17,7 @@ ORTHONORMAL = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
-    """A subspace of activation space through the activations' mean.
+    """A subspace of activation space that passes through the activations' mean.
 
     Made by `fit_subspace`, `SubspaceFitter` or `Subspace.from_directions`. Methods leave their argument
     as it is, keep its dtype and device, and compute in float32 (float64 for float64 activations).

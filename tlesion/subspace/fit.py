@@ -62,7 +62,7 @@ def fit_subspace(
         The subspace, with the mean over all tokens and the share of variance along each direction.
 
     Raises:
-        TypeError: If the activations are no tensor.
+        TypeError: If the activations are not a tensor.
         ValueError: If the method is unknown, the rank is above what the data has, the labels are missing or
             of one condition only, or the activations are not finite, constant, or of fewer than two tokens.
 
