@@ -55,7 +55,7 @@ class CoMoments:
         """
         if x.shape != y.shape or len(x) == 0:
             raise ValueError(
-                f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are no pairs; both have to have the "
+                f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are not pairs; both must have the "
                 "same shape [row, *unit], with at least one row"
             )
         # Taken from the first row, so that the spread of equal values is exactly zero.

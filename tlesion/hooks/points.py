@@ -119,7 +119,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
         require_name(model, hook_point)
         if layer_indices(model, layers) not in (list(range(model.cfg.n_layers)), [own]):
             raise ValueError(
-                f"hook point {hook_point!r} names layer {own}, and layers {list(layers)} were asked for; "
+                f"hook point {hook_point!r} is in layer {own}, but layers {list(layers)} were asked for; "
                 f"give the short form {short_form(hook_point)!r} with layers, or the full name alone"
             )
         return [hook_point]
@@ -150,7 +150,7 @@ def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int
     n_layers = model.cfg.n_layers
     if isinstance(layers, str):
         if layers != "all":
-            raise ValueError(f"layers {layers!r} is not understood; give 'all' or a list of layer indices")
+            raise ValueError(f"layers {layers!r} are not understood; give 'all' or a list of layer indices")
         return list(range(n_layers))
     chosen = [int(layer) for layer in layers]
     wrong = [layer for layer in chosen if not -n_layers <= layer < n_layers]

@@ -96,7 +96,7 @@ def standardised_effect(
 def _paired_up(effect: Tensor, controls: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
     if controls.ndim != effect.ndim + 1 or controls.shape[1:] != effect.shape or len(controls) < least:
         raise ValueError(
-            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; controls need "
-            f"the effect's shape after a first axis of {least} or more controls"
+            f"an effect of shape {tuple(effect.shape)} does not fit controls of shape {tuple(controls.shape)}; give "
+            f"[control, *shape of the effect], with {least} or more controls"
         )
     return effect.detach().cpu().double(), controls.detach().cpu().double()

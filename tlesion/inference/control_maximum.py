@@ -39,8 +39,8 @@ def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, ".
     """
     if effect.ndim != 1 or controls.ndim != 2 or controls.shape[1:] != effect.shape or not len(controls):
         raise ValueError(
-            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; give [layer] and "
-            "[control, layer], with one control or more"
+            f"an effect of shape {tuple(effect.shape)} does not fit controls of shape {tuple(controls.shape)}; give "
+            "[layer] and [control, layer], with one control or more"
         )
     rows = torch.cat([effect[None], controls]).detach().cpu().double()
     z, differ = _standardised(rows)

@@ -66,13 +66,13 @@ def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ValueError(f"config.json in {str(folder)!r} is not readable: {first_line(error)}") from None
+        raise ValueError(f"config.json in {str(folder)!r} cannot be read: {first_line(error)}") from None
     # Without any of these files, transformers may answer with a tokenizer of no words at all.
     has_tokenizer = any((folder / name).is_file() for name in _TOKENIZERS)
     try:
         return read(str(folder), config, dtype=dtype, has_tokenizer=has_tokenizer)
     except OSError as error:
-        raise ValueError(f"the checkpoint in {str(folder)!r} is not readable: {first_line(error)}") from None
+        raise ValueError(f"the checkpoint in {str(folder)!r} cannot be read: {first_line(error)}") from None
 
 
 def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_tokenizer: bool = True) -> Checkpoint:
@@ -99,7 +99,7 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
             ignore_mismatched_sizes=True,
         )
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"the weights in {source!r} are not readable: {first_line(error)}") from None
+        raise ValueError(f"the weights in {source!r} cannot be read: {first_line(error)}") from None
     absent = frozenset(report["missing_keys"])
     _require_tensors(absent, report["mismatched_keys"], source)
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local) if has_tokenizer else None
@@ -120,9 +120,9 @@ def first_line(error: Exception) -> str:
 def _require_files(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ValueError(
-            f"the folder {str(folder)!r} has no config.json, so it is no Hugging Face checkpoint; "
-            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder), or, if a name "
-            "was meant, load from where no folder is called like it"
+            f"the folder {str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; "
+            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder), or, if you "
+            "meant a name, load it from a directory that has no folder of that name"
         )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         raise ValueError(

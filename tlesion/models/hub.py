@@ -43,7 +43,9 @@ def fetch(name: str, *, dtype: torch.dtype) -> Checkpoint | None:
         try:
             config = AutoConfig.from_pretrained(repository)
         except ValueError as error:
-            raise ValueError(f"{repository!r} on the hub is no model of transformers: {first_line(error)}") from None
+            raise ValueError(
+                f"{repository!r} on the hub is not a model that transformers can load: {first_line(error)}"
+            ) from None
         if official and config.model_type not in _CONVERTED and config.model_type in CAUSAL_LM_NAMES:
             return None
         return read(repository, config, dtype=dtype)
@@ -85,7 +87,7 @@ def _reaching(name: str, repository: str) -> Iterator[None]:
         if chosen:
             reason = "offline mode is set (HF_HUB_OFFLINE) and the cache has no complete copy"
         elif not answers:
-            reason = "no answer from there, and the cache has no complete copy"
+            reason = "it did not answer, and the cache has no complete copy"
         else:
             reason = first_line(error)
         raise ValueError(

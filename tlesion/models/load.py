@@ -87,7 +87,7 @@ def _named(
 def _require_one(name: object, hf_model: object, tokenizer: object) -> None:
     if (name is None) == (hf_model is None):
         received = "neither" if name is None else f"name {name!r} and a {type(hf_model).__name__}"
-        raise ValueError(f"load_model takes a name or hf_model=, one of the two; received {received}")
+        raise ValueError(f"load_model takes either a name or hf_model=; received {received}")
     for argument, value, kind in (
         ("hf_model", hf_model, PreTrainedModel),
         ("tokenizer", tokenizer, PreTrainedTokenizerBase),

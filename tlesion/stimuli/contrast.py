@@ -83,7 +83,7 @@ class Contrast:
                 )
         if self.paired and len(self.a) != len(self.b):
             raise ValueError(
-                f"{len(self.a)} sentences against {len(self.b)} are no pairs; give equally many, "
+                f"{len(self.a)} sentences against {len(self.b)} are not pairs; give equally many, "
                 "or build the contrast with Contrast.from_sentences for an unpaired test"
             )
         if self.groups and len(self.groups) != len(self.a):
@@ -125,7 +125,7 @@ class Contrast:
             if not pairs:
                 raise ValueError("no pair was given; a test needs at least two sentences in each condition")
             if len(set(per_pair)) != 1:
-                raise ValueError("the pairs have words of their own, so that the conditions need names: conditions=...")
+                raise ValueError("each pair has its own words, so the conditions need names: conditions=(..., ...)")
             conditions = per_pair[0]
         a = tuple(Sentence(text, word) for (text, _), (word, _) in zip(pairs, per_pair, strict=True))
         b = tuple(Sentence(text, word) for (_, text), (_, word) in zip(pairs, per_pair, strict=True))

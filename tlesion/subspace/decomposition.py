@@ -75,5 +75,5 @@ def require_components(chosen: tuple[int, ...], *, n_available: int, limit: str)
         return
     wanted = f"rank {len(chosen)}" if chosen == tuple(range(len(chosen))) else f"component {max(chosen)}"
     raise ValueError(
-        f"{wanted} is above what the data has: {n_available} components ({limit}); ask for fewer, or give more tokens"
+        f"{wanted} is more than the data has: {n_available} components ({limit}); ask for fewer, or give more tokens"
     )

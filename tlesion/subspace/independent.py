@@ -51,7 +51,7 @@ def mixing_directions(
         ica.fit(scores)
     if ica.n_iter_ >= MOST_ITERATIONS:
         warnings.warn(
-            f"FastICA did not settle on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
+            f"FastICA did not converge on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
             "depend on the seed; give fewer n_sources, or more tokens",
             RuntimeWarning,
             stacklevel=4,

@@ -49,7 +49,8 @@ class ObliqueEraser:
         off = float((product - torch.eye(self.rank, dtype=product.dtype, device=product.device)).norm())
         if not off <= BIORTHOGONAL * max(1.0, float(self.right.norm() * self.left.norm())):
             raise ValueError(
-                f"right · leftᵀ must be the identity, or removal is no projection; it is {off:.2g} off (Frobenius norm)"
+                "right · leftᵀ must be the identity, or removal is not a projection; "
+                f"it is {off:.2g} off (Frobenius norm)"
             )
 
     @property
