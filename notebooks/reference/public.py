@@ -16,7 +16,9 @@ def pages() -> dict[str, list[str]]:
     for name, module in top_level().items():
         found.setdefault(_page_of(module), []).append(f"tlesion.{name}")
     for name, module in public_modules().items():
-        found.setdefault(name, []).extend(f"tlesion.{name}.{inner}" for inner in names_in(module))
+        found.setdefault(name, []).extend(
+            f"tlesion.{name}.{inner}" for inner in sorted(set(names_in(module)) - set(_modules_in(module)))
+        )
     return {page: sorted(names) for page, names in sorted(found.items())}
 
 
@@ -26,9 +28,22 @@ def top_level() -> dict[str, str]:
 
 
 def public_modules() -> dict[str, str]:
-    """The modules that the package shows and where they are: ``stimuli.contrasts`` for ``tlesion.contrasts``."""
+    """The modules that the package shows and where they are: ``stimuli.contrasts`` for ``tlesion.contrasts``.
+
+    A public module shows those of its own that it names itself: ``interventions.ablations``.
+    """
     dotted = {name: f"{module}.{name}".lstrip(".") for name, module in _listed()}
-    return {name: module for name, module in dotted.items() if source_of(module).is_file()}
+    shown = {name: module for name, module in dotted.items() if source_of(module).is_file()}
+    inner = {f"{name}.{one}": f"{module}.{one}" for name, module in shown.items() for one in _modules_in(module)}
+    return shown | inner
+
+
+def _modules_in(module: str) -> list[str]:
+    """The modules that a package's own file imports from the package itself, and so shows as they are."""
+    path = source_of(module)
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body if path.name == "__init__.py" else []
+    own = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == f"tlesion.{module}"]
+    return [alias.name for node in own for alias in node.names if source_of(f"{module}.{alias.name}").is_file()]
 
 
 def _listed() -> list[tuple[str, str]]:

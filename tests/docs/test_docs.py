@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import tlesion
 from notebooks.reference import public
@@ -32,17 +33,20 @@ def build(folder: Path) -> None:
 
 def shown_names() -> list[str]:
     """Every public name, found by importing: not from the sources, as the site finds them."""
-    found = []
-    for name in tlesion.__all__:
-        value = getattr(tlesion, name)
-        if not inspect.ismodule(value):
-            found.append(f"tlesion.{name}")
-            continue
-        own = [key for key, thing in vars(value).items() if getattr(thing, "__module__", None) == value.__name__]
-        names = getattr(value, "__all__", own)
-        named = [(key, getattr(value, key)) for key in names if not key.startswith("_")]
-        found += [f"tlesion.{name}.{key}" for key, thing in named if callable(thing) and not inspect.ismodule(thing)]
-    return found
+    return [shown for name in tlesion.__all__ for shown in shown_below(f"tlesion.{name}", getattr(tlesion, name))]
+
+
+def shown_below(name: str, value: Any) -> list[str]:
+    """A name, or those of a module: its own functions and classes, or what it lists."""
+    if not inspect.ismodule(value):
+        return [name]
+    own = [key for key, thing in vars(value).items() if getattr(thing, "__module__", None) == value.__name__]
+    listed = [key for key in getattr(value, "__all__", own) if not key.startswith("_")]
+    things = [(f"{name}.{key}", getattr(value, key)) for key in listed]
+    # A folder inside (`toy.planted`) is a place where names come from; a module inside (`interventions.ablations`) shows.
+    things = [(key, thing) for key, thing in things if not hasattr(thing, "__path__")]
+    things = [(key, thing) for key, thing in things if callable(thing) or inspect.ismodule(thing)]
+    return [shown for key, thing in things for shown in shown_below(key, thing)]
 
 
 def test_the_site_builds_and_shows_every_public_name(tmp_path):
