@@ -43,7 +43,7 @@ def shown_below(name: str, value: Any) -> list[str]:
     own = [key for key, thing in vars(value).items() if getattr(thing, "__module__", None) == value.__name__]
     listed = [key for key in getattr(value, "__all__", own) if not key.startswith("_")]
     things = [(f"{name}.{key}", getattr(value, key)) for key in listed]
-    # A folder inside (`toy.planted`) is a place where names come from; a module inside (`interventions.ablations`) shows.
+    # A package inside (`toy.planted`) is where names come from; a module inside (`interventions.ablations`) is shown.
     things = [(key, thing) for key, thing in things if not hasattr(thing, "__path__")]
     things = [(key, thing) for key, thing in things if callable(thing) or inspect.ismodule(thing)]
     return [shown for key, thing in things for shown in shown_below(key, thing)]
