@@ -153,7 +153,7 @@ def test_ica_of_as_many_sources_as_are_kept_is_the_span_of_the_svd():
 
 def test_ica_that_does_not_settle_says_so(monkeypatch):
     monkeypatch.setattr("tlesion.subspace.independent.MOST_ITERATIONS", 1)
-    with pytest.warns(RuntimeWarning, match="did not settle on 12 sources within 1 iterations.*give fewer n_sources"):
+    with pytest.warns(RuntimeWarning, match="did not converge on 12 sources within 1 iterations.*give fewer n_sources"):
         fit_subspace(gaussian(40, 12), method="ica")
 
 

@@ -199,9 +199,9 @@ def test_errors():
 
 def test_rank_above_the_data_or_the_rows_kept():
     x = decaying(50, 10, decay=0.9)
-    with pytest.raises(ValueError, match=r"rank 6 is above what the data has: 5 components .*5 rows kept"):
+    with pytest.raises(ValueError, match=r"rank 6 is more than the data has: 5 components .*5 rows kept"):
         stream(x, 10, kept=5).fit(6)
-    with pytest.raises(ValueError, match="rank 3 is above what the data has: 2 components"):
+    with pytest.raises(ValueError, match="rank 3 is more than the data has: 2 components"):
         stream(x[:3].float(), 1).fit(3)
     with pytest.raises(ValueError, match="rank must be from 1 to 5, the rows of the sketch; got 6"):
         stream(x, 10, kept=5).angle_bound(6)

@@ -1,4 +1,4 @@
-"""Short hashes of texts, by which a result names its stimuli and shared ones are found."""
+"""Short hashes of texts: a result names its stimuli by them, and shared stimuli are found by them."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def stimulus_hash(text: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a text, spaces and case levelled."""
+    """The first 16 hex digits of the SHA-256 of a text, ignoring case and differences in spacing."""
     level = re.sub(r"\s+", " ", text).strip().lower()
     return hashlib.sha256(level.encode()).hexdigest()[:16]
 
