@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tlesion.checks import one_of
-from tlesion.stimuli.hashing import stimulus_hash
+from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK, find_word
 
 SUBWORDS = ("last", "first", "mean")

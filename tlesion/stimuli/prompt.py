@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import no_type_check
 
 from tlesion.checks import one_of
-from tlesion.stimuli.hashing import stimulus_hash
+from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK
 
 
