@@ -5,10 +5,10 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
+from tlesion.anatomy import clean_parts
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.plans import joining
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.sinks import TargetSink
 
@@ -111,13 +111,13 @@ def test_numbers_are_those_of_the_loop(model, edits):
 def test_only_changed_positions_go_through_the_output_weights(model, monkeypatch):
     """Two prompts, and lesions at one position, at all, and at none that they know of beforehand."""
     asked = []
-    usual = joining._through_output_weights
+    usual = clean_parts._through_output_weights
 
     def watch(mlp, activation):
         asked.append(len(activation))
         return usual(mlp, activation)
 
-    monkeypatch.setattr(joining, "_through_output_weights", watch)
+    monkeypatch.setattr(clean_parts, "_through_output_weights", watch)
 
     def third(activation, hook):
         activation[:, 2] *= 2

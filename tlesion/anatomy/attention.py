@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens.components.abstract_attention import AbstractAttention
+
+from tlesion.anatomy.swapping import swapped
 
 _OLMO = ("OlmoeForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM")
 
 
-def can_be_written_out(attention: Any) -> bool:
+def can_be_written_out(attention: AbstractAttention) -> bool:
     """Whether this attention is scores, softmax and a weighted sum, and nothing that only some models have."""
     cfg = attention.cfg
     return (
@@ -33,7 +36,7 @@ def can_be_written_out(attention: Any) -> bool:
 
 @contextmanager
 def attending_to_prefix(
-    attention: Any,
+    attention: AbstractAttention,
     keys: Float[Tensor, "prompt prefix kv_head d_head"],
     values: Float[Tensor, "prompt prefix kv_head d_head"],
 ) -> Iterator[bool]:
@@ -53,14 +56,23 @@ def attending_to_prefix(
     if not can_be_written_out(attention):
         yield False
         return
-    attention.forward = _forward(attention, keys, values)
-    try:
+    with swapped(attention, _over_prefix(attention, keys, values)):
         yield True
-    finally:
-        del attention.forward
 
 
-def _forward(attention: Any, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
+@contextmanager
+def attending_to(attention: AbstractAttention, hidden: Float[Tensor, "row pos d_model"]) -> Iterator[None]:
+    """While the ``with`` block lasts, keys and values come from these hidden states, whatever queries come from."""
+    usual = attention.forward
+
+    def forward(query_input: Tensor, key_input: Tensor, value_input: Tensor, **options: Any) -> Tensor:
+        return usual(query_input, hidden, hidden, **options)
+
+    with swapped(attention, forward):
+        yield
+
+
+def _over_prefix(attention: AbstractAttention, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
     start = keys.shape[1]
     rotary = attention.cfg.positional_embedding_type == "rotary"
     repeats = getattr(attention, "repeat_kv_heads", 1) if not attention.cfg.ungroup_grouped_query_attention else 1
@@ -89,7 +101,7 @@ def _attend(
     v: Float[Tensor, "row tail head d_head"],
     past_keys: Float[Tensor, "prompt head d_head prefix"],
     past_values: Float[Tensor, "prompt head prefix d_head"],
-    attention: Any,
+    attention: AbstractAttention,
 ) -> Float[Tensor, "row tail head d_head"]:
     n_prompts, tail, start = past_keys.shape[0], q.shape[1], past_keys.shape[-1]
     by_prompt = einops.rearrange(q, "(m p) s h e -> p h (m s) e", p=n_prompts)
@@ -103,7 +115,7 @@ def _attend(
     return from_prefix + torch.einsum("rhst,rthe->rshe", pattern[..., start:], v)
 
 
-def _visible(attention: Any, start: int, tail: int, device: torch.device) -> Tensor:
+def _visible(attention: AbstractAttention, start: int, tail: int, device: torch.device) -> Tensor:
     """Which keys a query may see: those up to itself and, in local attention, within the window."""
     queries = torch.arange(start, start + tail, device=device)[:, None]
     keys = torch.arange(start + tail, device=device)[None, :]

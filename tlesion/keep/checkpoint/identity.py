@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance
 
@@ -24,7 +25,7 @@ def identity_of(
         "weights": described["fingerprint"],
         "dtype": described["dtype"],
         "processing": described["processing"],
-        "device": model.unembed.W_U.device.type,
+        "device": device_of(model).type,
         "versions": provenance.versions,
         "settings": provenance.settings | dict(options),
         "stimuli": list(stimuli),
