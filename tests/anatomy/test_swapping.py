@@ -212,9 +212,9 @@ def noted(block, x):
 # Everything that swaps something in a block, as a function of block and hidden states.
 SWAPS = {
     "streamlined": lambda block, x: streamlined(block),
-    "attending to": lambda block, x: attending_to(block.attn, x),
+    "attending to": lambda block, x: attending_to(block, x),
     "answering as clean": lambda block, x: answering_as_clean(block, noted(block, x)),
-    "attending to a prefix": lambda block, x: attending_to_prefix(block.attn, *prefix_of(block, x)),
+    "attending to a prefix": lambda block, x: attending_to_prefix(block, *prefix_of(block, x)),
 }
 
 

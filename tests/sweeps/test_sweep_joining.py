@@ -6,6 +6,7 @@ import torch
 import tlesion
 from tlesion import interventions as iv
 from tlesion.anatomy import clean_parts
+from tlesion.anatomy.model import blocks
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
@@ -172,6 +173,6 @@ def test_those_that_join_inside_come_after_the_others_of_their_layer(model):
             [iv.zero("blocks.0.mlp.hook_post"), iv.zero("blocks.1.hook_resid_post")],
         ],
     )
-    ordered = in_joining_order(lesions, model.blocks)
+    ordered = in_joining_order(lesions, blocks(model))
     assert [lesion.index for lesion in ordered] == [2, 3, 1, 0]
-    assert joined_by_layer(ordered, model.blocks)[:2] == [(1, 1), (3, 1)]
+    assert joined_by_layer(ordered, blocks(model))[:2] == [(1, 1), (3, 1)]

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.components.abstract_attention import AbstractAttention
 
+from tlesion.anatomy.model import Block
 from tlesion.anatomy.swapping import swapped
 
 _OLMO = ("OlmoeForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM")
@@ -36,39 +37,39 @@ def can_be_written_out(attention: AbstractAttention) -> bool:
 
 @contextmanager
 def attending_to_prefix(
-    attention: AbstractAttention,
+    block: Block,
     keys: Float[Tensor, "prompt prefix kv_head d_head"],
     values: Float[Tensor, "prompt prefix kv_head d_head"],
 ) -> Iterator[bool]:
-    """While the ``with`` block lasts, an attention module attends to a prefix that its rows share.
+    """While the ``with`` block lasts, a block's attention attends to a prefix that its rows share.
 
     Its batch is ``[lesion * prompt, tail, d_model]``, lesions outermost. Hook points for queries, keys, values and
     their result fire as usual; those of scores and pattern do not.
 
     Args:
-        attention: A block's attention.
+        block: The block.
         keys: Clean keys of the positions before the rows' first one, as TransformerLens caches them.
         values: Their values.
 
     Yields:
-        True if the module was replaced; False if this kind is not written out, and needs a cache as usual.
+        True if the attention was replaced; False if this kind is not written out, and needs a cache as usual.
     """
-    if not can_be_written_out(attention):
+    if not can_be_written_out(block.attn):
         yield False
         return
-    with swapped(attention, _over_prefix(attention, keys, values)):
+    with swapped(block.attn, _over_prefix(block.attn, keys, values)):
         yield True
 
 
 @contextmanager
-def attending_to(attention: AbstractAttention, hidden: Float[Tensor, "row pos d_model"]) -> Iterator[None]:
-    """While the ``with`` block lasts, keys and values come from these hidden states, whatever queries come from."""
-    usual = attention.forward
+def attending_to(block: Block, hidden: Float[Tensor, "row pos d_model"]) -> Iterator[None]:
+    """While the ``with`` block lasts, its keys and values come from these states, whatever its queries come from."""
+    usual = block.attn.forward
 
     def forward(query_input: Tensor, key_input: Tensor, value_input: Tensor, **options: Any) -> Tensor:
         return usual(query_input, hidden, hidden, **options)
 
-    with swapped(attention, forward):
+    with swapped(block.attn, forward):
         yield
 
 

@@ -50,7 +50,7 @@ def only_readout(
     def run(first: int, end: int) -> None:
         hidden = rows[first * n : end * n]
         at = (torch.arange(len(hidden), device=rows.device)[:, None], readout.repeat(end - first, 1))
-        with attending_to(block.attn, hidden):
+        with attending_to(block, hidden):
             hidden[at] = runner.block(layer, hidden[at])
 
     with streamlined(block):

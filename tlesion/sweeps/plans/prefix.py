@@ -126,7 +126,7 @@ def _through_block(
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
 
     if whole:
-        with attending_to_prefix(block.attn, keys, values) as written_out:
+        with attending_to_prefix(block, keys, values) as written_out:
             in_steps(0, whole, step, partial(run, cached=not written_out))
     if whole < active:
         with answering_as_clean(block, parts, start=start):
