@@ -8,9 +8,20 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from transformer_lens import HookedEncoder
 
-from tlesion.hooks import Model
+from tlesion.anatomy.model import Model, is_masked
+
+__all__ = [
+    "MASK",
+    "Encoded",
+    "collate",
+    "encode",
+    "find_word",
+    "is_masked",
+    "prepends_bos",
+    "require_tokenizer",
+    "target_token",
+]
 
 MASK = "[MASK]"
 
@@ -32,11 +43,6 @@ class Encoded:
     def tokens_within(self, start: int, end: int) -> list[int]:
         """Positions of the tokens that hold any character of ``text[start:end]``."""
         return [i for i, span in enumerate(self.spans) if span and span[0] < end and span[1] > start]
-
-
-def is_masked(model: Model) -> bool:
-    """True for a masked (BERT) model, False for a causal one."""
-    return isinstance(model, HookedEncoder)
 
 
 def prepends_bos(model: Model, prepend_bos: bool | None = None) -> bool | None:

@@ -7,12 +7,12 @@ stands for that point in every layer.
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Tensor
-from transformer_lens import HookedEncoder, HookedTransformer
 
-Model: TypeAlias = HookedTransformer | HookedEncoder
+from tlesion.anatomy.model import Model, is_masked
+
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
 
@@ -181,7 +181,7 @@ def hidden_state(model: Model, layer: int) -> str:
         >>> hidden_state(tlesion.load_model("toy-bert"), 3), hidden_state(tlesion.load_model("toy-gpt"), 3)
         ('blocks.3.hook_normalized_resid_post', 'blocks.3.hook_resid_post')
     """
-    point = "hook_normalized_resid_post" if isinstance(model, HookedEncoder) else "hook_resid_post"
+    point = "hook_normalized_resid_post" if is_masked(model) else "hook_resid_post"
     return f"blocks.{layer_indices(model, [layer])[0]}.{point}"
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from transformer_lens.hook_points import HookPoint
-
-from tlesion.hooks.points import FwdHook, Model, require_name
+from tlesion.anatomy.model import HookPoint, Model
+from tlesion.hooks.points import FwdHook, require_name
 
 
 @contextmanager

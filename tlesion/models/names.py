@@ -15,6 +15,11 @@ def official_name(name: str) -> str | None:
     return make_model_alias_map().get(name.lower())
 
 
+def official_names(text: str) -> list[str]:
+    """Return the names on the Hugging Face hub of the models that TransformerLens knows and that hold a text."""
+    return [name for name in OFFICIAL_MODEL_NAMES if text.lower() in name.lower()]
+
+
 def alternatives(name: str) -> str:
     """Name, for an error message, the known names closest to `name` and the shipped models."""
     aliases = [alias for several in MODEL_ALIASES.values() for alias in several]

@@ -7,8 +7,8 @@ from transformer_lens import HookedTransformer
 from transformers import AutoModelForCausalLM
 
 from tlesion import Prompt, decompose_drop, load_model
+from tlesion.anatomy.norm import scaled_norm
 from tlesion.models.quiet import quiet
-from tlesion.studies.common.norm import scaled_norm
 
 TEXTS = ["Robert helped Lucy with her project and she thanked", "The boy told"]
 PROMPTS = [Prompt(text, ("him", "her")) for text in TEXTS]

@@ -8,7 +8,7 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.studies.common.norm import final_norm
+from tlesion.anatomy.norm import final_norm
 from tlesion.studies.replacement.recovery import recovery_frame, verdict_of
 
 TEXTS = ("The old teacher gave the boy an apple and told", "We saw", "If the nurse had called her brother")
