@@ -19,7 +19,7 @@ class ModelInfo:
             `tlesion.load_model`.
         revision: Commit on the Hugging Face hub, if known.
         architecture: As Hugging Face calls it, such as "GPT2LMHeadModel".
-        processing: "none"; of a model loaded elsewhere "layer norm folded" or, where nothing shows, "unknown".
+        processing: "none"; for a model loaded elsewhere "layer norm folded" or, where nothing can be seen, "unknown".
         dtype: Of the weights, such as "float32".
         has_logits: False for a checkpoint without a language-model head.
         fingerprint: Of the weights: the same wherever they lie, another one when any of them changes. What is noticed

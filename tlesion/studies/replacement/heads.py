@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from tlesion import interventions as iv
+from tlesion.anatomy.model import device_of
 from tlesion.checks import one_of
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.interventions import Positions
@@ -138,7 +139,7 @@ def _mean_of_heads(
     with inference(model):
         walk = Walk(model, [encode(model, text, prepend_bos=prepend_bos).ids for text in texts])
         for layer in range(max(asked) + 1):
-            moments = Moments.zeros(((heads or 1) * units,), model.unembed.W_U.device)
+            moments = Moments.zeros(((heads or 1) * units,), device_of(model))
 
             def take(_: tuple[int, ...], activation: Tensor, moments: Moments = moments) -> None:
                 moments.update(activation.flatten(0, 1))

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from tlesion.anatomy.model import device_of
+from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
 from tlesion.studies.common.frame import Run, prompt_frame
-from tlesion.studies.common.norm import final_norm
 from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
 from tlesion.studies.replacement.result import Replacement
@@ -150,7 +151,7 @@ def _outlying(run: Run, lesions: Sequence[Lesion]) -> Outlying:
 
 
 def _groups(model: Model, readings: Sequence[Reading], max_bytes: int | None) -> list[Group]:
-    device = model.unembed.W_U.device
+    device = device_of(model)
     longest = max(len(reading.ids) for reading in readings)
     budget = max_bytes or default_max_bytes(device)
     return list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
