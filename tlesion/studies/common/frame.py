@@ -24,6 +24,7 @@ from tlesion.interventions.ablations import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
 from tlesion.keep.results import Provenance, provenance_of, tensor_hash
 from tlesion.models import require_logits
+from tlesion.positions import PromptPosition
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
 from tlesion.sweeps.engine import Settled, run_sweep
@@ -143,7 +144,7 @@ class LesionFrame(Frame):
     """
 
     point: Point
-    position: str | int
+    position: PromptPosition
     ablation: Ablation
 
 
@@ -155,7 +156,7 @@ def lesion_frame(
     title: str,
     hook_point: str,
     ablation: str,
-    position: str | int,
+    position: PromptPosition,
     reference: Any,
     seed: int,
     plan: str,

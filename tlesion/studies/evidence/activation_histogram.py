@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from tlesion.encoding import Position, encode_sentence
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
 from tlesion.keep.results import Result, provenance_of
+from tlesion.positions import SentencePosition
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
 from tlesion.stimuli import Contrast
@@ -89,7 +90,7 @@ def activation_histogram(
     model: Model,
     contrast: Contrast,
     *,
-    position: Position = "word",
+    position: SentencePosition = "word",
     threshold: float | int = 0.1,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,
