@@ -21,10 +21,12 @@ from typing import Any
 
 from tlesion.hooks import Model
 from tlesion.interventions.ablations import Ablation, ablation_of
-from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
-from tlesion.keep.results import Provenance, provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.keep.hashing import tensor_hash
+from tlesion.keep.results import Provenance
 from tlesion.models import require_logits
 from tlesion.positions import PromptPosition
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
 from tlesion.sweeps.engine import Settled, run_sweep
@@ -79,16 +81,16 @@ class Frame:
             lesions: Lesions that the settings do not tell; a checkpoint knows them by what their edits hold.
 
         Raises:
-            ValueError: See :func:`tlesion.keep.checkpoint.open_checkpoint`.
+            ValueError: See :func:`tlesion.provenance.checkpoint_of`.
             TypeError: With a folder, a lesion with a hook function of the user's own.
         """
         recorded = {**self.settings, **(settings or {})}
         provenance = provenance_of(self.model, settings=recorded, stimuli=self.stimuli)
         edits = hashes_of_lesions(lesions) if folder is not None else []
-        checkpoint = open_checkpoint(
+        checkpoint = checkpoint_of(
+            self.model,
             folder,
             study=self.study,
-            model=self.model,
             provenance=provenance,
             stimuli=self.identities,
             options={"plan": self.plan, "max_bytes": self.max_bytes, "edits": edits, **(options or {})},

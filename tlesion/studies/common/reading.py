@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import Model
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse

@@ -29,7 +29,7 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.interventions.ablations import Ablation
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame

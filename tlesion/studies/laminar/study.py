@@ -16,7 +16,7 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
