@@ -14,6 +14,7 @@ from tlesion.checks import one_of
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
+from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 
@@ -100,7 +101,7 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
 
 
 def measure_activity(
-    model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: str | int
+    model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: PromptPosition
 ) -> Float64[Tensor, "layer unit"]:
     """Mean absolute activation of every unit over the prompts, where a profile lesions them.
 
@@ -127,7 +128,7 @@ class _Sums:
 
     group: Group
 
-    def __init__(self, position: str | int) -> None:
+    def __init__(self, position: PromptPosition) -> None:
         self.position = position
         self.total: dict[str, Tensor] = {}
         self.count: dict[str, int] = {}

@@ -25,6 +25,7 @@ from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
 from tlesion.models import require_logits
+from tlesion.positions import PromptPosition
 from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
@@ -145,7 +146,7 @@ class LesionFrame(Frame):
     """
 
     point: Point
-    position: str | int
+    position: PromptPosition
     ablation: Ablation
 
 
@@ -157,7 +158,7 @@ def lesion_frame(
     title: str,
     hook_point: str,
     ablation: str,
-    position: str | int,
+    position: PromptPosition,
     reference: Any,
     seed: int,
     plan: str,

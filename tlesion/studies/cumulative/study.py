@@ -13,6 +13,7 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of, stream_of
@@ -29,7 +30,7 @@ def cumulative_lesion(
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",

@@ -30,6 +30,7 @@ from tlesion.hooks import Model
 from tlesion.interventions.ablations import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.common.point import Point
@@ -49,7 +50,7 @@ def decompose_drop(
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",

@@ -18,6 +18,7 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
+from tlesion.positions import PromptPosition
 from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
@@ -41,7 +42,7 @@ def dose_response(
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     allow_shared: bool = False,

@@ -17,6 +17,7 @@ from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
@@ -33,7 +34,7 @@ def laminar_profile(
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",
