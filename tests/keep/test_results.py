@@ -296,7 +296,7 @@ def test_a_field_that_nothing_fills_up_is_named(small, tmp_path):
     rewrite(folder, fields=record["fields"], content_hash=content)
     with pytest.raises(
         ValueError,
-        match=r"another version of tlesion: a Small needs the field 'label', which is not there; make it again",
+        match=r"another version of tlesion: Small needs the field 'label', which is not there; make it again",
     ):
         load_result(folder)
 
