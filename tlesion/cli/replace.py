@@ -34,7 +34,7 @@ def replace(
         str,
         typer.Option(
             metavar="KIND",
-            help="For heads: zero, mean, median (over the prompts' tokens), resample (tokens drawn from them), gaussian.",
+            help="For heads: zero; mean, median (over the prompts' tokens); resample (tokens drawn from them).",
             rich_help_panel=_WHAT,
         ),
     ] = "zero",
