@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
@@ -148,7 +149,7 @@ def decompose_drop(
 def _require_in_mlp(hook_point: str) -> None:
     point = short_form(hook_point)
     if not point.startswith("mlp.") and point != "hook_mlp_out":
-        raise ValueError(
+        raise DoesNotApply(
             f"hook point {hook_point!r} is not inside an MLP, whose output is what is followed to the logits; give "
             "'mlp.hook_pre', 'mlp.hook_post' or 'hook_mlp_out'"
         )

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import DoesNotApply, one_of
 from tlesion.hooks import Model, in_layers, layer_indices, width
 from tlesion.inference import matched_controls, require_independent
 from tlesion.interventions.ablation import ablation_of
@@ -190,7 +190,7 @@ def _t_of(
     selection: NeuronSelection, layers: Sequence[int], n_units: int, hook_point: str
 ) -> Float64[Tensor, "layer unit"]:
     if selection.t.shape[1] != n_units:
-        raise ValueError(
+        raise DoesNotApply(
             f"the selection has {selection.t.shape[1]} neurons a layer, and {hook_point!r} has {n_units} units; give a "
             f"hook point with the same units, such as 'mlp.hook_post' for a selection at {selection.hook_point!r}"
         )

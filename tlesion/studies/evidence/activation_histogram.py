@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from tlesion.checks import DoesNotApply
 from tlesion.encoding import Position, encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
 from tlesion.keep.results import Result, provenance_of
@@ -125,6 +126,10 @@ def activation_histogram(
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold {threshold} is no share; give a number between 0 and 1, such as 0.1")
+    if model.cfg.attn_only:
+        raise DoesNotApply(
+            "this model has no MLPs, so that no activation function can be looked at; leave the histogram out"
+        )
     names = in_layers(model, "mlp.hook_pre", layers)
     options: dict[str, Any] = {"position": position, "subword": contrast.subword, "prepend_bos": prepend_bos}
     a, b = ([encode_sentence(model, one, **options) for one in part] for part in (contrast.a, contrast.b))
