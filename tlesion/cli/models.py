@@ -9,7 +9,7 @@ import typer
 from tlesion.cli.command import Chosen, command
 from tlesion.cli.console import print_json, print_table, say
 from tlesion.cli.options import Json
-from tlesion.models.names import SHIPPED
+from tlesion.models.names import SHIPPED, official_names
 
 
 @command()
@@ -31,7 +31,7 @@ def models(
 ) -> None:
     """List the models that ship with the package, and find others by name."""
     shipped = {name: _sizes(folder) for name, folder in SHIPPED.items()}
-    found = [] if search is None else _known(search)
+    found = [] if search is None else official_names(search)
     if as_json:
         print_json({"shipped": shipped, "known": found})
         return
@@ -45,13 +45,6 @@ def models(
     say(f"{len(found)} names that TransformerLens knows hold {search!r}" + (":" if found else "."))
     for name in found:
         say(name)
-
-
-def _known(text: str) -> list[str]:
-    """Names of TransformerLens that hold a text, in whatever case."""
-    from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
-
-    return [name for name in OFFICIAL_MODEL_NAMES if text.lower() in name.lower()]
 
 
 def _sizes(folder: Path) -> dict[str, str | int]:
