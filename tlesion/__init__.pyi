@@ -14,6 +14,7 @@ from .covariance import measure_covariance_change as measure_covariance_change
 from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
 from .models import load_model as load_model
+from .positions import Offset as Offset
 from .report import Report as Report
 from .selection import NeuronSelection as NeuronSelection
 from .selection import select_from_cache as select_from_cache

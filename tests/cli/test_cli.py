@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import tlesion
 from tlesion.cli import app
-from tlesion.interventions.ablation import ABLATIONS
+from tlesion.interventions import ablations
 from tlesion.models.load import DTYPES
 from tlesion.selection import TESTS
 from tlesion.stimuli.files import read_pairs, read_prompts
@@ -277,7 +277,7 @@ def test_every_option_is_explained_with_its_default(name):
 
 def test_help_names_everything_that_may_be_chosen():
     told = {parameter.name: parameter.help for parameter in commands()["laminar"].made().params}
-    for option, names in (("test", TESTS), ("ablation", ABLATIONS), ("dtype", DTYPES)):
+    for option, names in (("test", TESTS), ("ablation", ablations.names()), ("dtype", DTYPES)):
         assert [name for name in names if not re.search(rf"\b{name}\b", told[option])] == []
 
 

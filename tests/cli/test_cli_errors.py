@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tlesion.cli import app
 from tlesion.cli.errors import one_line
-from tlesion.cli.options import one_word_or_number, two_words
+from tlesion.cli.options import position, two_words
 
 PAIRS = "a,b,word_a,word_b\nWe saw him today.,We saw her today.,him,her\nAsk him.,Ask her.,him,her\n"
 
@@ -133,8 +133,8 @@ def test_a_process_of_its_own_ends_with_code_2(tmp_path):
 
 
 def test_positions_and_words_are_read_from_text():
-    assert one_word_or_number("-3") == -3
-    assert one_word_or_number("mask") == "mask"
+    assert position("-3", "--position") == -3
+    assert position("mask", "--position") == "mask"
     assert two_words(None, "--words") is None
     with pytest.raises(ValueError, match="--conditions 'a,b,c' is not understood"):
         two_words("a,b,c", "--conditions")

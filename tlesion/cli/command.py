@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from tlesion.cli.options import PANELS, TABLE, Option, all_or_numbers, decimals, numbers, one_word_or_number, word_list
+from tlesion.cli.options import PANELS, TABLE, Option, all_or_numbers, decimals, numbers, position, word_list
+from tlesion.positions import Offset
 
 Debug = Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")]
 
@@ -146,8 +147,8 @@ def _kind_of(annotation: Any, told: Option) -> tuple[Any, Callable[[str, str], A
     for plain in (bool, int, float):
         if plain in kinds and str not in kinds and kinds <= {int, float, plain}:
             return (float if float in kinds else plain), None
-    if kinds == {str, int}:
-        return str, one_word_or_number
+    if int in kinds and kinds <= {str, int, Offset}:
+        return str, position
     lists = {kind for kind in kinds if get_origin(kind) in _SEQUENCES}
     if lists:
         of = {inner for kind in lists for part in get_args(kind) if part is not ... for inner in _members(part)}

@@ -12,24 +12,17 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from tlesion.interventions.ablation import ABLATIONS
+from tlesion.interventions import ablations
+from tlesion.positions import read_position
 from tlesion.selection import TESTS
 
 PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
 """Headings in the order of the help; those that are not here come next, and "Output" last."""
 
 
-def one_word_or_number(text: str, option: str = "") -> str | int:
-    """A position as the library takes it: a number where it reads as one.
-
-    Example:
-        >>> one_word_or_number("-1"), one_word_or_number("word")
-        (-1, 'word')
-    """
-    try:
-        return int(text)
-    except ValueError:
-        return text
+def position(text: str, option: str) -> Any:
+    """A position as the library takes it; see :func:`tlesion.positions.read_position`."""
+    return read_position(text)
 
 
 def numbers(text: str, option: str) -> list[int]:
@@ -130,10 +123,10 @@ TABLE: Mapping[str, Option] = {
     "hook_point": Option("Where neurons are tested.", "Selection", "POINT"),
     "position": Option(
         "Where in a sentence: word (its own token), mask (a mask token in its place; masked models), before (the token "
-        "that predicts it; causal models), or a number of tokens from the word.",
+        "that predicts it; causal models), word+1, word-1 and so on, or the index of a token.",
         "Selection",
         "POSITION",
-        read=one_word_or_number,
+        read=position,
     ),
     "test": Option(lambda: f"{', '.join(TESTS)} (of the words' labels).", "Selection", "TEST"),
     "correction": Option(
@@ -153,14 +146,15 @@ TABLE: Mapping[str, Option] = {
     "batch_size": Option("Sentences in a forward pass.", "Selection"),
     "ablation": Option(
         lambda: (
-            f"What is put in place: {', '.join(ABLATIONS)}. Means and medians are those of the pairs' sentences; "
-            "gaussian noise is standard normal."
+            "What is put in place of the neurons' activations: "
+            + "; ".join(f"{name} ({ablations.named(name).summary})" for name in ablations.names())
+            + ". A reference set is the pairs' sentences."
         ),
         "Lesion",
         "KIND",
     ),
     "lesion_point": Option("Where the selected neurons are ablated.", "Lesion", "POINT"),
-    "lesion_position": Option(f"At which token of a prompt: {_TOKENS}.", "Lesion", "POSITION", read=one_word_or_number),
+    "lesion_position": Option(f"At which token of a prompt: {_TOKENS}.", "Lesion", "POSITION", read=position),
     "plan": Option(
         "How the runs are shared: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
     ),

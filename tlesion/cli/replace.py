@@ -17,9 +17,9 @@ from tlesion.cli.options import (
     Out,
     all_or_numbers,
     decimals,
-    one_word_or_number,
 )
 from tlesion.hooks import Model
+from tlesion.positions import read_position
 from tlesion.report import Report
 from tlesion.stimuli import Prompt
 from tlesion.studies.evidence.folder import check_run_folder
@@ -88,7 +88,7 @@ def replace(
 ) -> None:
     """Replace heads' keys, neurons or hidden states, one layer at a time, and report what comes of it downstream."""
     one_of("kind", kind, KINDS)
-    at = one_word_or_number(position)
+    at = read_position(position)
     if not isinstance(at, int):
         one_of("position", at, ("all", "readout"))
     if every < 1:

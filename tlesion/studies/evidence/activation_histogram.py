@@ -15,9 +15,10 @@ from torch import Tensor
 
 from tlesion.anatomy.model import activation_function
 from tlesion.checks import DoesNotApply
-from tlesion.encoding import Position, encode_sentence
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
 from tlesion.keep.results import Result
+from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
@@ -92,7 +93,7 @@ def activation_histogram(
     model: Model,
     contrast: Contrast,
     *,
-    position: Position = "word",
+    position: SentencePosition = "word",
     threshold: float | int = 0.1,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,
@@ -151,7 +152,9 @@ def activation_histogram(
         conditions=contrast.conditions,
         layers=tuple(layer_of(name) or 0 for name in names),
         provenance=provenance_of(
-            model, settings=options | {"threshold": float(threshold), "hook_point": "mlp"}, stimuli=contrast.stimuli
+            model,
+            settings=options | recorded(position) | {"threshold": float(threshold), "hook_point": "mlp"},
+            stimuli=contrast.stimuli,
         ),
     )
 

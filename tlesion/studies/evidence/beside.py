@@ -11,8 +11,8 @@ from torch import Tensor
 from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
+from tlesion.positions import SentencePosition, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
-from tlesion.selection.reference import measure_reference
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
 from tlesion.studies.cumulative.study import cumulative_lesion
 from tlesion.studies.decomposition.study import decompose_drop
@@ -29,27 +29,6 @@ CRITERION = ("test", "correction", "family", "alpha", "min_effect", "top_k", "n_
 _PLACES = {"word": "word", "mask": "mask", "before": "token before the word"}
 
 
-def reference_for(
-    ablation: str, model: Model, contrast: Contrast, *, hook_point: str, batch_size: int, prepend_bos: bool | None
-) -> Tensor | None:
-    """What an ablation puts in place: means or medians over the contrast's sentences, where a prompt is read.
-
-    That is the mask, or the token before the word in a causal model, and never the word itself, which no lesioned
-    position of a prompt holds. None for ablations that need no such values.
-    """
-    if ablation not in ("mean", "median"):
-        return None
-    return measure_reference(
-        model,
-        contrast,
-        statistic=ablation,
-        hook_point=hook_point,
-        position="mask" if is_masked(model) else "before",
-        batch_size=batch_size,
-        prepend_bos=prepend_bos,
-    )
-
-
 def compare_in_context(
     model: Model, contrast: Contrast, selection: NeuronSelection, *, batch_size: int = 32, prepend_bos: bool | None
 ) -> SelectionComparison | None:
@@ -64,9 +43,9 @@ def compare_in_context(
     settings = selection.provenance.settings
     in_context = contrasts.him_her_in_context()
     same: dict[str, Any] = {name: settings[name] for name in CRITERION}
-    where: tuple[Any, ...] = ("word", "mask" if is_masked(model) else "before")
+    where: tuple[SentencePosition, ...] = ("word", "mask" if is_masked(model) else "before")
     others = {
-        f"in context, at the {_PLACES[place]}": select_neurons(
+        f"in context, {_asked_at(place)}": select_neurons(
             model,
             in_context,
             hook_point=settings["hook_point"],
@@ -77,9 +56,12 @@ def compare_in_context(
         )
         for place in where
     }
-    own = settings["position"]
-    name = f"at the {_PLACES[own]}" if isinstance(own, str) else f"at position {own}"
-    return compare_selections({name: selection, **others})
+    return compare_selections({_asked_at(position_of_record(settings)): selection, **others})
+
+
+def _asked_at(position: SentencePosition) -> str:
+    """Where in a sentence, in words."""
+    return f"at the {_PLACES[position]}" if isinstance(position, str) else f"at position {position}"
 
 
 def evidence_on(

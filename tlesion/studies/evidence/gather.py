@@ -12,13 +12,15 @@ from typing import Any
 from torch import Tensor
 
 from tlesion.hooks import Model
+from tlesion.positions import PromptPosition, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
+from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
 from tlesion.stimuli import prompts as shipped_prompts
 from tlesion.studies.common.effects import own_targets
 from tlesion.studies.common.registry import studies
 from tlesion.studies.evidence.activation_histogram import activation_histogram
-from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on, reference_for
+from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
@@ -36,7 +38,7 @@ def laminar(
     selection: NeuronSelection | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     seed: int = 0,
     plan: str = "auto",
     n_controls: int = 50,
@@ -53,8 +55,8 @@ def laminar(
         contrast: What neurons are selected on; None: the shipped him/her pairs.
         prompts: What the lesions are tried on; None: the shipped him/her prompts.
         selection: The neurons, selected on the contrast; None: by :func:`tlesion.select_neurons` as it is.
-        ablation, hook_point, position, seed, plan: As in :func:`tlesion.laminar_profile`. Values to put in place, for
-            ``"mean"`` and ``"median"``, are measured on the contrast's sentences, where a prompt is read.
+        ablation, hook_point, position, seed, plan: As in :func:`tlesion.laminar_profile`. What an
+            ablation needs to put in place is measured on the contrast's sentences (:mod:`tlesion.selection.reference`).
         n_controls: Matched random lesions per neuron set and layer, 19 or more; 0: none, and no verdict.
         allow_shared: Take prompts that are made from the selection's own sentences; they overstate effects.
         batch_size: Sentences in a forward pass.
@@ -90,7 +92,7 @@ def laminar(
         "ablation": ablation,
         "hook_point": hook_point,
         "position": position,
-        "reference": reference_for(ablation, model, contrast, hook_point=hook_point, **shared),
+        "reference": reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared),
         "seed": seed,
         "plan": plan,
         "prepend_bos": prepend_bos,
@@ -106,7 +108,7 @@ def laminar(
         checkpoint=checkpoint,
         **lesion,
     )
-    at: Any = selected.provenance.settings["position"]
+    at = position_of_record(selected.provenance.settings)
     measured, left_out = applying({"histogram": partial(activation_histogram, model, contrast, position=at, **shared)})
     evidence, not_evidence = evidence_on(profile, model, selected, masks, prompts, lesion, checkpoint=checkpoint)
     results = {"selection": selected, "comparison": comparison, "profile": profile, **measured, **evidence}
