@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import torch
-from transformer_lens import HookedEncoder, HookedTransformer
+
+from tlesion.anatomy.model import Model
 
 _ATTRIBUTE = "tlesion_info"
 _SAMPLES = 1024
@@ -37,7 +38,7 @@ class ModelInfo:
 
 
 def record(
-    model: HookedEncoder | HookedTransformer,
+    model: Model,
     *,
     name: str,
     source: str,
@@ -59,7 +60,7 @@ def record(
     setattr(model, _ATTRIBUTE, note)
 
 
-def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
+def info(model: Model) -> ModelInfo:
     """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
 
     Works for models from anywhere; what only `tlesion.load_model` could know is then "unknown".
@@ -115,7 +116,7 @@ def fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
+def has_logits(model: Model) -> bool:
     """Tell whether a model's logits mean anything: False for a checkpoint without a language-model head.
 
     TransformerLens builds a head for every model. Where the checkpoint had none, `tlesion.load_model` fills it with
@@ -136,7 +137,7 @@ def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
     return note is None or note.has_logits
 
 
-def require_logits(model: HookedEncoder | HookedTransformer, purpose: str) -> None:
+def require_logits(model: Model, purpose: str) -> None:
     """Stop what needs logits if the model has none.
 
     Args:
