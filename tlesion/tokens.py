@@ -65,8 +65,8 @@ def require_tokenizer(model: Model) -> Any:
         )
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
-            f"tokenizer {type(tokenizer).__name__} gives no character offsets, by which words are found; "
-            "use the fast version of it (transformers.AutoTokenizer gives that one by default)"
+            f"tokenizer {type(tokenizer).__name__} gives no character offsets, which are needed to find words; "
+            "use its fast version (transformers.AutoTokenizer gives that one by default)"
         )
     return tokenizer
 
@@ -151,9 +151,9 @@ def find_word(text: str, word: str) -> tuple[int, int]:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ValueError(f"the sentence {text!r} does not hold the word {word!r} as a whole word; it has to, once")
+        raise ValueError(f"the sentence {text!r} does not contain the word {word!r} as a whole word; it has to, once")
     raise ValueError(
-        f"the sentence {text!r} holds the word {word!r} {len(found)} times; it has to occur once, "
+        f"the sentence {text!r} contains the word {word!r} {len(found)} times; it has to occur once, "
         "so that the position that matters is clear"
     )
 

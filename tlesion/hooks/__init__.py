@@ -1,4 +1,4 @@
-"""Hook-point names of a model, and hooks that are gone when a block of code is left."""
+"""Hook-point names of a model, and hooks that are removed when a block of code is left."""
 
 from tlesion.anatomy.model import HookPoint, Model
 from tlesion.hooks.points import (

@@ -1,4 +1,4 @@
-"""Names of models: the shipped ones, TransformerLens' own, and the nearest to a name that is neither."""
+"""Names of models: the shipped ones, TransformerLens' own, and the closest to a name that is neither."""
 
 import difflib
 from pathlib import Path
@@ -11,7 +11,7 @@ SHIPPED = {name: Path(__file__).parents[1] / "toy" / name for name in ("toy-bert
 
 
 def official_name(name: str) -> str | None:
-    """Return what the Hugging Face hub calls a model that TransformerLens knows by this name or alias."""
+    """Return the Hugging Face repository of a model that TransformerLens knows by this name or alias."""
     return make_model_alias_map().get(name.lower())
 
 

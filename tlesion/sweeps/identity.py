@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from tlesion.anatomy.model import activation_function
 from tlesion.encoding import Position, encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
-from tlesion.keep.results import Result, provenance_of
+from tlesion.keep.results import Result
+from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
 from tlesion.stimuli import Contrast

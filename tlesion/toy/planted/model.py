@@ -1,4 +1,4 @@
-"""`planted_model`: a tiny transformer of which everything is known."""
+"""`planted_model`: a tiny transformer about which everything is known."""
 
 import math
 from collections.abc import Sequence
