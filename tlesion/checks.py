@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def one_of(what: str, value: object, allowed: Iterable[str]) -> None:
+def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str = "") -> None:
     """Refuse a value that is not among the allowed names.
 
     Args:
         what: What the value is, as the message should call it (``"correction"``).
         value: The value received.
         allowed: The names that are allowed.
+        otherwise: What else can be done, for a set of names that a user can add to.
 
     Raises:
         ValueError: The value is not allowed; the message lists what is, and the closest name.
@@ -26,4 +27,5 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> None:
         return
     closest = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {closest[0]!r}?)" if closest else ""
-    raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}")
+    way = f"; {otherwise}" if otherwise else ""
+    raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import tlesion
 from tlesion.cli import app
 from tlesion.cli import options as given
-from tlesion.interventions.ablation import ABLATIONS
+from tlesion.interventions import ablations
 from tlesion.models.load import DTYPES
 from tlesion.selection import TESTS
 from tlesion.stimuli.files import read_pairs, read_prompts
@@ -278,7 +278,7 @@ def test_help_names_everything_that_may_be_chosen():
     def text(alias: object) -> str:
         return alias.__metadata__[0].help
 
-    for alias, names in ((given.Test, TESTS), (given.Ablation, ABLATIONS), (given.Dtype, DTYPES)):
+    for alias, names in ((given.Test, TESTS), (given.Ablation, ablations.names()), (given.Dtype, DTYPES)):
         assert [name for name in names if not re.search(rf"\b{name}\b", text(alias))] == []
 
 
