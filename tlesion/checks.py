@@ -29,3 +29,11 @@ def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str =
     hint = f" (did you mean {closest[0]!r}?)" if closest else ""
     way = f"; {otherwise}" if otherwise else ""
     raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")
+
+
+class DoesNotApply(ValueError):
+    """A study's own word that it has no meaning for what it was given: a decomposition of an MLP's effect for heads.
+
+    Who gathers several studies beside a profile leaves such a one out, and says so; whoever calls it alone sees an
+    ordinary `ValueError`.
+    """

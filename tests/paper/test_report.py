@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from tlesion import plots
+from tlesion.drawing import style
 from tlesion.drawing.embed import figure_json, plotly_js
 from tlesion.keep.writing import check_file, check_folder, write_whole
 from tlesion.paper import Drawing, Page, Section, Table
@@ -90,7 +90,7 @@ def test_every_figure_is_there_as_json_without_its_template(page, seen):
         assert len(record["data"]) == len(drawing.figure.data)
         assert record["themed"]
         assert "template" not in record["layout"]
-        assert drawing.figure.layout.template == plots.style.template(), "the figure itself stays as it was"
+        assert drawing.figure.layout.template == style.template(), "the figure itself stays as it was"
     assert all(Drawing(d.figure).title in seen.text for d in drawings)
 
 
