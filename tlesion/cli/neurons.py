@@ -14,7 +14,7 @@ from tlesion.cli.options import Json, ModelName
 from tlesion.keep.writing import check_file, write_whole
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.studies.evidence.folder import load_results
-from tlesion.studies.laminar.words import identical_pairs
+from tlesion.studies.selecting.words import identical_pairs
 
 SELECTION = From(
     select_neurons,

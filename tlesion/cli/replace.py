@@ -23,9 +23,10 @@ from tlesion.positions import read_position
 from tlesion.report import Report
 from tlesion.stimuli import Prompt
 from tlesion.studies.evidence.folder import check_run_folder
+from tlesion.studies.replacement.heads import head_variants
 from tlesion.studies.replacement.result import Replacement
 from tlesion.studies.replacement.study import replacement
-from tlesion.studies.replacement.variants import Variant, head_variants, noise_variants, scale_variants
+from tlesion.studies.replacement.variants import Variant, noise_variants, scale_variants
 from tlesion.studies.replacement.words import summary
 
 KINDS = ("key-head", "query-head", "value-head", "noise", "scale")

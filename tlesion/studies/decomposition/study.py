@@ -150,7 +150,7 @@ def _require_in_mlp(point: Point) -> None:
 def _traced(run: Run, frame: LesionFrame, stack: Bool[Tensor, "mask layer unit"]) -> tuple[PathTrace, str]:
     """Every mask's lesion of every layer, after one that changes nothing; and how they were run."""
     names, layers = frame.point.names, frame.point.layers
-    trace = PathTrace(frame.model, frame.readings, 1 + len(stack) * len(names))
+    trace = PathTrace(frame.model, frame.readings)
     lesions = [trace.watch(0, 0)]
     for units in stack:
         for row, name in enumerate(names):
