@@ -14,6 +14,7 @@ from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
 from .models import load_model as load_model
 from .selection import NeuronSelection as NeuronSelection
+from .selection import register_statistic as register_statistic
 from .selection import select_from_cache as select_from_cache
 from .selection import select_neurons as select_neurons
 from .selection.overlap import MaskOverlap as MaskOverlap

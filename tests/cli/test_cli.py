@@ -19,7 +19,7 @@ from tlesion.cli import app
 from tlesion.cli import options as given
 from tlesion.interventions import ablations
 from tlesion.models.load import DTYPES
-from tlesion.selection import TESTS
+from tlesion.selection import statistic_names
 from tlesion.stimuli.files import read_pairs, read_prompts
 
 SENTENCES = (
@@ -278,7 +278,7 @@ def test_help_names_everything_that_may_be_chosen():
     def text(alias: object) -> str:
         return alias.__metadata__[0].help
 
-    for alias, names in ((given.Test, TESTS), (given.Ablation, ablations.names()), (given.Dtype, DTYPES)):
+    for alias, names in ((given.Test, statistic_names()), (given.Ablation, ablations.names()), (given.Dtype, DTYPES)):
         assert [name for name in names if not re.search(rf"\b{name}\b", text(alias))] == []
 
 
