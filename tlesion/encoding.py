@@ -54,8 +54,8 @@ class EncodedSentence:
 def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence) -> bool:
     """Whether the activations at both sentences' positions come from the same tokens at the same places.
 
-    A causal model knows those up to the position, a masked one the whole sentence. Two sentences of which it has read
-    the same have the same activations, up to rounding.
+    A causal model has read the tokens up to the position, a masked one the whole sentence. Where both have read the
+    same, the activations are the same, up to rounding.
     """
     if one.positions != other.positions:
         return False
@@ -83,8 +83,8 @@ def encode_sentence(
         prepend_bos: See :func:`tlesion.tokens.encode`.
 
     Raises:
-        ValueError: An unknown position or subword; a position that this kind of model has not, or that lies outside
-            the sentence; a word that the tokenizer drops or does not know.
+        ValueError: An unknown position or subword; a position that this kind of model does not have, or that lies
+            outside the sentence; a word that the tokenizer drops or does not know.
     """
     one_of("subword", subword, SUBWORDS)
     if not isinstance(position, int):
@@ -109,7 +109,7 @@ def encode_sentence(
 
 
 def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[int]:
-    """Where the word's tokens are; a model that cannot read the word has nothing to say about it."""
+    """Where the word's tokens are; a word that the tokenizer does not know is refused."""
     word = encoded.tokens_within(*sentence.span)
     if not word or require_tokenizer(model).unk_token_id in encoded.ids[word].tolist():
         raise ValueError(

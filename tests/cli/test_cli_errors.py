@@ -44,7 +44,7 @@ def folder(tmp_path) -> Path:
         (["laminar", "--alpha", "much"], "Invalid value for '--alpha'"),
         (["laminar", "--words", "him"], "--words 'him' is not understood; give two words with a comma"),
         (["laminar", "--words", "him,her"], "add --pairs FILE"),
-        (["laminar", "--pairs", "nowhere.csv"], "'nowhere.csv' is no file; give a CSV or JSON-lines file"),
+        (["laminar", "--pairs", "nowhere.csv"], "'nowhere.csv' is not a file; give a CSV or JSON-lines file"),
         (["laminar", "--pairs", "file"], "'file' cannot be read as CSV (.csv) or JSON lines"),
         (["demo", "--out", "file"], "cannot write into 'file': it is a file; give the name of a folder"),
         (["laminar", "--out", "file/deeper"], "cannot write into 'file/deeper': 'file' is a file"),

@@ -153,7 +153,7 @@ def test_without_an_answer_the_cache_is_asked_and_nothing_is_tried_again(monkeyp
     monkeypatch.undo()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub, "_hub_answers", lambda: False)
-    with pytest.raises(ValueError, match=r"\(no answer from there, and the cache has no complete copy\)"):
+    with pytest.raises(ValueError, match=r"\(it did not answer, and the cache has no complete copy\)"):
         load_model("gpt2-xxl")
     assert constants.HF_HUB_OFFLINE is False
 

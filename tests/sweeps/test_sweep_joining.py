@@ -5,10 +5,11 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
+from tlesion.anatomy import clean_parts
+from tlesion.anatomy.model import blocks
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.plans import joining
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.sinks import TargetSink
 
@@ -111,13 +112,13 @@ def test_numbers_are_those_of_the_loop(model, edits):
 def test_only_changed_positions_go_through_the_output_weights(model, monkeypatch):
     """Two prompts, and lesions at one position, at all, and at none that they know of beforehand."""
     asked = []
-    usual = joining._through_output_weights
+    usual = clean_parts._through_output_weights
 
     def watch(mlp, activation):
         asked.append(len(activation))
         return usual(mlp, activation)
 
-    monkeypatch.setattr(joining, "_through_output_weights", watch)
+    monkeypatch.setattr(clean_parts, "_through_output_weights", watch)
 
     def third(activation, hook):
         activation[:, 2] *= 2
@@ -172,6 +173,6 @@ def test_those_that_join_inside_come_after_the_others_of_their_layer(model):
             [iv.zero("blocks.0.mlp.hook_post"), iv.zero("blocks.1.hook_resid_post")],
         ],
     )
-    ordered = in_joining_order(lesions, model.blocks)
+    ordered = in_joining_order(lesions, blocks(model))
     assert [lesion.index for lesion in ordered] == [2, 3, 1, 0]
-    assert joined_by_layer(ordered, model.blocks)[:2] == [(1, 1), (3, 1)]
+    assert joined_by_layer(ordered, blocks(model))[:2] == [(1, 1), (3, 1)]

@@ -4,16 +4,15 @@ A study that runs blocks by itself (a sweep, a selection that stops early) uses 
 ``forward``. They call TransformerLens' own modules, so that every hook point inside fires as usual.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
 
-from tlesion.hooks import Model
-
-Cache: TypeAlias = Any
+from tlesion.anatomy.cache import KeysAndValues
+from tlesion.anatomy.model import Model, unembedding
 
 
 class CausalRunner:
@@ -34,7 +33,7 @@ class CausalRunner:
         return residual
 
     def block(
-        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: Cache | None = None
+        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """One block; ``cache`` holds the keys and values of positions before these, as TransformerLens has them."""
         shortformer = self._shortformer
@@ -74,7 +73,7 @@ class MaskedRunner:
         return model.hook_full_embed(model.embed(tokens.to(device)))
 
     def block(
-        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: Cache | None = None
+        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """One block. A masked model looks both ways, so that there is no prefix to keep."""
         if cache is not None:
@@ -121,7 +120,7 @@ def unembed(
         hidden: The last block's output at the positions that are read.
         columns: Token ids for each row; None for the whole vocabulary.
     """
-    weight, bias = runner.model.unembed.W_U, runner.model.unembed.b_U
+    weight, bias = unembedding(runner.model)
     normed = runner.head(hidden)
     if columns is None:
         return runner.cap(torch.addmm(bias, normed, weight))

@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
+from tlesion.hooks import HookPoint
 from tlesion.interventions.region import READOUT, Positions, Region
 
 

@@ -1,56 +1,25 @@
 """Read saved results back: a format version and checksums are verified, and nothing in them is executed."""
 
 import hashlib
+import importlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import fields
+import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load as from_safetensors
 
-from tlesion.keep.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Provenance, Result, hash_of
-from tlesion.selection import NeuronSelection
-from tlesion.studies.context.result import ContextModulation
-from tlesion.studies.context.space_result import SpaceModulation
-from tlesion.studies.cross_fit.result import CrossFit
-from tlesion.studies.cumulative.result import CumulativeLesion
-from tlesion.studies.decomposition.result import DropDecomposition
-from tlesion.studies.dose.result import DoseResponse
-from tlesion.studies.evidence.activation_histogram import ActivationHistogram
-from tlesion.studies.laminar.result import LaminarProfile, filled_up
-from tlesion.studies.replacement.result import Replacement
-from tlesion.studies.selecting.positions import SelectionComparison
-from tlesion.studies.selecting.stability import SelectionStability
-from tlesion.studies.subspace_removal.result import SubspaceRemoval
-from tlesion.studies.verdict.result import Verdict
-from tlesion.sweeps.sweep import SweepResult
+from tlesion.keep.fields import missing_fields, put_together, tuples
+from tlesion.keep.hashing import hash_of
+from tlesion.keep.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Result, kinds
 
-_KINDS: dict[str, type[Result]] = {
-    kind.__name__: kind
-    for kind in (
-        NeuronSelection,
-        LaminarProfile,
-        Verdict,
-        DropDecomposition,
-        DoseResponse,
-        CumulativeLesion,
-        ActivationHistogram,
-        SweepResult,
-        ContextModulation,
-        SpaceModulation,
-        SelectionStability,
-        Replacement,
-        SelectionComparison,
-        SubspaceRemoval,
-        CrossFit,
-    )
-}
+READABLE = (1, 2, FORMAT_VERSION)
 
-READABLE = (1, FORMAT_VERSION)
-_FILLED_UP: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"LaminarProfile": filled_up}
-"""What has to be added to a result of an older format."""
+_ROOMS = ("tlesion.selection", "tlesion.sweeps.sweep", "tlesion.studies")
+"""Where tlesion defines its kinds of results. This is the one place that reaches up: a kind registers itself when its
+module is imported, and one that a saved result needs may not have been."""
 
 
 def load_result(folder: str | os.PathLike[str]) -> Any:
@@ -60,11 +29,13 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
         folder: The folder.
 
     Returns:
-        The result, equal to the one that was saved (same ``content_hash``). One of an older format is filled up with
-        what it had not: a laminar profile with no controls, for one; its hash is then another.
+        The result, equal to the one that was saved (same ``content_hash``). One that an older version saved, when its
+        kind had fewer fields, is filled up with what it had not: a laminar profile with no controls, for one; its hash
+        is then another.
 
     Raises:
-        ValueError: No saved result is there, its format is another version's, or its files are damaged.
+        ValueError: No saved result is there, its format is another version's, its kind is not known (import the module
+            that defines one of your own first), or its files are damaged.
 
     Example:
         >>> import tempfile, tlesion
@@ -87,17 +58,44 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
     tensors = from_safetensors(raw)
     if hash_of(record["kind"], tensors, record["fields"]) != record["content_hash"]:
         raise ValueError(f"the result in {str(path)!r} is damaged: its content does not match its hash")
-    kind = _KINDS.get(record["kind"])
-    if kind is None:
+    kind = _kind(record, path)
+    values = {**{name: tuples(value) for name, value in record["fields"].items()}, **tensors}
+    if record["format"] == 1 or missing_fields(kind, values):
+        values = kind.from_older(values)
+    try:
+        return put_together(kind, values)
+    except ValueError as error:
         raise ValueError(
-            f"{str(path)!r} holds a {record['kind']!r}, which this version of tlesion does not know; "
-            f"it reads {', '.join(_KINDS)}"
-        )
-    plain = {name: _tuples(value) for name, value in record["fields"].items()}
-    values = {**plain, **tensors, "provenance": _provenance(record["fields"]["provenance"])}
-    if record["format"] < FORMAT_VERSION and record["kind"] in _FILLED_UP:
-        values = _FILLED_UP[record["kind"]](values)
-    return kind(**{field.name: values[field.name] for field in fields(kind)})
+            f"the result in {str(path)!r} was saved by another version of tlesion: {error}; make it again, or use the "
+            "version that wrote it"
+        ) from error
+
+
+def _kind(record: dict[str, Any], path: Path) -> type[Result]:
+    """The class of a saved result. Only tlesion's own modules are imported for it, whatever the file says."""
+    name, known = record["kind"], kinds()
+    modules = _modules()
+    while name not in known and (module := next(modules, None)):
+        importlib.import_module(module)
+    if name in known:
+        return known[name]
+    place = record.get("defined_in")
+    raise ValueError(
+        f"{str(path)!r} holds a {name!r}"
+        + (f", which {place!r} defines and" if place else ", which")
+        + f" is not known here; import or run what defines it first. Known are {', '.join(sorted(known))}"
+    )
+
+
+def _modules() -> Iterator[str]:
+    """Names of the modules that may define kinds; those called "result", which define most, come first."""
+    yield from _ROOMS
+    below = []
+    for room in _ROOMS:
+        package = importlib.import_module(room)
+        if hasattr(package, "__path__"):
+            below += [found.name for found in pkgutil.walk_packages(package.__path__, f"{room}.")]
+    yield from sorted(below, key=lambda name: not name.endswith("result"))
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -109,20 +107,10 @@ def _record(path: Path) -> dict[str, Any]:
     if found not in READABLE:
         raise ValueError(
             f"the result in {str(path)!r} has format {found}, and this version of tlesion reads "
-            f"{' and '.join(map(str, READABLE))}; make the result again, or use the version of tlesion that wrote it"
+            f"{', '.join(map(str, READABLE[:-1]))} and {READABLE[-1]}; make the result again, or use the version of "
+            "tlesion that wrote it"
         )
     missing = sorted({"kind", "fields", "content_hash", "tensors_sha256"} - set(record))
     if missing:
         raise ValueError(f"the result in {str(path)!r} is damaged: {RESULT_FILE} lacks {missing}")
     return record
-
-
-def _provenance(record: dict[str, Any]) -> Provenance:
-    return Provenance(
-        **{name: _tuples(value) if name in ("stimuli", "contexts") else value for name, value in record.items()}
-    )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists where results have tuples."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,32 +1,36 @@
-"""What every result shares: where it came from, and how it is kept on disk.
+"""What every result shares: where it came from, its name among the kinds of results, and how it is kept on disk.
 
 A saved result is a folder: numbers in ``tensors.safetensors``, everything else in ``result.json``. Nothing is
 pickled, and a folder is complete or not there at all. :func:`tlesion.load_result` reads it back.
+
+A kind of result is a subclass of :class:`Result`. To define one is all that it takes: it is known by its name from
+then on, to `load_result` too.
 """
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import torch
 from safetensors.torch import save as to_safetensors
-from torch import Tensor
 
-from tlesion.hooks import Model
-from tlesion.models import info
-from tlesion.stimuli import combined_hash
-from tlesion.tokens import prepends_bos
+from tlesion.keep.fields import parts_of, taken_apart
+from tlesion.keep.hashing import hash_of
+from tlesion.keep.outline import outline
+from tlesion.keep.writing import write_whole_folder
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 RESULT_FILE = "result.json"
 TENSOR_FILE = "tensors.safetensors"
+
+_WITHOUT_PARTS = 2
+"""The format of a result that has no parts, which older versions of tlesion read as well."""
+
+_KINDS: dict[str, type["Result"]] = {}
 
 
 @dataclass(frozen=True)
@@ -51,42 +55,58 @@ class Provenance:
     contexts: tuple[str, ...] = ()
 
 
-def provenance_of(
-    model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str], contexts: Sequence[str] = ()
-) -> Provenance:
-    """Record a model, the installed versions, the settings and the stimuli of a result.
-
-    ``prepend_bos`` among the settings is recorded as what it meant: None stands for the model's own default.
-    """
-    settings = dict(settings)
-    if "prepend_bos" in settings:
-        settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
-    packages = {"tlesion": "tlesion", "transformer_lens": "transformer-lens", "torch": "torch"}
-    return Provenance(
-        model=asdict(info(model)),
-        versions={name: version(package) for name, package in packages.items()}
-        | {"transformers": version("transformers")},
-        settings=settings,
-        stimuli=tuple(stimuli),
-        stimuli_hash=combined_hash(stimuli),
-        contexts=tuple(contexts),
-    )
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Result:
     """Base of all results: a frozen record with provenance that can be saved.
 
+    A subclass is a dataclass with the same options. Its fields are tensors, what JSON holds, and parts: frozen
+    dataclasses of tensors and what JSON holds (:mod:`tlesion.keep.fields`). Lists come back as tuples.
+
     Attributes:
         provenance: Where it came from.
+
+    Example:
+        >>> import tempfile, tlesion, torch
+        >>> @dataclass(frozen=True, eq=False, kw_only=True)
+        ... class Lengths(Result):
+        ...     length: torch.Tensor
+        >>> nothing = Provenance(model={}, versions={}, settings={}, stimuli=(), stimuli_hash="")
+        >>> lengths = Lengths(length=torch.tensor([3, 4]), provenance=nothing)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tlesion.load_result(lengths.save(f"{folder}/lengths")).length
+        tensor([3, 4])
     """
 
     provenance: Provenance
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _register(cls)
+        # In the class itself, or @dataclass would write one there that prints every number.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """At most 15 lines of at most 120 characters: kind, model, settings, sizes of arrays."""
+        return outline(self)
+
+    @classmethod
+    def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Fill up what was saved when this kind of result had other fields; a subclass that changed overrides it.
+
+        Args:
+            values: Fields by name as they were saved: tensors (of a part: ``"part.field"``), and what JSON holds, with
+                tuples for lists.
+
+        Returns:
+            Fields as they are now. One that is missing takes its default.
+        """
+        return values
+
     @property
     def content_hash(self) -> str:
         """A hash of every number and setting: equal for equal results, whenever and wherever they were made."""
-        return hash_of(type(self).__name__, _tensors(self), _plain(self))
+        return hash_of(type(self).__name__, *taken_apart(self))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write the result into a folder, complete or not at all.
@@ -98,37 +118,61 @@ class Result:
             The folder.
 
         Raises:
-            ValueError: The path is a file, or lies below one, or is a folder that holds something else.
+            ValueError: The path is a file, or lies below one, or is a folder that holds something else; a field holds
+                NaN outside of a tensor; another kind of result has taken this one's name.
+            TypeError: A field holds what cannot be kept.
         """
-        target = Path(folder)
+        target, kind = Path(folder), type(self)
+        _require_own_name(kind)
         _require_writable(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        tensors, plain = taken_apart(self)
         # Copies: safetensors refuses fields that share their memory.
-        tensors = to_safetensors({name: value.contiguous().clone() for name, value in _tensors(self).items()})
+        raw = to_safetensors({name: value.contiguous().clone() for name, value in tensors.items()})
         record = {
-            "format": FORMAT_VERSION,
-            "kind": type(self).__name__,
-            "content_hash": self.content_hash,
-            "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
-            "fields": _plain(self),
+            "format": FORMAT_VERSION if parts_of(self).keys() > {"provenance"} else _WITHOUT_PARTS,
+            "kind": kind.__name__,
+            "defined_in": kind.__module__,
+            "content_hash": hash_of(kind.__name__, tensors, plain),
+            "tensors_sha256": hashlib.sha256(raw).hexdigest(),
+            "fields": plain,
         }
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            (staging / TENSOR_FILE).write_bytes(tensors)
-            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-            (staging / RESULT_FILE).write_text(text, encoding="utf-8")
-            staging.chmod(0o755)
-            _replace(target, staging)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        return target
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        return write_whole_folder(target, {TENSOR_FILE: raw, RESULT_FILE: text})
 
 
-def hash_of(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> str:
-    """The content hash of a result, from its parts: ``plain`` as JSON has it."""
-    parts = {name: tensor_hash(value) for name, value in tensors.items()}
-    text = json.dumps({"kind": kind, "tensors": parts, "fields": plain}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def kinds() -> Mapping[str, type[Result]]:
+    """Every kind of result that has been defined or imported so far, by name."""
+    return MappingProxyType(_KINDS)
+
+
+def _register(kind: type[Result]) -> None:
+    """Know a kind by its name. A cell of a notebook that is run again defines it anew; two kinds share no name."""
+    other = _KINDS.get(kind.__name__)
+    # One of tlesion's own takes its name whenever it is imported: a name that a user has taken must not stop an import.
+    # His kind is refused when it is saved.
+    if other is not None and _full_name(other) != _full_name(kind) and not _is_ours(kind):
+        raise TypeError(_taken(kind, other))
+    _KINDS[kind.__name__] = kind
+
+
+def _require_own_name(kind: type[Result]) -> None:
+    if _full_name(_KINDS[kind.__name__]) != _full_name(kind):
+        raise ValueError(_taken(kind, _KINDS[kind.__name__]))
+
+
+def _taken(kind: type[Result], other: type[Result]) -> str:
+    return (
+        f"the kind of result {_full_name(kind)!r} has the name of {_full_name(other)!r}, and saved results are known "
+        f"by the name {kind.__name__!r} alone; rename the class"
+    )
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _is_ours(kind: type) -> bool:
+    return kind.__module__.split(".")[0] == "tlesion"
 
 
 def _require_writable(target: Path) -> None:
@@ -140,41 +184,3 @@ def _require_writable(target: Path) -> None:
             f"cannot save into {str(target)!r}: it holds files that are not a tlesion result; "
             "give an empty or a new folder"
         )
-
-
-def _replace(target: Path, staging: Path) -> None:
-    """Put a finished folder in the place of an older one, which stays whole until then."""
-    if not target.exists():
-        staging.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / "result")
-    try:
-        staging.rename(target)
-    except BaseException:
-        (old / "result").rename(target)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _tensors(result: Result) -> dict[str, Tensor]:
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    return {name: value.detach().cpu() for name, value in values.items() if isinstance(value, Tensor)}
-
-
-def _plain(result: Result) -> dict[str, Any]:
-    """The fields that are no tensors, as JSON has them."""
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    values = {name: value for name, value in values.items() if not isinstance(value, Tensor)}
-    values["provenance"] = asdict(result.provenance)
-    return json.loads(json.dumps(values, allow_nan=False))
-
-
-def tensor_hash(value: Tensor) -> str:
-    """SHA-256 of a tensor's dtype, shape and bits."""
-    value = value.detach().cpu()
-    header = f"{value.dtype} {tuple(value.shape)}".encode()
-    data = value.contiguous()
-    raw = data.view(torch.uint8) if data.numel() and data.ndim else data.reshape(-1).view(torch.uint8)
-    return hashlib.sha256(header + raw.numpy().tobytes()).hexdigest()

@@ -1,8 +1,8 @@
 """Turn a Hugging Face model into TransformerLens' HookedEncoder or HookedTransformer, number for number.
 
-TransformerLens brings the converters. What it does not read from a configuration (a BERT whose activation is not
+TransformerLens provides the converters. What they do not read from a configuration (a BERT whose activation is not
 GELU, an MLP that is not four times as wide as the model, the base of GPT-NeoX's rotary embedding, heads of another
-width) is corrected here. Whether the outcome is right is then measured, not taken on trust.
+width) is corrected here. Whether the result is right is then measured, not assumed.
 """
 
 import copy
@@ -53,7 +53,7 @@ def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedE
 
 
 def has_language_head(checkpoint: Checkpoint) -> bool:
-    """Tell whether the checkpoint brought what turns hidden states into logits."""
+    """Tell whether the checkpoint has what turns hidden states into logits."""
     if checkpoint.hf_model.config.model_type == "bert":
         return bert.has_language_head(checkpoint.hf_model, checkpoint.absent)
     return not any(name.startswith(("lm_head.", "embed_out.")) for name in checkpoint.absent)
@@ -61,7 +61,7 @@ def has_language_head(checkpoint: Checkpoint) -> bool:
 
 @contextmanager
 def neutral_folder() -> Iterator[Path]:
-    """Make a temporary folder whose path misleads nobody.
+    """Make a temporary folder whose path cannot mislead TransformerLens.
 
     TransformerLens looks for names of architectures in the path of a configuration before it reads it: a GPT-2 in
     `~/llama-experiments/` would be taken for a Llama.
@@ -78,7 +78,7 @@ def neutral_folder() -> Iterator[Path]:
 
 @contextmanager
 def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
-    """Turn what TransformerLens raises on a model that it cannot take into one error that says so."""
+    """Turn whatever TransformerLens raises for a model that it cannot convert into one error that says so."""
     architecture = type(hf_model).__name__
     try:
         yield

@@ -1,4 +1,4 @@
-"""Load a model by name, from a folder or from Hugging Face's object, unprocessed."""
+"""Load a model by name, from a folder, or from a Hugging Face object, unprocessed."""
 
 import os
 from dataclasses import replace
@@ -34,21 +34,21 @@ def load_model(
 
     Args:
         name: A local Hugging Face folder (config.json, weights, tokenizer); a shipped model ("toy-bert", "toy-gpt");
-            any name of TransformerLens ("gpt2-xl", "bert-large-uncased"); or another repository of the hub. Looked
-            for in this order: a folder wins over a name.
-        hf_model: Instead of a name: a model that transformers has loaded. It stays as it is.
-        tokenizer: In place of the one that the name or folder brings; with `hf_model` the only one. Without a
-            tokenizer the model takes tokens, not text. It stays as it is.
+            any name that TransformerLens knows ("gpt2-xl", "bert-large-uncased"); or another repository of the hub.
+            They are tried in this order: a folder takes precedence over a name.
+        hf_model: Instead of a name: a model that transformers has loaded. It is not changed.
+        tokenizer: Replaces the one that comes with the name or folder; with `hf_model` there is no other. Without a
+            tokenizer the model takes tokens, not text. It is not changed.
         dtype: Of the weights: "float32", "bfloat16", "float16", "float64", or torch's. None: `hf_model`'s own, else
             float32.
-        device: Where to, as torch names it. None: `hf_model`'s own, else CUDA if there is one, else CPU.
+        device: Where to load it, as torch names devices. None: `hf_model`'s own, else CUDA if there is one, else CPU.
 
     Returns:
-        The model. What it is stands in `tlesion.models.info(model)`.
+        The model. `tlesion.models.info(model)` says what it is.
 
     Raises:
         ValueError: If the name is unknown or cannot be fetched, a folder holds no complete checkpoint of a supported
-            kind, or TransformerLens' version of it would compute something else than the original.
+            kind, or TransformerLens' version of it would compute something other than the original.
 
     Example:
         >>> import tlesion
@@ -87,7 +87,7 @@ def _named(
 def _require_one(name: object, hf_model: object, tokenizer: object) -> None:
     if (name is None) == (hf_model is None):
         received = "neither" if name is None else f"name {name!r} and a {type(hf_model).__name__}"
-        raise ValueError(f"load_model takes a name or hf_model=, one of the two; received {received}")
+        raise ValueError(f"load_model takes either a name or hf_model=; received {received}")
     for argument, value, kind in (
         ("hf_model", hf_model, PreTrainedModel),
         ("tokenizer", tokenizer, PreTrainedTokenizerBase),
@@ -120,7 +120,7 @@ def _device(device: torch.device | str | None) -> str:
 
 
 def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
-    """Return the name as text, the folder that it stands for, if any, and what kind of thing it names."""
+    """Return the name as text, the folder that it names, if any, and what kind of thing it is."""
     label = os.fspath(name) if name is not None else ""
     if not label.strip():
         raise ValueError(f"the name is empty ({label!r}); pass a folder or a name, such as 'toy-bert'")

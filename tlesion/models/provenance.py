@@ -1,13 +1,12 @@
 """Say what a model is: where it came from, what was done to it, and which weights it carries now."""
 
-import hashlib
 from dataclasses import dataclass, replace
 
-import torch
 from transformer_lens import HookedEncoder, HookedTransformer
 
+from tlesion.models.weights import known_fingerprint
+
 _ATTRIBUTE = "tlesion_info"
-_SAMPLES = 1024
 
 
 @dataclass(frozen=True)
@@ -20,10 +19,11 @@ class ModelInfo:
             `tlesion.load_model`.
         revision: Commit on the Hugging Face hub, if known.
         architecture: As Hugging Face calls it, such as "GPT2LMHeadModel".
-        processing: "none"; of a model loaded elsewhere "layer norm folded" or, where nothing shows, "unknown".
+        processing: "none"; for a model loaded elsewhere "layer norm folded" or, where nothing can be seen, "unknown".
         dtype: Of the weights, such as "float32".
         has_logits: False for a checkpoint without a language-model head.
-        fingerprint: Of the weights: the same wherever they lie, another one when any of them changes.
+        fingerprint: Of the weights: the same wherever they lie, another one when any of them changes. What is noticed
+            of a change that is made to a model in memory, :mod:`tlesion.models.weights` says.
     """
 
     name: str
@@ -92,27 +92,8 @@ def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
         note,
         processing="layer norm folded" if folded else note.processing,
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
-        fingerprint=fingerprint(model),
+        fingerprint=known_fingerprint(model),
     )
-
-
-def fingerprint(model: torch.nn.Module) -> str:
-    """Hash a model's weights in the time of one pass over them, on any device.
-
-    SHA-256 over, for every parameter: its name, shape and dtype; the sum of its bits, eight bytes at a time, modulo
-    2^64, which any one changed element changes and no order of summation; and up to 1024 evenly spaced elements and
-    the last bytes, which tell apart what only permutes them.
-    """
-    digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
-        flat = parameter.detach().flatten().clone() if parameter.storage_offset() else parameter.detach().flatten()
-        bits = flat.view(torch.uint8)
-        whole = bits.numel() // 8 * 8
-        total = int(bits[:whole].view(torch.int64).sum())
-        sampled = flat[:: max(1, flat.numel() // _SAMPLES)].contiguous().view(torch.uint8)
-        digest.update(f"{name} {tuple(parameter.shape)} {parameter.dtype} {total}".encode())
-        digest.update(sampled.cpu().numpy().tobytes() + bits[whole:].cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def has_logits(model: HookedEncoder | HookedTransformer) -> bool:

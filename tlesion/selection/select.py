@@ -5,7 +5,7 @@ from typing import Any
 
 from tlesion.encoding import Position, encode_sentence, reads_the_same
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
-from tlesion.keep.results import provenance_of
+from tlesion.provenance import provenance_of
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.stream import stream_rows
 from tlesion.selection.testing import Criterion, default_correction, selection_from

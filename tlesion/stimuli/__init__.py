@@ -1,8 +1,8 @@
 """Stimuli: a `Contrast` to select neurons with, a `Prompt` to measure effects on."""
 
+from tlesion.keep.hashing import combined_hash, stimulus_hash
 from tlesion.stimuli import contrasts, prompts
 from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence, check_conditions
-from tlesion.stimuli.hashing import combined_hash, stimulus_hash
 from tlesion.stimuli.prompt import Prompt, require_one_mask
 
 __all__ = [

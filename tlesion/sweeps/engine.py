@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
 from tlesion.hooks import Model, in_eval_mode
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
@@ -63,7 +64,7 @@ def run_sweep(
     """
     _refuse_mixing(readings, lesions)
     runner = runner_for(model)
-    device = model.unembed.W_U.device
+    device = device_of(model)
     budget = max_bytes or default_max_bytes(device)
     longest = max(len(reading.ids) for reading in readings)
     groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from tlesion.function_id import function_id
-from tlesion.keep.results import tensor_hash
+from tlesion.keep.hashing import tensor_hash
 from tlesion.registry import module_of
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion

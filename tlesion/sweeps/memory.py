@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import torch
 
+from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Checkpoint
 
@@ -31,7 +32,7 @@ def settled_max_bytes(model: Model, max_bytes: int | None, checkpoint: Checkpoin
     """
     if max_bytes is not None or not checkpoint.keeps:
         return max_bytes
-    found = checkpoint.part("budget", lambda: {"max_bytes": default_max_bytes(model.unembed.W_U.device)})
+    found = checkpoint.part("budget", lambda: {"max_bytes": default_max_bytes(device_of(model))})
     return int(found["max_bytes"])
 
 

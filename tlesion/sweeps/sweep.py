@@ -11,9 +11,10 @@ from torch import Tensor
 
 from tlesion.encoding import encode_prompt
 from tlesion.hooks import Model
-from tlesion.keep.checkpoint import Folder, open_checkpoint
-from tlesion.keep.results import Result, provenance_of
+from tlesion.keep.checkpoint import Folder
+from tlesion.keep.results import Result
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.finite import require_finite_logits
@@ -129,10 +130,10 @@ def sweep(
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="sweep",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},

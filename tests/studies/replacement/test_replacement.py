@@ -8,7 +8,7 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.studies.common.norm import final_norm
+from tlesion.anatomy.norm import final_norm
 from tlesion.studies.replacement.recovery import recovery_frame, verdict_of
 
 TEXTS = ("The old teacher gave the boy an apple and told", "We saw", "If the nurse had called her brother")
@@ -168,7 +168,7 @@ def refuse(activation: torch.Tensor, hook: object) -> None:
 def test_the_final_norm_is_the_models_own_and_fires_no_hook(checkpoint_folder):
     for family in ("gpt2", "gpt-neox", "llama"):
         model = tlesion.load_model(checkpoint_folder(family))
-        hidden = torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(0))
+        hidden = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 32), dtype=np.float32))
         torch.testing.assert_close(final_norm(model)(hidden), model.ln_final(hidden))
         with model.hooks(fwd_hooks=[("ln_final.hook_normalized", refuse)]):
             final_norm(model)(hidden)

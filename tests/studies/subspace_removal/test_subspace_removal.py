@@ -14,8 +14,9 @@ from tlesion.studies.subspace_removal.summary import compare_cuts, correlate_wit
 
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl by the river."
 SECOND = "I think the world could be better if people listened to each other."
-# Two implementations of the same float32 model, and a decomposition in float64 against one in float32: 1e-4 of their
-# size, as for the same recipe written twice.
+# Two implementations of the same model. In float64, because a direction of activations whose leading singular values
+# lie close together turns far with rounding, in float32 by more than any tolerance worth having. Not closer than 1e-4:
+# Hugging Face's GPT-Neo attends in float32 whatever its weights are.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -24,7 +25,13 @@ def pair(request, checkpoint_folder):
     """The same causal weights in tlesion and in Hugging Face, and the module that makes the MLP's hidden layer."""
     toy = request.param == "toy-gpt"
     folder = SHIPPED["toy-gpt"] if toy else checkpoint_folder(request.param)
-    return tlesion.load_model("toy-gpt" if toy else folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+    model = tlesion.load_model("toy-gpt" if toy else folder, dtype=torch.float64)
+    return model, AutoModelForCausalLM.from_pretrained(folder).double().eval()
+
+
+@pytest.fixture(scope="module")
+def exact_gpt():
+    return tlesion.load_model("toy-gpt", dtype=torch.float64)
 
 
 @contextmanager
@@ -124,8 +131,8 @@ def test_the_test_is_scipys(toy_gpt):
     assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx(list(interval), rel=1e-9)
 
 
-def test_several_texts_are_the_rows(toy_gpt):
-    result = tlesion.subspace_removal(toy_gpt, [TEXT, SECOND], n_random=0)
+def test_several_texts_are_the_rows(exact_gpt):
+    result = tlesion.subspace_removal(exact_gpt, [TEXT, SECOND], n_random=0)
     text = result.text[result.predicted]
     rows = torch.stack([result.logit_drop[:, text == one].mean(dim=1) for one in (0, 1)])
     expected = stats.ttest_1samp(rows.numpy(), 0)
@@ -135,21 +142,21 @@ def test_several_texts_are_the_rows(toy_gpt):
     assert "Descriptive" not in result.caveat
     # One subspace for all texts: each text run alone with it drops by the same.
     point = "blocks.2.mlp.hook_pre"
-    ids = [toy_gpt.to_tokens(one) for one in (TEXT, SECOND)]
-    values = [toy_gpt.run_with_cache(one, names_filter=point)[1][point][0] for one in ids]
+    ids = [exact_gpt.to_tokens(one) for one in (TEXT, SECOND)]
+    values = [exact_gpt.run_with_cache(one, names_filter=point)[1][point][0] for one in ids]
     edit = iv.remove_subspace(point, tlesion.fit_subspace(torch.cat(values)))
     for index, one in enumerate(ids):
-        change = (toy_gpt(one) - toy_gpt.run_with_hooks(one, fwd_hooks=[edit]))[0]
+        change = (exact_gpt(one) - exact_gpt.run_with_hooks(one, fwd_hooks=[edit]))[0]
         expected = change[torch.arange(one.shape[1] - 1), one[0, 1:]]
-        torch.testing.assert_close(result.logit_drop[2, text == index].float(), expected, **CLOSE)
+        torch.testing.assert_close(result.logit_drop[2, text == index], expected, **CLOSE)
 
 
 @pytest.mark.parametrize(("plan", "max_bytes"), [("loop", None), ("batched", None), ("fanout", 2_000_000)])
-def test_plans_and_memory_change_nothing(toy_gpt, plan, max_bytes):
+def test_plans_and_memory_change_nothing(exact_gpt, plan, max_bytes):
     options = {"layers": [1, 4, 9], "ranks": [2], "n_random": 1}
     texts = [TEXT, SECOND, "The girl saw the boy in the garden."]
-    one = tlesion.subspace_removal(toy_gpt, texts, **options)
-    other = tlesion.subspace_removal(toy_gpt, texts, plan=plan, max_bytes=max_bytes, **options)
+    one = tlesion.subspace_removal(exact_gpt, texts, **options)
+    other = tlesion.subspace_removal(exact_gpt, texts, plan=plan, max_bytes=max_bytes, **options)
     for name in ("drift", "logit_drop", "other_logit_drop", "other_drift", "other_drift_relative", "clean_norm"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), **CLOSE)
     torch.testing.assert_close(one.variance_ratio, other.variance_ratio, **CLOSE)
@@ -189,7 +196,8 @@ def test_controls_and_ranks_are_what_a_run_of_their_own_gives(toy_gpt):
 
 def test_a_masked_model_is_read_at_its_own_tokens(checkpoint_folder):
     folder = checkpoint_folder("bert")
-    model, reference = tlesion.load_model(folder), AutoModelForMaskedLM.from_pretrained(folder).eval()
+    model = tlesion.load_model(folder, dtype=torch.float64)
+    reference = AutoModelForMaskedLM.from_pretrained(folder).double().eval()
     result = tlesion.subspace_removal(model, SECOND, n_random=0)
     ids = result.token_ids
     inner = torch.arange(1, len(ids) - 1)
@@ -201,6 +209,6 @@ def test_a_masked_model_is_read_at_its_own_tokens(checkpoint_folder):
         with hooked(block.intermediate.dense, without_leading), torch.no_grad():
             lesioned = reference(ids[None], output_hidden_states=True)
         drift = (torch.stack(lesioned.hidden_states) - torch.stack(clean.hidden_states)).norm(dim=-1)[1:, 0]
-        torch.testing.assert_close(result.drift[layer].float(), drift, **CLOSE)
+        torch.testing.assert_close(result.drift[layer], drift, **CLOSE)
         drop = (clean.logits - lesioned.logits)[0, inner, ids[inner]]
-        torch.testing.assert_close(result.logit_drop[layer].float(), drop, **CLOSE)
+        torch.testing.assert_close(result.logit_drop[layer], drop, **CLOSE)

@@ -76,9 +76,9 @@ def test_components_and_other_methods(gpt2):
 def test_given_subspaces_and_erasers(gpt2):
     names = [f"blocks.{layer}.mlp.hook_pre" for layer in (0, 2)]
     values = {layer: activations(gpt2, name) for layer, name in zip((0, 2), names, strict=True)}
-    generator = torch.Generator().manual_seed(0)
+    direction = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 128), dtype=np.float32))
     given = {
-        0: tlesion.Subspace.from_directions(torch.randn(1, 128, generator=generator), activations=values[0]),
+        0: tlesion.Subspace.from_directions(direction, activations=values[0]),
         2: tlesion.ObliqueEraser(
             left=torch.eye(128)[:1] + torch.eye(128)[5:6],
             right=torch.eye(128)[:1],

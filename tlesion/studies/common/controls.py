@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.checks import one_of
-from tlesion.hooks import Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
 from tlesion.studies.common.layer_sweeps import LayerEffects
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length

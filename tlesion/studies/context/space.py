@@ -9,8 +9,9 @@ from torch import Tensor
 
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
 from tlesion.hooks import Model, in_layers, layer_of, short_form
-from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.keep.hashing import tensor_hash
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped
@@ -88,10 +89,10 @@ def space_modulation(
     sequences = [way.sequence(token) for _, *pair in used for token in pair]
     settings = {"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos}
     provenance = provenance_of(model, settings=settings, stimuli=[stimulus_hash(word) for word, _, _ in used])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="space_modulation",
-        model=model,
         provenance=provenance,
         stimuli=[tensor_hash(ids) for ids in sequences],
         options={"layers": layers if isinstance(layers, str) else list(layers), "max_bytes": max_bytes},

@@ -11,8 +11,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
-from tlesion.keep.checkpoint import Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Folder
+from tlesion.keep.hashing import tensor_hash
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.reading import read_texts, ways_of_being_alone
 from tlesion.studies.common.walk import inference
@@ -102,10 +103,10 @@ def context_modulation(
     stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)
     lengths = None if context_lengths is None else [int(length) for length in context_lengths]
-    checkpointed = open_checkpoint(
+    checkpointed = checkpoint_of(
+        model,
         checkpoint,
         study="context_modulation",
-        model=model,
         provenance=provenance,
         stimuli=[tensor_hash(ids) for ids in texts.sequences],
         options={"context_lengths": lengths, "n_windows": n_windows, "level": level, "max_bytes": max_bytes},

@@ -13,7 +13,9 @@ from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
 from tlesion.interventions import ablations
-from tlesion.keep.results import Provenance, provenance_of, tensor_hash
+from tlesion.keep.hashing import tensor_hash
+from tlesion.keep.results import Provenance
+from tlesion.provenance import provenance_of
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import measure_reference

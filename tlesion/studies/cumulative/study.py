@@ -14,9 +14,10 @@ from torch import Tensor
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import matched_controls
 from tlesion.interventions.ablations import ablation_of
-from tlesion.keep.checkpoint import Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Folder
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import check_controls, measure_activity
@@ -102,10 +103,10 @@ def cumulative_lesion(
         "reference": None if make.reference is None else tensor_hash(make.reference),
     }
     provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="cumulative_lesion",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={

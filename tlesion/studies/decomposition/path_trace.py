@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
-from tlesion.hooks import FwdHook, Model, layer_of
+from tlesion.hooks import FwdHook, HookPoint, Model, layer_of
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.sinks import Field, Sink

@@ -28,9 +28,10 @@ from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 from tlesion.interventions.ablations import Ablation, ablation_of
-from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.masks import stack_masks
 from tlesion.studies.decomposition.path_trace import PathTrace
@@ -120,10 +121,10 @@ def decompose_drop(
         "reference": None if make.reference is None else tensor_hash(make.reference),
     }
     provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="decompose_drop",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(labels)},

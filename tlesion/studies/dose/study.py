@@ -19,9 +19,10 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model, in_layers, layer_indices, width
 from tlesion.inference import matched_controls, require_independent
 from tlesion.interventions.ablations import ablation_of
-from tlesion.keep.checkpoint import Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Folder
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
@@ -131,10 +132,10 @@ def dose_response(
         "shared_prompts": list(shared),
     }
     provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="dose_response",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={

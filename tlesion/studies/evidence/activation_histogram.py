@@ -13,9 +13,11 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from tlesion.anatomy.model import activation_function
 from tlesion.encoding import Position, encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
-from tlesion.keep.results import Result, provenance_of
+from tlesion.keep.results import Result
+from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
 from tlesion.stimuli import Contrast
@@ -128,7 +130,7 @@ def activation_histogram(
     names = in_layers(model, "mlp.hook_pre", layers)
     options: dict[str, Any] = {"position": position, "subword": contrast.subword, "prepend_bos": prepend_bos}
     a, b = ([encode_sentence(model, one, **options) for one in part] for part in (contrast.a, contrast.b))
-    before = {name: _Before(model.blocks[layer_of(name) or 0].mlp.act_fn, threshold) for name in names}
+    before = {name: _Before(activation_function(model, layer_of(name) or 0), threshold) for name in names}
     after = {name.replace("hook_pre", "hook_post"): _Values() for name in names}
     sinks: dict[str, RowSink] = {**before, **after}
     stream_rows(model, a, b, sinks, paired=contrast.paired, batch_size=batch_size)

@@ -56,6 +56,17 @@ class LaminarProfile(Result):
     groups: tuple[str, ...]
     plan: str
 
+    @classmethod
+    def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A profile of format 1 has no controls and no groups."""
+        drop, change = values["logit_drop"], values["global_change"]
+        empty = {
+            "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
+            "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
+            "groups": ("",) * len(values["prompts"]),
+        }
+        return empty | values
+
     @property
     def n_controls(self) -> int:
         """How many matched controls each mask has in each layer."""
@@ -156,14 +167,3 @@ class LaminarProfile(Result):
         frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
         frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
         return frame
-
-
-def filled_up(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a profile that was saved in format 1, which had no controls and no groups."""
-    drop, change = values["logit_drop"], values["global_change"]
-    empty = {
-        "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
-        "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
-        "groups": ("",) * len(values["prompts"]),
-    }
-    return empty | values

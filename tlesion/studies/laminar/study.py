@@ -15,9 +15,10 @@ from torch import Tensor
 from tlesion.hooks import Model, in_layers, layer_of, width
 from tlesion.inference import require_independent
 from tlesion.interventions.ablations import ablation_of
-from tlesion.keep.checkpoint import Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Folder
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import check_controls, match_values, measure_controls
 from tlesion.studies.common.layer_sweeps import measure_layers, measure_nothing
@@ -118,10 +119,10 @@ def laminar_profile(
         "selected_on": source,
     }
     provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="laminar_profile",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(masks)},

@@ -7,8 +7,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.activations import in_float64
+from tlesion.anatomy.norm import Norm
 from tlesion.measures import cosine, kl_divergence, top_k
-from tlesion.studies.common.norm import Norm
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick

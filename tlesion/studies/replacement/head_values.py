@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model, layer_of, width
 from tlesion.stats import Moments
 from tlesion.studies.common.walk import Walk, inference
@@ -29,7 +30,7 @@ def mean_of_heads(
     with inference(model):
         walk = Walk(model, [encode(model, text, prepend_bos=prepend_bos).ids for text in texts])
         for layer in range(max(asked) + 1):
-            moments = Moments.zeros(((heads or 1) * units,), model.unembed.W_U.device)
+            moments = Moments.zeros(((heads or 1) * units,), device_of(model))
 
             def take(_: tuple[int, ...], activation: Tensor, moments: Moments = moments) -> None:
                 moments.update(activation.flatten(0, 1))

@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
+from tlesion.anatomy.model import device_of
+from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of
 from tlesion.hooks import Model, user_hooks
-from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
-from tlesion.keep.results import provenance_of
+from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.models import require_logits
-from tlesion.studies.common.norm import final_norm
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.reading import written
 from tlesion.studies.replacement.downstream import SIZES, DownstreamSink
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
@@ -90,10 +91,10 @@ def replacement(
     lesions = read_lesions(model, [[], *(variant.interventions for variant in variants)])
     settings = {"top_k": top_k, "plan": plan, "prepend_bos": prepend_bos}
     provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="replacement",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={
@@ -157,7 +158,7 @@ def _whole_rows(model: Model, lesions: Sequence[Lesion], plan: str) -> str:
 
 
 def _groups(model: Model, readings: Sequence[Reading], max_bytes: int | None) -> list[Group]:
-    device = model.unembed.W_U.device
+    device = device_of(model)
     longest = max(len(reading.ids) for reading in readings)
     budget = max_bytes or default_max_bytes(device)
     return list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))

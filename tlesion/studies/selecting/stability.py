@@ -14,7 +14,8 @@ from torch import Tensor
 
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.hooks import Model
-from tlesion.keep.results import Result, provenance_of
+from tlesion.keep.results import Result
+from tlesion.provenance import provenance_of
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stats import jaccard, jaccard_by_chance
 from tlesion.stats.noncentral import noncentral_p

@@ -15,9 +15,10 @@ from tlesion import interventions as iv
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model, in_layers, layer_of, short_form, user_hooks
-from tlesion.keep.checkpoint import Checkpoint, Folder, open_checkpoint
-from tlesion.keep.results import provenance_of, tensor_hash
+from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.reading import Texts, read_texts
 from tlesion.studies.subspace_removal.fields import fields_of_effects, fields_of_fits, fields_of_tokens
@@ -134,10 +135,10 @@ def subspace_removal(
     }
     stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)
-    kept = open_checkpoint(
+    kept = checkpoint_of(
+        model,
         checkpoint,
         study="subspace_removal",
-        model=model,
         provenance=provenance,
         stimuli=hashes_of_readings(readings),
         options={"plan": plan, "max_bytes": max_bytes},

@@ -13,15 +13,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.anatomy.kernels import in_one_kernel
-from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.clean_parts import answering_as_clean, noting_clean
+from tlesion.anatomy.kernels import streamlined
+from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner
 from tlesion.hooks import scoped
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
-from tlesion.sweeps.plans.joining import answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.plans.last_block import only_readout, reads_only
 from tlesion.sweeps.plans.rows import read_out, read_out_null
 from tlesion.sweeps.store import Store
@@ -49,8 +50,8 @@ def fan_out(
         from_start: Let all rows join at the first block, whatever their lesion.
     """
     null = [lesion for lesion in lesions if lesion.is_null]
-    cfg, blocks = runner.model.cfg, runner.model.blocks
-    live = in_joining_order([lesion for lesion in lesions if not lesion.is_null], blocks)
+    cfg = runner.model.cfg
+    live = in_joining_order([lesion for lesion in lesions if not lesion.is_null], blocks(runner.model))
     per_slot = group.ids.numel() * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
     slots_at_once = max(1, int(max_bytes // 2 // per_slot) - 1)
     for first, end in list(ranges(len(live), slots_at_once)) or [(0, 0)]:
@@ -78,7 +79,7 @@ def _one_batch(
     from_start: bool,
 ) -> None:
     """A sweep over the blocks with the clean rows in slot 0 and a slot for every lesion after it."""
-    n, device, n_layers = group.n_prompts, runner.model.unembed.W_U.device, runner.model.cfg.n_layers
+    n, device, n_layers = group.n_prompts, device_of(runner.model), runner.model.cfg.n_layers
     dispatcher = Dispatcher(group)
     for slot, lesion in enumerate(lesions, start=1):
         dispatcher.place(lesion, slot)
@@ -86,7 +87,7 @@ def _one_batch(
     clean = runner.embed(group.ids)
     rows = clean.new_empty((1 + len(lesions)) * n, *clean.shape[1:])
     rows[:n] = clean
-    joined = [(len(lesions), 0)] * n_layers if from_start else joined_by_layer(lesions, runner.model.blocks)
+    joined = [(len(lesions), 0)] * n_layers if from_start else joined_by_layer(lesions, blocks(runner.model))
     active = 1
     with scoped(runner.model, dispatcher.fwd_hooks):
         for layer in range(n_layers):
@@ -125,9 +126,9 @@ def _through_block(
         dispatcher.window = (first, end)
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n])
 
-    block = runner.model.blocks[layer]
+    block = blocks(runner.model)[layer]
     joining = (whole[-1][1], active)
-    with laid_out(block), in_one_kernel(block):
+    with streamlined(block):
         with noting_clean(block, n if joining[0] < active else 0) as parts:
             for slots in whole:
                 in_steps(*slots, step, run)

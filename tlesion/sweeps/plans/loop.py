@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
-from tlesion.hooks import FwdHook, Model, hidden_state
+from tlesion.anatomy.model import device_of
+from tlesion.hooks import FwdHook, HookPoint, Model, hidden_state
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, bind
 from tlesion.sweeps.sinks import pick
@@ -59,7 +59,7 @@ def _run(model: Model, group: Group, hooks: list[FwdHook], store: Store) -> tupl
             hidden.append(activation.clone())
 
         keep = [(hidden_state(model, layer), remember) for layer in range(model.cfg.n_layers)]
-    logits = model.run_with_hooks(group.ids.to(model.unembed.W_U.device), fwd_hooks=[*hooks, *keep])
+    logits = model.run_with_hooks(group.ids.to(device_of(model)), fwd_hooks=[*hooks, *keep])
     rows = torch.arange(group.n_prompts)[:, None]
     read = logits[rows, group.readout]
     return (read if store.wants_vocabulary else pick(read, group.targets)), hidden

@@ -1,7 +1,6 @@
-"""One finished part of a run as a file: tensors and JSON with a checksum, there whole or not at all."""
+"""One finished part of a run as bytes: tensors and JSON with a checksum over both, and over which part it is."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from tlesion.keep.results import hash_of
+from tlesion.keep.hashing import hash_of
 
 
 def packed(fields: Mapping[str, Any], place: dict[str, Any]) -> bytes:
@@ -44,18 +43,3 @@ def read_part(path: Path, place: dict[str, Any]) -> dict[str, Any]:
     if {name: plain[name] for name in place} != json.loads(json.dumps(place)):
         raise ValueError("it is of another run or of another part of it")
     return {**plain["fields"], **tensors}
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write under another name, which says by which process, and rename."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def as_json(record: Mapping[str, Any]) -> bytes:
-    """A record as a JSON file holds it."""
-    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()

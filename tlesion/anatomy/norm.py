@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float, Float64
-from torch import Tensor
+from torch import Tensor, nn
 
 from tlesion.activations import in_float64
-from tlesion.hooks import Model
-from tlesion.tokens import is_masked
+from tlesion.anatomy.model import Model, blocks, is_masked
 
 Norm = Callable[[Float[Tensor, "*row d_model"]], Float[Tensor, "*row d_model"]]
 
@@ -51,7 +49,7 @@ class ScaledNorm:
         return x - x.mean(dim=-1, keepdim=True) if self.centred else x
 
 
-def scaled_norm(module: Any, eps: float) -> ScaledNorm:
+def scaled_norm(module: nn.Module, eps: float) -> ScaledNorm:
     """The norm of one of TransformerLens' modules: ``LayerNorm``, ``RMSNorm``, or either with folded weights."""
     weight, bias = (getattr(module, name, None) for name in ("w", "b"))
     return ScaledNorm(
@@ -62,6 +60,20 @@ def scaled_norm(module: Any, eps: float) -> ScaledNorm:
     )
 
 
+def block_norms(model: Model) -> list[tuple[ScaledNorm, ScaledNorm]]:
+    """The two norms of every block: before attention and MLP, or, in a masked model, after each of them."""
+    eps = float(model.cfg.eps)
+    return [(scaled_norm(block.ln1, eps), scaled_norm(block.ln2, eps)) for block in blocks(model)]
+
+
+def norm_before_logits(model: Model) -> ScaledNorm | None:
+    """The norm right before the unembedding, which in a masked model belongs to its head; None if there is none."""
+    eps = float(model.cfg.eps)
+    if is_masked(model):
+        return scaled_norm(model.mlm_head.ln, eps)
+    return None if model.cfg.normalization_type is None else scaled_norm(model.ln_final, eps)
+
+
 def final_norm(model: Model) -> Norm:
     """The norm that a model applies before it reads its hidden states; what stands for one in a masked model.
 
@@ -69,9 +81,6 @@ def final_norm(model: Model) -> Norm:
     mean 0 and standard deviation 1 instead, so that sizes fall away there as well. A causal model without a final norm
     leaves them as they are.
     """
-    eps = float(model.cfg.eps)
     if is_masked(model):
-        return ScaledNorm(weight=None, bias=None, centred=True, eps=eps)
-    if model.cfg.normalization_type is None:
-        return lambda hidden: hidden
-    return scaled_norm(model.ln_final, eps)
+        return ScaledNorm(weight=None, bias=None, centred=True, eps=float(model.cfg.eps))
+    return norm_before_logits(model) or (lambda hidden: hidden)

@@ -1,22 +1,30 @@
-"""The folder of a checkpoint: which run it is of, and the parts that are finished."""
+"""Finished parts of a long run, kept in a folder as they come: a run that was cut off continues where it was.
+
+The folder that ``checkpoint=`` names holds
+
+- ``checkpoint.json``: which run it is of (study, weights, versions, settings, a hash of every stimulus) and its state,
+  ``"running"`` or ``"finished"``;
+- ``parts/<name>.safetensors``: a file for every finished part, with a checksum over its numbers and over which run and
+  part they are of.
+
+Every file is there whole or not at all, and none of them is ever executed. A finished run leaves its parts: the same
+call makes the same result from them again. Once the result is saved, the folder can be deleted.
+"""
 
 import hashlib
 import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from safetensors import SafetensorError
 
-from tlesion.hooks import Model, user_hooks
-from tlesion.keep.checkpoint.identity import differences, identity_of
-from tlesion.keep.checkpoint.part import as_json, packed, read_part, write_whole
-from tlesion.keep.results import Provenance
+from tlesion.keep.checkpoint_part import packed, read_part
+from tlesion.keep.writing import clear_abandoned, is_partial, make_folder, write_whole
 
 FORMAT_VERSION = 1
 CHECKPOINT_FILE = "checkpoint.json"
@@ -25,7 +33,7 @@ PARTS_FOLDER = "parts"
 Folder = str | os.PathLike[str] | None
 
 _ABOUT = "Finished parts of a tlesion run; the same call continues it. Delete the folder once the result is saved."
-_PARTIAL = re.compile(r"\..+\.(\d+)\.partial")
+_HASH = re.compile(r"[0-9a-f]{16,64}")
 _N_SHOWN = 4
 
 
@@ -101,7 +109,7 @@ class Checkpoint:
         if self.folder is not None:
             path = self.folder / CHECKPOINT_FILE
             record = json.loads(path.read_text(encoding="utf-8"))
-            write_whole(path, as_json(record | {"state": "finished"}))
+            write_whole(path, _as_json(record | {"state": "finished"}))
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / PARTS_FOLDER / f"{self.prefix}{name}.safetensors"
@@ -110,49 +118,57 @@ class Checkpoint:
 NOTHING_KEPT = Checkpoint()
 
 
-def open_checkpoint(
-    folder: Folder,
-    *,
-    study: str,
-    model: Model,
-    provenance: Provenance,
-    stimuli: Sequence[str],
-    options: Mapping[str, Any] | None = None,
-) -> Checkpoint:
+def open_checkpoint(folder: Folder, run: Mapping[str, Any]) -> Checkpoint:
     """Begin a checkpoint, or continue the one that is there.
+
+    Studies open theirs with :func:`tlesion.provenance.checkpoint_of`, which says which run it is.
 
     Args:
         folder: Made if it is not there; None: nothing is kept.
-        study: The function that runs.
-        model: Its model.
-        provenance: What the result is going to record: model, versions and settings have to be the same.
-        stimuli: An exact hash of each stimulus: of its tokens, not of its text alone.
-        options: What else changes the numbers, if by rounding only: plans, budgets, hashes of edits.
+        run: Everything that two runs have to share to make the same numbers, as JSON has it.
 
     Raises:
         ValueError: The folder holds the checkpoint of another run (the message says what differs), a damaged one, or
-            something else; the path is a file; the model carries hooks of its own, which cannot be compared.
+            something else; the path is a file.
     """
     if folder is None:
         return NOTHING_KEPT
-    path = Path(folder)
-    foreign = user_hooks(model)
-    if foreign:
-        raise ValueError(
-            f"the model carries hooks of its own (at {foreign[0]}), and a checkpoint cannot tell whether they are the "
-            "same when the run continues; remove them (model.reset_hooks()), or leave checkpoint out"
-        )
-    record = identity_of(study, model, provenance, stimuli, options or {})
+    path, record = Path(folder), dict(json.loads(json.dumps(dict(run))))
     _require_folder(path)
-    _clear_partial(path)
+    for place in (path, path / PARTS_FOLDER):
+        clear_abandoned(place)
     if (path / CHECKPOINT_FILE).exists():
         _require_same(path, record)
     else:
         _require_empty(path)
-        (path / PARTS_FOLDER).mkdir(parents=True, exist_ok=True)
+        make_folder(path / PARTS_FOLDER)
         head = {"about": _ABOUT, "format": FORMAT_VERSION, "state": "running"}
-        write_whole(path / CHECKPOINT_FILE, as_json(head | {"run": record}))
+        write_whole(path / CHECKPOINT_FILE, _as_json(head | {"run": record}))
     return Checkpoint(path, hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest())
+
+
+def differences(there: Any, here: Any, path: str = "") -> Iterator[str]:
+    """What differs between two JSON values, in words.
+
+    Example:
+        >>> list(differences({"seed": 1, "layers": [0, 1]}, {"seed": 2, "layers": [0, 1]}))
+        ['seed is 1 there and 2 here']
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in dict.fromkeys([*there, *here]):
+            where = f"{path}.{name}" if path else name
+            if name in there and name in here:
+                yield from differences(there[name], here[name], where)
+            else:
+                yield f"{where} is there and not here" if name in there else f"{where} is here and not there"
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for index, (one, other) in enumerate(zip(there, here, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    elif isinstance(there, list) and isinstance(here, list):
+        yield f"{path}: {len(there)} there and {len(here)} here"
+    elif json.dumps(there) != json.dumps(here):
+        telling = all(len(repr(one)) <= 60 and not _HASH.fullmatch(str(one)) for one in (there, here))
+        yield f"{path} is {there!r} there and {here!r} here" if telling else f"{path} differs"
 
 
 def _require_same(path: Path, record: dict[str, Any]) -> None:
@@ -186,12 +202,12 @@ def _require_folder(path: Path) -> None:
 
 
 def _require_empty(path: Path) -> None:
-    # Nothing but the empty folder of parts: a run that was cut off before it had written anything.
-    held = (
-        [found for found in path.iterdir() if found.name != PARTS_FOLDER or any(found.iterdir())]
-        if path.is_dir()
-        else []
-    )
+    # Nothing but the empty folder of parts, and what a killed process was writing: it had not kept anything yet.
+    held = [
+        found
+        for found in (path.iterdir() if path.is_dir() else ())
+        if not is_partial(found) and (found.name != PARTS_FOLDER or any(found.iterdir()))
+    ]
     if held:
         raise ValueError(
             f"cannot keep a checkpoint in {str(path)!r}: it holds files that are not a tlesion checkpoint "
@@ -199,9 +215,5 @@ def _require_empty(path: Path) -> None:
         )
 
 
-def _clear_partial(path: Path) -> None:
-    """Remove what a process that is gone was writing when it was cut off."""
-    for found in (*path.glob(".*.partial"), *(path / PARTS_FOLDER).glob(".*.partial")):
-        writer = _PARTIAL.fullmatch(found.name)
-        if writer and (int(writer[1]) == os.getpid() or not psutil.pid_exists(int(writer[1]))):
-            found.unlink(missing_ok=True)
+def _as_json(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"

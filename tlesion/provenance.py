@@ -1,0 +1,92 @@
+"""Where a result comes from, and which run a checkpoint is of: what a model, its texts and the options say of both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from tlesion.hooks import Model, user_hooks
+from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_checkpoint
+from tlesion.keep.hashing import combined_hash
+from tlesion.keep.results import Provenance
+from tlesion.models import info
+from tlesion.tokens import prepends_bos
+
+_PACKAGES = {
+    "tlesion": "tlesion",
+    "transformer_lens": "transformer-lens",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+
+
+def provenance_of(
+    model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str], contexts: Sequence[str] = ()
+) -> Provenance:
+    """Record a model, the installed versions, the settings and the stimuli of a result.
+
+    Args:
+        model: The model.
+        settings: What the function was asked for. ``prepend_bos`` among them is recorded as what it meant: None stands
+            for the model's own default.
+        stimuli: A short hash of each sentence, see :func:`tlesion.stimuli.stimulus_hash`.
+        contexts: See :class:`Provenance`.
+    """
+    settings = dict(settings)
+    if "prepend_bos" in settings:
+        settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
+    return Provenance(
+        model=asdict(info(model)),
+        versions={name: version(package) for name, package in _PACKAGES.items()},
+        settings=settings,
+        stimuli=tuple(stimuli),
+        stimuli_hash=combined_hash(stimuli),
+        contexts=tuple(contexts),
+    )
+
+
+def checkpoint_of(
+    model: Model,
+    folder: Folder,
+    *,
+    study: str,
+    provenance: Provenance,
+    stimuli: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """Begin the checkpoint of a run, or continue the one that is there.
+
+    The model's name does not count: the same weights under another name give the same numbers.
+
+    Args:
+        model: The run's model.
+        folder: Made if it is not there; None: nothing is kept.
+        study: The function that runs.
+        provenance: What the result is going to record: model, versions and settings have to be the same.
+        stimuli: An exact hash of each stimulus: of its tokens, not of its text alone.
+        options: What else changes the numbers, if by rounding only: plans, budgets, hashes of edits.
+
+    Raises:
+        ValueError: The model carries hooks of its own, which cannot be compared; and what
+            :func:`tlesion.keep.checkpoint.open_checkpoint` refuses: another run's folder, a damaged one, or a file.
+    """
+    if folder is None:
+        return NOTHING_KEPT
+    foreign = user_hooks(model)
+    if foreign:
+        raise ValueError(
+            f"the model carries hooks of its own (at {foreign[0]}), and a checkpoint cannot tell whether they are the "
+            "same when the run continues; remove them (model.reset_hooks()), or leave checkpoint out"
+        )
+    described = provenance.model
+    run = {
+        "study": study,
+        "weights": described["fingerprint"],
+        "dtype": described["dtype"],
+        "processing": described["processing"],
+        "device": model.unembed.W_U.device.type,
+        "versions": provenance.versions,
+        "settings": provenance.settings | dict(options or {}),
+        "stimuli": list(stimuli),
+    }
+    return open_checkpoint(folder, run)
