@@ -13,6 +13,7 @@ from .covariance import measure_covariance_change as measure_covariance_change
 from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
 from .models import load_model as load_model
+from .positions import Offset as Offset
 from .selection import NeuronSelection as NeuronSelection
 from .selection import register_statistic as register_statistic
 from .selection import select_from_cache as select_from_cache

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from tlesion.cli.console import working
 from tlesion.cli.folder import check_run_folder, save_results
 from tlesion.cli.laminar_print import print_laminar
 from tlesion.cli.selecting import Selecting
 from tlesion.hooks import Model
-from tlesion.interventions import ablations
 from tlesion.keep.results import Result
 from tlesion.keep.writing import write_whole
 from tlesion.models import load_model
-from tlesion.selection.reference import measure_reference
+from tlesion.positions import PromptPosition
+from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.stimuli import prompts as shipped_prompts
 from tlesion.stimuli.files import read_prompts
@@ -41,7 +39,7 @@ class Lesioning:
     prompts: Path | None = None
     ablation: str = "zero"
     hook_point: str = "mlp.hook_post"
-    position: str | int = "readout"
+    position: PromptPosition = "readout"
     seed: int = 0
     plan: str = "auto"
     checkpoint: Path | None = None
@@ -126,24 +124,15 @@ def _lesion(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning)
         "ablation": cut.ablation,
         "hook_point": cut.hook_point,
         "position": cut.position,
-        "reference": _reference(model, contrast, chosen, cut),
+        "reference": reference_for(
+            model,
+            contrast,
+            cut.ablation,
+            hook_point=cut.hook_point,
+            batch_size=chosen.batch_size,
+            prepend_bos=chosen.prepend_bos,
+        ),
         "seed": cut.seed,
         "plan": cut.plan,
         "prepend_bos": chosen.prepend_bos,
     }
-
-
-def _reference(model: Model, contrast: Contrast, chosen: Selecting, cut: Lesioning) -> Tensor | None:
-    """Means or medians over the contrast's sentences, where a prompt is read: at the mask, or before the word."""
-    needed = ablations.named(cut.ablation).needs_reference
-    if needed is None:
-        return None
-    return measure_reference(
-        model,
-        contrast,
-        statistic=needed,
-        hook_point=cut.hook_point,
-        position="mask" if is_masked(model) else "before",
-        batch_size=chosen.batch_size,
-        prepend_bos=chosen.prepend_bos,
-    )

@@ -1,9 +1,11 @@
 """Options that several commands share, explained once."""
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
+
+from tlesion.positions import read_position
 
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")]
 Json: TypeAlias = Annotated[
@@ -108,7 +110,7 @@ Position: TypeAlias = Annotated[
     typer.Option(
         metavar="POSITION",
         help="Where in a sentence: word (its own token), mask (a mask token in its place; masked models), before "
-        "(the token that predicts it; causal models), or a number of tokens from the word.",
+        "(the token that predicts it; causal models), word+1, word-1 and so on, or the index of a token.",
         rich_help_panel="Selection",
     ),
 ]
@@ -225,14 +227,6 @@ def two_words(text: str | None, option: str) -> tuple[str, str] | None:
     return words[0], words[1]
 
 
-def number_or_name(text: str) -> str | int:
-    """A position as the library takes it: a number where it reads as one.
-
-    Example:
-        >>> number_or_name("-1"), number_or_name("word")
-        (-1, 'word')
-    """
-    try:
-        return int(text)
-    except ValueError:
-        return text
+def number_or_name(text: str) -> Any:
+    """A position as the library takes it; see :func:`tlesion.positions.read_position`."""
+    return read_position(text)

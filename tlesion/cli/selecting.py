@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlesion.hooks import Model
+from tlesion.positions import SentencePosition
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli import Contrast, contrasts
 from tlesion.stimuli.files import read_pairs
@@ -27,7 +28,7 @@ class Selecting:
     words: tuple[str, str] | None = None
     conditions: tuple[str, str] | None = None
     hook_point: str = "mlp.hook_pre"
-    position: str | int = "word"
+    position: SentencePosition = "word"
     test: str = "welch"
     correction: str | None = None
     family: str = "layer"
@@ -60,8 +61,8 @@ class Selecting:
         if self.pairs is not None:
             return None
         in_context = contrasts.him_her_in_context()
-        expected: str = "mask" if is_masked(model) else "before"
-        elsewhere = {f"in context, at the {_PLACES[place]}": place for place in ("word", expected)}
+        places: tuple[SentencePosition, ...] = ("word", "mask" if is_masked(model) else "before")
+        elsewhere = {f"in context, {_own(place)}": place for place in places}
         selections = {name: replace(self, position=at).select(model, in_context) for name, at in elsewhere.items()}
         return compare_selections({_own(self.position): selection, **selections})
 
@@ -85,5 +86,5 @@ class Selecting:
         )
 
 
-def _own(position: str | int) -> str:
+def _own(position: SentencePosition) -> str:
     return f"at the {_PLACES[position]}" if isinstance(position, str) else f"at position {position}"

@@ -22,6 +22,7 @@ from tlesion.checks import one_of
 from tlesion.function_id import function_id
 from tlesion.interventions.make import Intervention, gaussian, replace, zero
 from tlesion.interventions.region import Positions
+from tlesion.positions import PromptPosition, check_prompt_position
 from tlesion.registry import Entry, Registry, module_of
 
 REFERENCES = ("mean", "median", "mean_absolute", "rows")
@@ -204,7 +205,7 @@ class Ablation:
 
 
 def ablation_of(
-    kind: str, *, position: str | int, reference: Tensor | None, seed: int, shape: Sequence[int]
+    kind: str, *, position: PromptPosition, reference: Tensor | None, seed: int, shape: Sequence[int]
 ) -> Ablation:
     """Check an ablation's options.
 
@@ -219,8 +220,7 @@ def ablation_of(
         ValueError: An unknown kind or position; reference values that are missing or do not fit.
     """
     registered = named(kind)
-    if not isinstance(position, int):
-        one_of("position", position, ("readout", "all"))
+    check_prompt_position(position)
     needed = registered.needs_reference
     if needed is None:
         reference = None

@@ -10,11 +10,14 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.encoding import EncodedSentence, Position, encode_sentence
+from tlesion.encoding import EncodedSentence, encode_sentence
 from tlesion.hooks import Model, in_layers, width
+from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
+from tlesion.positions import SentencePosition
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
+from tlesion.tokens import is_masked
 
 
 def measure_reference(
@@ -23,7 +26,7 @@ def measure_reference(
     *,
     statistic: str = "mean",
     hook_point: str = "mlp.hook_post",
-    position: Position = "word",
+    position: SentencePosition = "word",
     layers: str | Sequence[int] = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -83,6 +86,56 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
         return sink.a.mean.cpu()
     rows = torch.cat(sink.rows_a).double()
     return _median(rows) if statistic == "median" else rows
+
+
+def reference_for(
+    model: Model,
+    contrast: Contrast,
+    ablation: str,
+    *,
+    hook_point: str = "mlp.hook_post",
+    layers: str | Sequence[int] = "all",
+    batch_size: int = 32,
+    prepend_bos: bool | None = None,
+    seed: int = 0,
+) -> Float64[Tensor, "layer *row unit"] | None:
+    """What an ablation at the readout of prompts puts in: measured where the sentences themselves would be read.
+
+    That is at the mask token (masked models), or at the token before the word (causal ones). At the word itself a unit
+    has other values: the word has been read there, and at a prompt's readout it has not.
+
+    Args:
+        model: The model.
+        contrast: The reference set.
+        ablation: The ablation's name.
+        hook_point, layers, batch_size, prepend_bos, seed: See `measure_reference`.
+
+    Returns:
+        Its reference; None for an ablation that needs none.
+
+    Raises:
+        ValueError: An unknown ablation; see `measure_reference`.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> reference_for(model, tlesion.contrasts.him_her(), "zero") is None
+        True
+    """
+    needed = ablations.named(ablation).needs_reference
+    if needed is None:
+        return None
+    return measure_reference(
+        model,
+        contrast,
+        statistic=needed,
+        hook_point=hook_point,
+        position="mask" if is_masked(model) else "before",
+        layers=layers,
+        batch_size=batch_size,
+        prepend_bos=prepend_bos,
+        seed=seed,
+    )
 
 
 def _streamed() -> Streamed:

@@ -13,16 +13,12 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from tlesion.activations import in_float64
-from tlesion.hooks import Model
 from tlesion.interventions import Intervention
-from tlesion.interventions.ablations import Ablation
-from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.measures import kl_divergence
-from tlesion.sweeps.engine import run_sweep
+from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion, read_lesions
-from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
 
 
@@ -78,22 +74,26 @@ class LesionList:
     """Lesions by what they cut in each layer; one that is asked for twice is run once.
 
     Args:
-        names: Full hook name of every layer.
-        make: What is done to the units.
+        frame: Says where units are cut, and what is done to them.
     """
 
-    def __init__(self, names: Sequence[str], make: Ablation) -> None:
-        self._names, self._make = list(names), make
+    def __init__(self, frame: LesionFrame) -> None:
+        self._frame = frame
         self._rows: dict[tuple[tuple[int, bytes], ...], int] = {}
-        self.lesions: list[list[Intervention]] = []
+        self._lesions: list[list[Intervention]] = []
 
     def row(self, cut: Mapping[int, Bool[Tensor, " unit"]]) -> int:
-        """The place of a lesion in the list; it is added if it is new. Layers count as the names do."""
+        """The place of a lesion in the list; it is added if it is new. Layers are counted as the frame's are."""
         key = tuple((layer, units.numpy().tobytes()) for layer, units in sorted(cut.items()) if bool(units.any()))
         if key not in self._rows:
-            self._rows[key] = len(self.lesions)
-            self.lesions.append([self._make.at(self._names[layer], layer, units) for layer, units in cut.items()])
+            make, names = self._frame.ablation, self._frame.point.names
+            self._rows[key] = len(self._lesions)
+            self._lesions.append([make.at(names[layer], layer, units) for layer, units in cut.items()])
         return self._rows[key]
+
+    def read(self) -> list[Lesion]:
+        """All of them, as a sweep takes them."""
+        return read_lesions(self._frame.model, self._lesions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +118,14 @@ class Collapse:
         }
 
 
-def measure_collapse(
-    model: Model,
-    readings: Sequence[Reading],
-    lesions: LesionList,
-    *,
-    plan: str,
-    max_bytes: int | None,
-    checkpoint: Checkpoint = NOTHING_KEPT,
-) -> Collapse:
-    """Run all lesions of a list over the prompts.
+def measure_collapse(run: Run, lesions: Sequence[Lesion]) -> Collapse:
+    """Run lesions over a study's prompts.
 
     Raises:
         ValueError: NaN in the clean logits, and what :func:`tlesion.sweeps.engine.run_sweep` refuses.
     """
-    sink = CollapseSink(readings)
-    read = read_lesions(model, lesions.lesions)
-    budget = settled_max_bytes(model, max_bytes, checkpoint)
-    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=checkpoint)
+    sink = CollapseSink(run.frame.readings)
+    settled = run.sweep(lesions, sink)
     require_finite_logits(sink.clean)
     return Collapse(sink, settled.reason)
 

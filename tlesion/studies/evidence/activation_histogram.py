@@ -14,9 +14,10 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from tlesion.anatomy.model import activation_function
-from tlesion.encoding import Position, encode_sentence
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
 from tlesion.keep.results import Result
+from tlesion.positions import SentencePosition
 from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
@@ -91,7 +92,7 @@ def activation_histogram(
     model: Model,
     contrast: Contrast,
     *,
-    position: Position = "word",
+    position: SentencePosition = "word",
     threshold: float | int = 0.1,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,

@@ -1,18 +1,13 @@
 """The sweeps behind a laminar profile: stacks of masks, one layer at a time, and a run in which nothing is cut."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.hooks import Model, width
-from tlesion.interventions.ablations import Ablation
-from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
-from tlesion.sweeps.engine import run_sweep
+from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.sweeps.finite import require_finite_logits
-from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
@@ -34,27 +29,22 @@ class LayerEffects:
     plan: str
 
 
-def measure_layers(
-    model: Model,
-    names: Sequence[str],
-    masks: Bool[Tensor, "mask layer unit"],
-    *,
-    make: Ablation,
-    readings: Sequence[Reading],
-    plan: str,
-    max_bytes: int | None,
-    checkpoint: Checkpoint = NOTHING_KEPT,
-) -> LayerEffects:
+def measure_layers(run: Run, frame: LesionFrame, masks: Bool[Tensor, "mask layer unit"], *, stage: str) -> LayerEffects:
     """Lesion every mask in every layer, each by itself.
+
+    Args:
+        run: The study.
+        frame: Its frame.
+        masks: The masks.
+        stage: What the sweep is called among the parts of a checkpoint.
 
     Raises:
         ValueError: NaN in the clean logits; what a sweep refuses.
     """
+    make, names, readings = frame.ablation, frame.point.names, frame.readings
     lesions = [[make.at(name, layer, units[layer])] for units in masks for layer, name in enumerate(names)]
     sink = TargetSink(readings, global_change=True)
-    settled = run_sweep(
-        model, readings, read_lesions(model, lesions), sink, plan=plan, max_bytes=max_bytes, checkpoint=checkpoint
-    )
+    settled = run.sweep(read_lesions(frame.model, lesions), sink, stage=stage)
     clean = sink.clean[:, 0].double()
     require_finite_logits(clean)
     shape = (len(masks), len(names), len(readings))
@@ -67,20 +57,11 @@ def measure_layers(
 
 
 def measure_nothing(
-    model: Model,
-    names: Sequence[str],
-    make: Ablation,
-    readings: Sequence[Reading],
-    *,
-    max_bytes: int | None,
-    checkpoint: Checkpoint = NOTHING_KEPT,
+    run: Run, frame: LesionFrame
 ) -> tuple[Float64[Tensor, "prompt target"], Float64[Tensor, " prompt"]]:
     """Drop and change of a plain run with an edit at every layer and no unit in it: it has to be the clean run."""
-    heads, units = width(model, names[0])
-    no_unit = torch.zeros((heads or 1) * units, dtype=torch.bool)
-    lesion = [make.at(name, layer, no_unit) for layer, name in enumerate(names)]
-    sink = TargetSink(readings, global_change=True)
-    run_sweep(
-        model, readings, read_lesions(model, [lesion]), sink, plan="loop", max_bytes=max_bytes, checkpoint=checkpoint
-    )
+    no_unit = torch.zeros(frame.point.n_units, dtype=torch.bool)
+    lesion = [frame.ablation.at(name, layer, no_unit) for layer, name in enumerate(frame.point.names)]
+    sink = TargetSink(frame.readings, global_change=True)
+    run.sweep(read_lesions(frame.model, [lesion]), sink, stage="nothing", plan="loop")
     return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()
