@@ -43,10 +43,10 @@ from .studies.dose.result import DoseResponse as DoseResponse
 from .studies.dose.study import dose_response as dose_response
 from .studies.laminar.study import LaminarProfile as LaminarProfile
 from .studies.laminar.study import laminar_profile as laminar_profile
+from .studies.replacement.heads import head_variants as head_variants
 from .studies.replacement.result import Replacement as Replacement
 from .studies.replacement.study import replacement as replacement
 from .studies.replacement.variants import Variant as Variant
-from .studies.replacement.variants import head_variants as head_variants
 from .studies.replacement.variants import noise_variants as noise_variants
 from .studies.replacement.variants import scale_variants as scale_variants
 from .studies.selecting.positions import SelectionComparison as SelectionComparison

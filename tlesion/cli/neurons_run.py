@@ -11,7 +11,7 @@ from tlesion.cli.selecting import Selecting
 from tlesion.keep.writing import check_file, write_whole
 from tlesion.models import load_model
 from tlesion.selection import NeuronSelection
-from tlesion.studies.laminar.words import identical_pairs
+from tlesion.studies.selecting.words import identical_pairs
 
 
 def saved_selection(folder: Path) -> NeuronSelection:

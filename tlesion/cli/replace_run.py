@@ -13,10 +13,11 @@ from tlesion.models import load_model
 from tlesion.stimuli import Prompt
 from tlesion.stimuli import prompts as shipped_prompts
 from tlesion.stimuli.files import read_prompts
+from tlesion.studies.replacement.heads import head_variants
 from tlesion.studies.replacement.page import replacement_page
 from tlesion.studies.replacement.result import Replacement
 from tlesion.studies.replacement.study import replacement
-from tlesion.studies.replacement.variants import Variant, head_variants, noise_variants, scale_variants
+from tlesion.studies.replacement.variants import Variant, noise_variants, scale_variants
 from tlesion.studies.replacement.words import summary
 from tlesion.tokens import is_masked
 

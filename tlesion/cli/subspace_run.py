@@ -147,7 +147,7 @@ def _print(result: SubspaceRemoval, files: dict[str, Path], *, as_json: bool) ->
         for row in frame.to_dict("records")
     ]
     columns = ["layer", "variance", "drop", "low", "high", "t", "p", "drift at\nthe cut", "drift at\nthe end"]
-    print_table(columns, rows, title=f"{result.cut['label']} of {result.hook_point}, one layer at a time")
+    print_table(columns, rows, title=f"{result.cut.label} of {result.hook_point}, one layer at a time")
     for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
         say(line)
     for name, path in files.items():
