@@ -18,7 +18,7 @@ import tlesion
 from tlesion.cli import app
 from tlesion.interventions import ablations
 from tlesion.models.load import DTYPES
-from tlesion.selection import TESTS
+from tlesion.selection import statistic_names
 from tlesion.stimuli.files import read_pairs, read_prompts
 
 SENTENCES = (
@@ -277,7 +277,7 @@ def test_every_option_is_explained_with_its_default(name):
 
 def test_help_names_everything_that_may_be_chosen():
     told = {parameter.name: parameter.help for parameter in commands()["laminar"].made().params}
-    for option, names in (("test", TESTS), ("ablation", ablations.names()), ("dtype", DTYPES)):
+    for option, names in (("test", statistic_names()), ("ablation", ablations.names()), ("dtype", DTYPES)):
         assert [name for name in names if not re.search(rf"\b{name}\b", told[option])] == []
 
 

@@ -83,8 +83,7 @@ def context(
         made = Report({"context": result, "space": space})
     with working(f"writing {folder}"):
         files = made.write(folder, layer=shown)
-    middle = result.layers[len(result.layers) // 2]
-    sentences = summary(result, space, layer=middle if shown is None else shown)
+    sentences = summary(result, space, layer=shown)
     frame = result.to_frame()
     if space is not None:
         frame["space"] = space.correlation.numpy()

@@ -15,6 +15,7 @@ from tlesion.cli.options import (
     ModelName,
     Option,
     Out,
+    ablation_names,
     all_or_numbers,
     decimals,
 )
@@ -40,7 +41,7 @@ WORDS = {
         read=all_or_numbers,
     ),
     "ablation": Option(
-        "For heads: zero, mean (over the prompts' tokens) or resample (tokens drawn from the prompts).", _WHAT, "KIND"
+        lambda: f"For heads, what is put in place: {ablation_names()}. A reference set: the prompts.", _WHAT, "KIND"
     ),
     "factors": Option("For scale: factors with commas.", _WHAT, "FACTORS", read=decimals),
     "mean": Option("For noise: its mean.", _WHAT),
