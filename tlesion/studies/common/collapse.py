@@ -19,60 +19,55 @@ from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion, read_lesions
-from tlesion.sweeps.sinks import Place, few_at_once, pick
+from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
 
 
-class CollapseSink:
+class CollapseSink(Sink):
     """Keeps the targets' logits and ranks, and two numbers for how far the prediction moved.
 
     Args:
         readings: The prompts.
-        n_lesions: How many lesions.
 
     Attributes:
-        clean: Clean logits of the targets.
+        clean: Clean logits of the targets, ``[prompt, target]``.
         clean_rank: How many other tokens have a logit at least as large, in the clean run.
-        lesioned, rank: The same of every lesioned run; a logit that is NaN is the last.
-        kl: Divergence of the lesioned prediction from the clean one, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        lesioned, rank: The same of every lesioned run, ``[lesion, prompt, target]``; a logit that is NaN is the last.
+        kl: Divergence of the lesioned prediction from the clean one, in nats, ``[lesion, prompt]``.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
     """
 
-    wants_hidden = False
     wants_vocabulary = True
 
-    def __init__(self, readings: Sequence[Reading], n_lesions: int) -> None:
-        shape = (n_lesions, len(readings), readings[0].targets.shape[1])
-        self.clean: Float64[Tensor, "prompt target"] = torch.full(shape[1:], torch.nan, dtype=torch.float64)
-        self.lesioned: Float64[Tensor, "lesion prompt target"] = torch.full(shape, torch.nan, dtype=torch.float64)
-        self.clean_rank: Int64[Tensor, "prompt target"] = torch.zeros(shape[1:], dtype=torch.long)
-        self.rank: Int64[Tensor, "lesion prompt target"] = torch.zeros(shape, dtype=torch.long)
-        self.kl: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
-        self.global_change: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._n_targets = readings[0].targets.shape[1]
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """Not asked for."""
-
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members, targets = torch.tensor(group.members), group.targets[:, 0]
-        base = in_float64(clean[:, 0])
-        self.clean[members] = _columns(base, targets).cpu()
-        self.clean_rank[members] = _ranks(base, targets).cpu()
-        for few, part in few_at_once(lesions, lesioned):
-            rows, read = torch.tensor([lesion.index for lesion in few])[:, None], in_float64(part[:, :, 0])
-            self.lesioned[rows, members] = _columns(read, targets).cpu()
-            self.rank[rows, members] = _ranks(read, targets).cpu()
-            self.kl[rows, members] = kl_divergence(base.expand_as(read), read).cpu()
-            self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
+        clean, lesioned = ("prompt", self._n_targets), ("lesion", "prompt", self._n_targets)
+        return {
+            "clean": Field(clean),
+            "clean_rank": Field(clean, torch.long),
+            "lesioned": Field(lesioned),
+            "rank": Field(lesioned, torch.long),
+            "kl": Field(lesioned[:2]),
+            "global_change": Field(lesioned[:2]),
+        }
 
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
-        found = {name: Place(getattr(self, name), (members,)) for name in ("clean", "clean_rank")}
-        for name in ("lesioned", "rank", "kl", "global_change"):
-            found[name] = Place(getattr(self, name), (rows, members))
-        return found
+        base, targets = in_float64(clean[:, 0]), group.targets[:, 0]
+
+        def measure(few: Tensor) -> dict[str, Tensor]:
+            read = in_float64(few[:, :, 0])
+            return {
+                "lesioned": _columns(read, targets),
+                "rank": _ranks(read, targets),
+                "kl": kl_divergence(base.expand_as(read), read),
+                "global_change": (read - base).square().mean(dim=-1).sqrt(),
+            }
+
+        of_clean = {"clean": _columns(base, targets), "clean_rank": _ranks(base, targets)}
+        return of_clean | few_at_once(lesioned, measure)
 
 
 class LesionList:
@@ -129,7 +124,7 @@ def measure_collapse(run: Run, lesions: Sequence[Lesion]) -> Collapse:
     Raises:
         ValueError: NaN in the clean logits, and what :func:`tlesion.sweeps.engine.run_sweep` refuses.
     """
-    sink = CollapseSink(run.frame.readings, len(lesions))
+    sink = CollapseSink(run.frame.readings)
     settled = run.sweep(lesions, sink)
     require_finite_logits(sink.clean)
     return Collapse(sink, settled.reason)

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model
 from tlesion.interventions.ablations import Ablation
 from tlesion.keep.checkpoint import Folder
@@ -140,7 +141,7 @@ def decompose_drop(
 
 def _require_in_mlp(point: Point) -> None:
     if not point.short.startswith("mlp.") and point.short != "hook_mlp_out":
-        raise ValueError(
+        raise DoesNotApply(
             f"hook point {point.short!r} is not inside an MLP, whose output is what is followed to the logits; give "
             "'mlp.hook_pre', 'mlp.hook_post' or 'hook_mlp_out'"
         )
@@ -149,7 +150,7 @@ def _require_in_mlp(point: Point) -> None:
 def _traced(run: Run, frame: LesionFrame, stack: Bool[Tensor, "mask layer unit"]) -> tuple[PathTrace, str]:
     """Every mask's lesion of every layer, after one that changes nothing; and how they were run."""
     names, layers = frame.point.names, frame.point.layers
-    trace = PathTrace(frame.model, frame.readings, 1 + len(stack) * len(names))
+    trace = PathTrace(frame.model, frame.readings)
     lesions = [trace.watch(0, 0)]
     for units in stack:
         for row, name in enumerate(names):

@@ -43,7 +43,7 @@ def measure_layers(run: Run, frame: LesionFrame, masks: Bool[Tensor, "mask layer
     """
     make, names, readings = frame.ablation, frame.point.names, frame.readings
     lesions = [[make.at(name, layer, units[layer])] for units in masks for layer, name in enumerate(names)]
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     settled = run.sweep(read_lesions(frame.model, lesions), sink, stage=stage)
     clean = sink.clean[:, 0].double()
     require_finite_logits(clean)
@@ -62,6 +62,6 @@ def measure_nothing(
     """Drop and change of a plain run with an edit at every layer and no unit in it: it has to be the clean run."""
     no_unit = torch.zeros(frame.point.n_units, dtype=torch.bool)
     lesion = [frame.ablation.at(name, layer, no_unit) for layer, name in enumerate(frame.point.names)]
-    sink = TargetSink(frame.readings, 1, global_change=True)
+    sink = TargetSink(frame.readings, global_change=True)
     run.sweep(read_lesions(frame.model, [lesion]), sink, stage="nothing", plan="loop")
     return (sink.clean[:, 0] - sink.lesioned[0, :, 0]).double(), sink.global_change[0, :, 0].double()

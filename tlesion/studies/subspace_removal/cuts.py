@@ -13,14 +13,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.covariance import measure_covariance_change
-from tlesion.hooks import Model, layer_of, width
-from tlesion.keep.checkpoint import Checkpoint
+from tlesion.covariance import CovarianceChange, measure_covariance_change
+from tlesion.studies.common.frame import Run
+from tlesion.studies.common.point import Point
 from tlesion.studies.common.walk import Walk, inference, walk_layers
-from tlesion.studies.subspace_removal.layer_fit import LayerFit
 from tlesion.subspace import ObliqueEraser, Subspace, fit_subspace
 
 METHODS = ("svd", "ica", "random", "random_in_span")
+GIVEN = "given"
 CONTROLS = ("random", "random_in_span")
 
 
@@ -49,7 +49,7 @@ class Fitting:
     """How the subspaces of a study are found.
 
     Attributes:
-        method: One of `METHODS`.
+        method: One of `METHODS`, or `GIVEN`: the main cut is the caller's own.
         rank: Directions of the main cut.
         components: Which components instead of the first ones.
         ranks: Further ranks.
@@ -71,7 +71,8 @@ class Fitting:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        one_of("method", self.method, METHODS)
+        if self.method != GIVEN:
+            one_of("method", self.method, METHODS)
         one_of("control", self.control, CONTROLS)
         for name in ("rank", "n_random"):
             value = getattr(self, name)
@@ -84,9 +85,14 @@ class Fitting:
             raise ValueError("components say which directions are cut, and ranks how many lead; give one of them")
 
     @property
+    def n_controls(self) -> int:
+        """How many random controls the main cut has: a cut of rank 0 needs none."""
+        return self.n_random if self.rank else 0
+
+    @property
     def cuts(self) -> tuple[Cut, ...]:
         """The main cut first, its random controls, then each further rank with one control."""
-        controls = [Cut(self.control, self.rank, draw) for draw in range(self.n_random if self.rank else 0)]
+        controls = [Cut(self.control, self.rank, draw) for draw in range(self.n_controls)]
         further = [
             cut
             for rank in sorted(set(self.ranks) - {self.rank})
@@ -102,25 +108,60 @@ class Fitting:
         return fit_subspace(activations, cut.rank, method=cut.kind, components=components, seed=seed)
 
 
+@dataclass(frozen=True, eq=False)
+class LayerFit:
+    """What is cut out of one layer, and what that does to the activations there.
+
+    Attributes:
+        subspaces: One per cut.
+        variance_ratio: Share of the activations' variance that each takes away.
+        top_token: The token that has the largest part of what the first cut takes away, and its share of it.
+        covariance: Before and after the first cut.
+    """
+
+    subspaces: tuple[Subspace | ObliqueEraser, ...]
+    variance_ratio: Float[Tensor, " cut"]
+    top_token: tuple[int, float]
+    covariance: CovarianceChange
+
+    def fields(self) -> dict[str, Any]:
+        """Everything as tensors and as what JSON holds, for a checkpoint."""
+        found: dict[str, Any] = {"variance_ratio": self.variance_ratio, "top_token": self.top_token}
+        found |= {f"covariance.{name}": value for name, value in vars(self.covariance).items()}
+        for cut, subspace in enumerate(self.subspaces):
+            found[f"{cut}.kind"] = type(subspace).__name__
+            found |= {f"{cut}.{name}": value for name, value in vars(subspace).items()}
+        return found
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "LayerFit":
+        """The fit whose `fields` these are."""
+        n_cuts = sum(name.endswith(".kind") for name in fields)
+        token, share = fields["top_token"]
+        return cls(
+            subspaces=tuple(_subspace(_below(fields, f"{cut}.")) for cut in range(n_cuts)),
+            variance_ratio=fields["variance_ratio"],
+            top_token=(token, share),
+            covariance=CovarianceChange(**_below(fields, "covariance.")),
+        )
+
+
 def fit_layers(
-    model: Model,
-    names: Sequence[str],
+    run: Run,
+    point: Point,
     sequences: Sequence[Int[Tensor, " _"]],
     fitting: Fitting,
     given: Mapping[int, Subspace | ObliqueEraser] | None,
-    *,
-    max_bytes: int | None,
-    checkpoint: Checkpoint,
 ) -> list[LayerFit]:
     """Fit the cuts of every layer on all tokens of the texts.
 
     Raises:
         ValueError: The activations of a layer cannot be decomposed, or a given subspace is not as wide as they are.
     """
-    asked = {layer_of(name) or 0: name for name in names}
+    asked = dict(zip(point.layers, point.names, strict=True))
     lengths = [len(ids) for ids in sequences]
-    with inference(model):
-        walk = Walk(model, sequences, max_bytes=max_bytes)
+    with inference(run.frame.model):
+        walk = Walk(run.frame.model, sequences, max_bytes=run.budget)
 
         def measure(layer: int) -> dict[str, Any]:
             activations = _collect(walk, layer, asked[layer], lengths)
@@ -129,11 +170,11 @@ def fit_layers(
             except ValueError as error:
                 raise ValueError(f"{asked[layer]!r}: {error}") from None
 
-        found = walk_layers([walk], list(asked), measure, checkpoint=checkpoint, desc="fitting")
+        found = walk_layers([walk], list(asked), measure, checkpoint=run.checkpoint.stage("fits"), desc="fitting")
     return [LayerFit.of(found[layer]) for layer in asked]
 
 
-def check_given(model: Model, names: Sequence[str], given: Any, *, options: Mapping[str, Any]) -> None:
+def check_given(given: Any, point: Point, *, options: Mapping[str, Any]) -> None:
     """Refuse given subspaces that do not belong to the layers, and options that say how others are to be found.
 
     Raises:
@@ -145,20 +186,18 @@ def check_given(model: Model, names: Sequence[str], given: Any, *, options: Mapp
     for option, value in options.items():
         if value is not None:
             raise ValueError(f"{option}={value!r} and subspaces were given, which say what is cut; leave it out")
-    for name in names:
-        layer = layer_of(name) or 0
+    for layer, name in zip(point.layers, point.names, strict=True):
         if layer not in given:
             raise ValueError(f"no subspace was given for layer {layer}; there are some for {sorted(given)}")
         subspace = given[layer]
         if not isinstance(subspace, Subspace | ObliqueEraser):
             raise TypeError(f"the subspace of layer {layer} is a {type(subspace).__name__}; fit one with fit_subspace")
-        heads, units = width(model, name)
-        if subspace.width != (heads or 1) * units:
+        if subspace.width != point.n_units:
             raise ValueError(
-                f"the subspace of layer {layer} has width {subspace.width}, and {name!r} has {(heads or 1) * units} "
-                "units; fit it on activations of the same hook point"
+                f"the subspace of layer {layer} has width {subspace.width}, and {name!r} has {point.n_units} units; "
+                "fit it on activations of the same hook point"
             )
-    ranks = {given[layer_of(name) or 0].rank for name in names}
+    ranks = {given[layer].rank for layer in point.layers}
     if len(ranks) > 1:
         raise ValueError(f"the subspaces have ranks {sorted(ranks)}; give one rank for all layers")
 
@@ -197,3 +236,13 @@ def _share_lost(values: Float[Tensor, "token unit"], subspace: Subspace | Obliqu
     cut = cut - cut.mean(dim=0)
     # ‖X‖² − ‖X − P‖² = 2⟨X, P⟩ − ‖P‖² keeps the digits of a small share.
     return ((2 * centred - cut) * cut).sum() / centred.square().sum()
+
+
+def _below(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in fields.items() if name.startswith(prefix)}
+
+
+def _subspace(fields: dict[str, Any]) -> Subspace | ObliqueEraser:
+    if fields.pop("kind") == "ObliqueEraser":
+        return ObliqueEraser(**fields)
+    return Subspace(**fields | {"components": tuple(fields["components"])})

@@ -1,11 +1,15 @@
-"""Figures of selections side by side: how much of each layer they select, and how much they share."""
+"""Figures of selections side by side: what each selects, how much they share, and what holds on other sentences."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from tlesion.drawing.style import SEQUENTIAL, Figure, TemplateLike, colour_map, finish
+from tlesion.drawing.axes import colour_bar, name_layers, sequential
+from tlesion.drawing.style import MORE, NEUTRAL, A, B, Figure, TemplateLike, colour_map, finish
 from tlesion.selection.overlap import MaskOverlap
 from tlesion.studies.selecting.positions import SelectionComparison
+from tlesion.studies.selecting.stability import SelectionStability
 
 
 def mask_overlap(overlap: MaskOverlap, *, template: TemplateLike = None) -> Figure:
@@ -39,8 +43,8 @@ def mask_overlap(overlap: MaskOverlap, *, template: TemplateLike = None) -> Figu
             customdata=np.stack([chance, both, *np.broadcast_arrays(size[:, None], size[None])], axis=2),
             zmin=0.0,
             zmax=1.0,
-            colorscale=[list(stop) for stop in SEQUENTIAL],
-            colorbar={"title": {"text": "Jaccard", "side": "right"}, "outlinewidth": 0, "thickness": 14},
+            colorscale=sequential(),
+            colorbar=colour_bar("Jaccard"),
             xgap=2,
             ygap=2,
             hovertemplate=(
@@ -96,7 +100,7 @@ def position_shares(comparison: SelectionComparison, *, template: TemplateLike =
                 ),
             )
         )
-    figure.update_xaxes(title_text="layer", dtick=max(1, -(-len(comparison.layers) // 12)))
+    name_layers(figure, len(comparison.layers))
     figure.update_yaxes(title_text="selected neurons (% of the layer)", range=[-2, 102])
     figure.update_layout(showlegend=True)
     return finish(figure, template, title="What is selected, by where the question is asked")
@@ -106,3 +110,57 @@ def _cell(found: float, chance: float, size: int, *, same: bool) -> str:
     if same:
         return f"{size} neurons"
     return "both empty" if np.isnan(found) else f"{found:.2f}<br>chance {chance:.2f}"
+
+
+def selection_stability(result: SelectionStability, *, template: TemplateLike = None) -> Figure:
+    """By layer: the share that is selected again, what power predicts for it, and the overlap of the masks.
+
+    Args:
+        result: The result.
+        template: See :mod:`tlesion.plots`.
+
+    Returns:
+        A plotly figure; nothing is shown or written.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("masked", n_token=12)
+        >>> one, other = (planted.language.contrast(30, seed=seed) for seed in (0, 1))
+        >>> selection = tlesion.select_neurons(planted.model, one, test="paired", position="mask")
+        >>> stability = tlesion.selection_stability(planted.model, selection, other)
+        >>> figure = tlesion.plots.selection_stability(stability)
+        >>> figure.layout.xaxis.title.text
+        'layer'
+    """
+    figure = Figure()
+    _line(figure, result.layers, result.replicated.numpy(), "selected again", A)
+    _line(figure, result.layers, result.predicted.numpy(), "predicted from the effects as seen", NEUTRAL, dash="dot")
+    _line(
+        figure,
+        result.layers,
+        result.predicted_shrunken.numpy(),
+        "predicted, winner's curse removed",
+        NEUTRAL,
+        dash="dash",
+    )
+    _line(figure, result.layers, result.jaccard.numpy(), "overlap of the masks (Jaccard)", B)
+    _line(figure, result.layers, result.jaccard_by_chance.numpy(), "overlap by chance", B, dash="dot")
+    _line(figure, result.layers, result.correlation.numpy(), "correlation of t", MORE[0])
+    name_layers(figure, len(result.layers))
+    figure.update_yaxes(title_text="share, index or correlation", range=[-0.03, 1.03])
+    return finish(figure, template, title="The same selection on other sentences", height=460)
+
+
+def _line(
+    figure: Figure, layers: Sequence[int], values: np.ndarray, name: str, colour: str, *, dash: str = "solid"
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=list(layers),
+            y=values,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 2.2, "dash": dash},
+            hovertemplate=f"<b>{name}</b><br>layer %{{x}}: %{{y:.3f}}<extra></extra>",
+        )
+    )
