@@ -139,12 +139,12 @@ class OwnHook:
 
     Attributes:
         function: The hook function.
-        ablation: Which function made it.
-        units, positions, values, seed: What that function was given.
+        made_by: The ablation that made it.
+        units, positions, values, seed: What the ablation was given.
     """
 
     function: Callable[..., Tensor | None] = field(compare=False)
-    ablation: str
+    made_by: Registered
     units: Tensor
     positions: Positions
     values: Tensor | None
@@ -192,16 +192,31 @@ class Ablation:
             units: What is cut; inside attention heads lie side by side.
 
         Raises:
-            TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
+            TypeError, ValueError: As :func:`intervention`.
         """
-        given: dict[str, Any] = {"units": units, "positions": self.positions, "seed": self.seed}
-        given["values"] = None if self.reference is None else self.reference[layer]
-        made = self.registered.function(name, **given)
-        _require_intervention(made, self.kind, name)
-        hook = made[1]
-        if not is_dataclass(hook):
-            hook = OwnHook(function=hook, ablation=function_id(self.registered.function), **given)
-        return Intervention(name, hook)
+        values = None if self.reference is None else self.reference[layer]
+        return intervention(self.registered, name, units=units, positions=self.positions, values=values, seed=self.seed)
+
+
+def intervention(
+    registered: Registered,
+    hook_name: str,
+    *,
+    units: Bool[Tensor, " unit"],
+    positions: Positions,
+    values: Tensor | None,
+    seed: int,
+) -> Intervention:
+    """What an ablation does to some units of one layer; arguments as its function has them, see :func:`register`.
+
+    Raises:
+        TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
+    """
+    given: dict[str, Any] = {"units": units, "positions": positions, "values": values, "seed": seed}
+    made = registered.function(hook_name, **given)
+    _require_intervention(made, registered.name, hook_name)
+    hook = made[1]
+    return Intervention(hook_name, hook if is_dataclass(hook) else OwnHook(hook, registered, **given))
 
 
 def ablation_of(
