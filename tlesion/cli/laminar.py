@@ -17,11 +17,11 @@ from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli.files import read_prompts
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.gather import require_enough, result_names
-from tlesion.studies.evidence.words import judged
 from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.result import Verdict
+from tlesion.studies.verdict.words import judged
 
 
 @command(
