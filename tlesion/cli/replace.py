@@ -34,7 +34,8 @@ def replace(
         str,
         typer.Option(
             metavar="KIND",
-            help="For heads: zero, mean (over the prompts' tokens) or resample (tokens drawn from the prompts).",
+            help="For heads: zero, gaussian (standard normal), or of the prompts' tokens mean, median or resample (one "
+            "token at each position).",
             rich_help_panel=_WHAT,
         ),
     ] = "zero",

@@ -89,7 +89,10 @@ def test_the_blocks_output_has_its_own_hook_point_in_bert(checkpoint_folder, mod
         ({"heads": []}, "no head was given"),
         ({"heads": "all"}, "heads 'all' is unknown; allowed: 'each'"),
         ({"part": "output"}, "part 'output' is unknown; allowed: 'key', 'query', 'value'"),
-        ({"ablation": "noise"}, "ablation 'noise' is unknown; allowed: 'zero', 'mean', 'resample'"),
+        (
+            {"ablation": "noise"},
+            "ablation 'noise' is unknown; allowed: 'zero', 'mean', 'median', 'resample', 'gaussian'",
+        ),
         ({"ablation": "mean"}, "ablation 'mean' takes its values from reference texts, and none were given"),
         ({"ablation": "resample", "reference": "one text"}, "give a list of texts"),
         ({"layers": [7]}, r"layers \[7\] do not exist; this model has 3 layers, 0 to 2"),

@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.hooks import Model
-from tlesion.interventions.ablations import Ablation
+from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition

@@ -121,8 +121,8 @@ def _head_values(
         return {}
     if isinstance(reference, str) or not len(reference):
         raise ValueError(
-            f"ablation {ablation.name!r} takes its values from reference texts, and none were given; give a list of texts: "
-            "reference=[prompt.text for prompt in prompts]"
+            f"ablation {ablation.name!r} takes its values from reference texts, and none were given; give a list of "
+            "texts: reference=[prompt.text for prompt in prompts]"
         )
     if ablation.needs_reference == "rows":
         generator = torch.Generator().manual_seed(seed)
