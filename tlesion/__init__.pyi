@@ -5,6 +5,7 @@ from . import inference as inference
 from . import interventions as interventions
 from . import models as models
 from . import plots as plots
+from . import report as report
 from . import stats as stats
 from . import subspace as subspace
 from . import toy as toy
@@ -14,6 +15,7 @@ from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
 from .models import load_model as load_model
 from .positions import Offset as Offset
+from .report import Report as Report
 from .selection import NeuronSelection as NeuronSelection
 from .selection import register_statistic as register_statistic
 from .selection import select_from_cache as select_from_cache

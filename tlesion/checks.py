@@ -31,6 +31,14 @@ def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str =
     raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")
 
 
+class DoesNotApply(ValueError):
+    """A study's own word that it has no meaning for what it was given: a decomposition of an MLP's effect for heads.
+
+    Who gathers several studies beside a profile leaves such a one out, and says so; whoever calls it alone sees an
+    ordinary `ValueError`.
+    """
+
+
 def row_of_layer(layer: int, layers: Sequence[int]) -> int:
     """The row of a model's layer in a result that has a row for each of some layers.
 

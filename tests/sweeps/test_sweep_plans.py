@@ -1,5 +1,7 @@
 """Every plan equals one plain run per lesion and prompt, on every model family."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from tlesion.sweeps.sinks import TargetSink
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama", "gemma-2")
 CAUSAL = FAMILIES[1:]
 # float32 sums in another order: logits of these models are about 1, and 1e-7 relative adds up over a few layers.
-TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
+TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +244,7 @@ def test_hidden_states_that_a_sink_receives_are_those_of_a_plain_run(models, fam
 
     class Keep(TargetSink):
         wants_hidden = True
+        seen: dict[tuple[int, int], torch.Tensor]
 
         def hidden(self, layer, lesions, group, lesioned, clean):
             for lesion, rows in zip(lesions, lesioned, strict=True):
@@ -254,7 +257,7 @@ def test_hidden_states_that_a_sink_receives_are_those_of_a_plain_run(models, fam
         run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
         for (index, layer), rows in sink.seen.items():
             assert layer >= index
-            states = {}
+            states: dict[str, torch.Tensor] = {}
             name = hidden_state(model, layer)
             keep = (name, lambda activation, hook, into=states: into.update(kept=activation.clone()))
             at = readings[0].readout[0], readings[1].readout[0]

@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Any
 import tlesion.studies
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tlesion.keep.results import Result
     from tlesion.paper.page import Page
 
@@ -59,8 +57,8 @@ class Study:
     summary: "Callable[..., Sequence[str]] | str"
     help: str
     page: "Callable[..., Page] | str | None" = PLAIN
-    tables: "Mapping[str, Callable[[Any], pd.DataFrame] | str]" = field(default_factory=dict)
-    beside: "Mapping[str, type[Result] | str]" = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
     saved_as: str = ""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model
 from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
@@ -140,7 +141,7 @@ def decompose_drop(
 
 def _require_in_mlp(point: Point) -> None:
     if not point.short.startswith("mlp.") and point.short != "hook_mlp_out":
-        raise ValueError(
+        raise DoesNotApply(
             f"hook point {point.short!r} is not inside an MLP, whose output is what is followed to the logits; give "
             "'mlp.hook_pre', 'mlp.hook_post' or 'hook_mlp_out'"
         )

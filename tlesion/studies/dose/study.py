@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import DoesNotApply, one_of
 from tlesion.hooks import Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
@@ -171,7 +171,7 @@ def _counts(doses: Sequence[float | int], n_units: int) -> Int64[Tensor, " dose"
 
 def _t_of(selection: NeuronSelection, point: Point) -> Float64[Tensor, "layer unit"]:
     if selection.t.shape[1] != point.n_units:
-        raise ValueError(
+        raise DoesNotApply(
             f"the selection has {selection.t.shape[1]} neurons a layer, and {point.short!r} has {point.n_units} units; "
             f"give a hook point with the same units, such as 'mlp.hook_post' for a selection at "
             f"{selection.hook_point!r}"

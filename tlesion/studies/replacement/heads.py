@@ -1,22 +1,24 @@
 """Lesions of attention heads: their keys, queries or values set to zero, or replaced by those of reference texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from tlesion import interventions as iv
+from tlesion.anatomy.model import device_of
 from tlesion.checks import one_of
 from tlesion.hooks import Model, in_layers, layer_of, width
-from tlesion.interventions import Positions, ablations
+from tlesion.interventions import Positions
 from tlesion.stats import Moments
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
+HEAD_ABLATIONS = ("zero", "mean", "resample")
 
 
 def head_variants(
@@ -39,9 +41,8 @@ def head_variants(
         heads: ``"each"``: every head by itself; or a head, or several that are lesioned together. In a grouped-query
             model keys and values have fewer heads than queries: the index then counts key/value heads.
         layers: ``"all"`` or layer indices.
-        ablation: As in :func:`tlesion.laminar_profile`. A mean, median or other reference is that of all tokens of the
-            reference texts; ``"resample"`` puts in at every position the values of one of their tokens, drawn once
-            (seeded), the same for every prompt.
+        ablation: ``"zero"``; ``"mean"``: the mean over all tokens of the reference texts; ``"resample"``: at every
+            position the values of one of their tokens, drawn once (seeded), the same for every prompt.
         reference: Texts to take the mean, or the draws, from.
         positions: Token positions; None for all, ``"readout"`` for each prompt's own.
         seed: Of the draws.
@@ -51,8 +52,8 @@ def head_variants(
         Variants for :func:`tlesion.replacement`, layer by layer.
 
     Raises:
-        ValueError: An unknown part or ablation; a head that does not exist; an ablation that takes its values from
-            reference texts without any.
+        ValueError: An unknown part or ablation; a head that does not exist; ``"mean"`` or ``"resample"`` without
+            reference texts.
 
     Example:
         >>> import tlesion
@@ -61,20 +62,18 @@ def head_variants(
         ['key head 3.0', 'key head 3.1', 'key head 3.2', 'key head 3.3']
     """
     one_of("part", part, PARTS)
-    registered = ablations.named(ablation)
+    one_of("ablation", ablation, HEAD_ABLATIONS)
     names = in_layers(model, PARTS[part], layers)
     chosen = _heads_of(model, names[0], part, heads)
-    values = _head_values(model, names, registered, reference, seed=seed, prepend_bos=prepend_bos)
-    n_heads, d_head = width(model, names[0])
+    values = _head_values(model, names, ablation, reference, seed=seed, prepend_bos=prepend_bos)
     variants = []
     for name in names:
         for group in chosen:
             index = list(group)
-            units = torch.zeros(n_heads or 1, d_head, dtype=torch.bool)
-            units[index] = True
-            edit = ablations.intervention(
-                registered, name, units=units.flatten(), positions=positions, values=values.get(name), seed=seed
-            )
+            if ablation == "zero":
+                edit = iv.zero(name, heads=index, positions=positions)
+            else:
+                edit = iv.replace(name, values[name], heads=index, positions=positions)
             layer = layer_of(name) or 0
             shown = "+".join(map(str, index))
             settings = {"kind": f"{part} head", "layer": layer, "head": shown, "ablation": ablation, "seed": seed}
@@ -108,75 +107,47 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
 
 
 def _head_values(
-    model: Model,
-    names: Sequence[str],
-    ablation: ablations.Registered,
-    reference: Sequence[str],
-    *,
-    seed: int,
-    prepend_bos: bool | None,
-) -> Mapping[str, Float[Tensor, "*pos unit"]]:
-    """What an ablation puts in, by hook name, with the heads side by side."""
-    if ablation.needs_reference is None:
+    model: Model, names: Sequence[str], ablation: str, reference: Sequence[str], *, seed: int, prepend_bos: bool | None
+) -> dict[str, Float[Tensor, "... head d_head"]]:
+    if ablation == "zero":
         return {}
     if isinstance(reference, str) or not len(reference):
         raise ValueError(
-            f"ablation {ablation.name!r} takes its values from reference texts, and none were given; give a list of "
-            "texts: reference=[prompt.text for prompt in prompts]"
+            f"ablation {ablation!r} takes its values from reference texts, and none were given; give a list of texts: "
+            "reference=[prompt.text for prompt in prompts]"
         )
-    if ablation.needs_reference == "rows":
-        generator = torch.Generator().manual_seed(seed)
-        return _resampled_heads(model, names, reference, generator=generator, prepend_bos=prepend_bos)
-    return _statistic_of_heads(model, names, reference, ablation.needs_reference, prepend_bos=prepend_bos)
+    if ablation == "mean":
+        return _mean_of_heads(model, names, reference, prepend_bos=prepend_bos)
+    generator = torch.Generator().manual_seed(seed)
+    return _resampled_heads(model, names, reference, generator=generator, prepend_bos=prepend_bos)
 
 
-def _statistic_of_heads(
-    model: Model, names: Sequence[str], texts: Sequence[str], statistic: str, *, prepend_bos: bool | None = None
-) -> dict[str, Float64[Tensor, " unit"]]:
-    """A mean, median or mean absolute value over all tokens of some texts, special tokens included.
+def _mean_of_heads(
+    model: Model, names: Sequence[str], texts: Sequence[str], *, prepend_bos: bool | None = None
+) -> dict[str, Float64[Tensor, "head d_head"]]:
+    """Means over all tokens of some texts, special tokens included.
 
     Args:
         model: The model.
         names: Full hook names of keys, queries or values.
         texts: The texts.
-        statistic: One of `tlesion.interventions.ablations.REFERENCES`, ``"rows"`` excepted.
         prepend_bos: As everywhere.
     """
+    heads, units = width(model, names[0])
     asked = {layer_of(name) or 0: name for name in names}
     found = {}
     with inference(model):
         walk = Walk(model, [encode(model, text, prepend_bos=prepend_bos).ids for text in texts])
         for layer in range(max(asked) + 1):
-            tokens = _Tokens(statistic)
-            walk.advance(layer, asked.get(layer), tokens.take)
+            moments = Moments.zeros(((heads or 1) * units,), device_of(model))
+
+            def take(_: tuple[int, ...], activation: Tensor, moments: Moments = moments) -> None:
+                moments.update(activation.flatten(0, 1))
+
+            walk.advance(layer, asked.get(layer), take)
             if layer in asked:
-                found[asked[layer]] = tokens.value()
+                found[asked[layer]] = moments.mean.cpu().view(heads or 1, units)
     return found
-
-
-class _Tokens:
-    """The activations of one layer at all tokens: streamed, or kept for a median."""
-
-    def __init__(self, statistic: str) -> None:
-        self._statistic = statistic
-        self._moments: Moments | None = None
-        self._kept: list[Tensor] = []
-
-    def take(self, _: tuple[int, ...], activation: Tensor) -> None:
-        """See :meth:`tlesion.studies.common.walk.Walk.advance`."""
-        rows = activation.flatten(0, 1)
-        if self._statistic == "median":
-            self._kept.append(rows.cpu().double())
-            return
-        if self._moments is None:
-            self._moments = Moments.zeros(rows.shape[1:], rows.device)
-        self._moments.update(rows.abs() if self._statistic == "mean_absolute" else rows)
-
-    def value(self) -> Float64[Tensor, " unit"]:
-        """The statistic of every unit."""
-        if self._moments is not None:
-            return self._moments.mean.cpu()
-        return torch.from_numpy(np.median(torch.cat(self._kept).numpy(), axis=0))
 
 
 def _resampled_heads(
@@ -186,7 +157,7 @@ def _resampled_heads(
     *,
     generator: torch.Generator,
     prepend_bos: bool | None = None,
-) -> dict[str, Float[Tensor, "pos unit"]]:
+) -> dict[str, Float[Tensor, "pos head d_head"]]:
     """For every position the values of one token of the texts, drawn with replacement; the same token in all layers.
 
     As many positions as the longest of the texts has.
@@ -216,5 +187,5 @@ def _resampled_heads(
 
             walk.advance(layer, asked.get(layer), take)
             if layer in asked:
-                found[asked[layer]] = values
+                found[asked[layer]] = values.view(len(drawn), heads or 1, units)
     return found

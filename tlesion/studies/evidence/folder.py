@@ -27,11 +27,14 @@ def check_run_folder(folder: str | os.PathLike[str], names: Iterable[str]) -> Pa
     return path
 
 
-def save_results(folder: str | os.PathLike[str], results: Mapping[str, Result]) -> None:
-    """Write every result into a folder of its name, each complete or not at all."""
-    path = make_folder(folder)
-    for name, result in results.items():
-        result.save(path / name)
+def save_results(folder: str | os.PathLike[str], results: Mapping[str, Result]) -> dict[str, Path]:
+    """Write every result into a folder of its name, each complete or not at all; returns where each is.
+
+    Raises:
+        ValueError: See `check_run_folder`.
+    """
+    path = make_folder(check_run_folder(folder, results))
+    return {name: result.save(path / name) for name, result in results.items()}
 
 
 def load_results(folder: str | os.PathLike[str]) -> dict[str, Result]:
