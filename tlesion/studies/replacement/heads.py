@@ -68,12 +68,18 @@ def head_variants(
     point = point_of(model, PARTS[part], layers)
     chosen = _heads_of(model, point.names[0], part, heads)
     values = _reference(model, point, registered, reference, seed=seed, prepend_bos=prepend_bos)
-    made = ablations.Ablation(registered, positions, values, seed)
     of_head = torch.arange(point.n_units) // (point.n_units // (width(model, point.names[0])[0] or 1))
     variants = []
     for row, (name, layer) in enumerate(zip(point.names, point.layers, strict=True)):
         for group in chosen:
-            edit = made.at(name, row, torch.isin(of_head, torch.tensor(group)))
+            edit = ablations.intervention(
+                registered,
+                name,
+                units=torch.isin(of_head, torch.tensor(group)),
+                positions=positions,
+                values=None if values is None else values[row],
+                seed=seed,
+            )
             shown = "+".join(map(str, group))
             settings = {"kind": f"{part} head", "layer": layer, "head": shown, "ablation": ablation, "seed": seed}
             variants.append(Variant(f"{part} head {layer}.{shown}", (edit,), settings))
