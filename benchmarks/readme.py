@@ -1,12 +1,12 @@
 """The parts of the README that are made from files: ``python -m benchmarks.readme``.
 
 Each stands between two comments, ``<!-- name: begin -->`` and ``<!-- name: end -->``. A test fails when the README and
-the files disagree.
+the files disagree. :mod:`benchmarks.contributing` does the same for CONTRIBUTING.md.
 """
 
-import ast
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ STUDIES = (
 
 def sections() -> dict[str, str]:
     """The generated sections by name, as they stand in the README."""
-    return {"verdict": verdict(), "studies": studies(), "speed": speed(), "floors": floors()}
+    return {"verdict": verdict(), "studies": studies(), "speed": speed()}
 
 
 def verdict() -> str:
@@ -79,76 +79,49 @@ def studies() -> str:
 
 def speed() -> str:
     """The table of the sweep's benchmark, with the machine that it was measured on, and what else was measured."""
-    record = _measured("sweep")
-    rows = record["rows"]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
-    lines += [f"| {' | '.join(_shown(row.get(column, '')) for column in columns)} |" for row in rows]
+    record = measured("sweep")
+    lines = [f"| {' | '.join(SHOWN)} |", "|" + " --- |" * len(SHOWN)]
+    lines += [f"| {' | '.join(_shown(row.get(column, '')) for column in SHOWN)} |" for row in record["rows"]]
     on = record["machine"]
     about = [
         f"Measured on {on['processor']}, {on['cores']} cores, {on['threads']} threads, torch {on['torch']}, with",
-        "random weights. [The whole table](benchmarks/results/sweep.md) has every peer, and why a target is missed;",
+        "random weights. [The whole table](benchmarks/results/sweep.md) has every peer;",
         "[a figure](benchmarks/results/scaling.png) shows cost against layers, prompts, tokens and lesions.",
     ]
     also = [
         *(
-            f"- [selection](benchmarks/results/selection.md), {row['what']}: {row['reached']}"
-            for row in _measured("selection")["rows"]
+            f"- [selection](benchmarks/results/selection.md), {row['what']}: {_shown(row['reached'])}"
+            for row in measured("selection")["rows"]
         ),
         *(
             f"- [subspace removal](benchmarks/results/subspace_removal.md), {row['shape']}, {row['tokens']} tokens, "
-            f"× loop: {row['× loop']}"
-            for row in _measured("subspace_removal")["rows"]
+            f"× loop: {_shown(row['× loop'])}"
+            for row in measured("subspace_removal")["rows"]
         ),
     ]
     return "\n".join([*lines, "", *about, "", *also])
 
 
-def _measured(name: str) -> dict[str, Any]:
+SHOWN = ("work", "shape", "lesions", "tlesion [s]", "loop [s]", "× loop", "× fastest peer")
+"""Columns of the sweep's table that the README has; targets and the rest stand in CONTRIBUTING.md and in the table."""
+
+
+def measured(name: str) -> dict[str, Any]:
+    """What a benchmark wrote into benchmarks/results/."""
     record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return record
 
 
-def floors() -> str:
-    """The floors of the package, as tests/test_imports.py enforces them."""
-    by_floor: dict[int, list[str]] = {}
-    for floor, names in enforced_floors():
-        by_floor.setdefault(floor, []).extend(sorted(names))
-    lines = []
-    for floor, names in sorted(by_floor.items(), reverse=True):
-        lines += [f"{floor}  {'  '.join(names)}", f"   {ABOUT[floor]}", ""]
-    return "\n".join(["```text", *lines[:-1], "```"])
-
-
-ABOUT = {
-    5: "parse, call, write files: no science",
-    4: "a result becomes a plotly figure; nothing else imports plotly",
-    3: "one file per question; results read back; the shipped models",
-    2: "many lesions, exactly and fast; statistics of neurons; controls and what follows from them",
-    1: "models, hook points, stimuli, edits as hook functions, results on disk",
-    0: "tensor and array mathematics: no transformer_lens here",
-}
-
-
-def enforced_floors() -> list[tuple[int, set[str]]]:
-    """The table FLOORS of the test, read without running it: (floor, modules), from the bottom up."""
-    tree = ast.parse((ROOT / "tests" / "test_imports.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "FLOORS" and node.value is not None:
-            return list(ast.literal_eval(node.value))
-    raise ValueError("tests/test_imports.py has no table FLOORS any more; the README's diagram is made from it")
-
-
-def filled(text: str) -> str:
-    """A README with its generated sections brought up to date.
+def filled(text: str, parts: Mapping[str, str], *, page: str = "README.md") -> str:
+    """A page with its generated sections brought up to date.
 
     Raises:
         ValueError: A section has no place in the text, or more than one.
     """
-    for name, content in sections().items():
+    for name, content in parts.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise ValueError(f"the README needs exactly one {begin} and one {end}")
+            raise ValueError(f"{page} needs exactly one {begin} and one {end}")
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.S)
         whole = f"{begin}\n\n{content}\n\n{end}"
         text = pattern.sub(lambda _, whole=whole: whole, text)
@@ -156,11 +129,12 @@ def filled(text: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """A cell: numbers to three digits, what was reached without what was aimed at."""
+    return f"{value:.3g}" if isinstance(value, float) else re.sub(r" \(target[^)]*\)", "", str(value))
 
 
 def main() -> None:
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(filled(README.read_text(encoding="utf-8"), sections()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -99,9 +100,9 @@ def make_model(family: str, d_vocab: int, *, seed: int = 0, **sizes: Any) -> Pre
 @torch.no_grad()
 def draw_weights(model: PreTrainedModel, *, seed: int) -> None:
     """Draw every parameter anew: no bias is zero and no scale is one, as they would be in a fresh model."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)  # the same weights on every processor, as torch does not promise
     for name, parameter in model.named_parameters():
-        drawn = torch.randn(parameter.shape, generator=generator)
+        drawn = torch.from_numpy(generator.standard_normal(tuple(parameter.shape), dtype=np.float32))
         is_scale = parameter.ndim == 1 and name.endswith("weight")
         parameter.copy_(1 + 0.2 * drawn if is_scale else 0.2 * drawn)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from tlesion.keep.results import Provenance
@@ -128,8 +129,8 @@ def effects(*layers: torch.Tensor, change: float = 0.1, mask: str = "him") -> La
     """
     drop = torch.stack(layers)
     n_layers, n = drop.shape[:2]
-    rng = torch.Generator().manual_seed(0)
-    controls = 0.1 * torch.randn(N_CONTROLS, n_layers, 1, 2, generator=rng, dtype=torch.float64)
+    rng = np.random.default_rng(0)
+    controls = torch.from_numpy(0.1 * rng.standard_normal((N_CONTROLS, n_layers, 1, 2)))
     whole = torch.full((2, n_layers, n, 2), 1.0, dtype=torch.float64)
     return LaminarProfile(
         logit_drop=drop[None],

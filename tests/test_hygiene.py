@@ -1,5 +1,7 @@
 """Nothing stays behind: hooks, modes, weights, inputs and random states are as before, whatever happened in between."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -98,7 +100,8 @@ def numbers(model):
 
 def random_states():
     # Python's own generator is left out: in tests the type checker draws from it which items of a list to look at.
-    kind, key, *rest = np.random.get_state()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    kind, key, *rest = numpy_state
     return torch.get_rng_state().tolist(), kind, key.tolist(), rest
 
 
@@ -179,7 +182,7 @@ def test_after_a_break_off_inside_a_test_or_an_edit(model, name, error, monkeypa
 
 def test_inputs_are_left_as_they_were(model):
     masks, prompts = half(model), prompts_for(model)
-    reference = torch.randn(3, model.cfg.d_mlp, generator=torch.Generator().manual_seed(0))
+    reference = torch.from_numpy(np.random.default_rng(0).standard_normal((3, model.cfg.d_mlp), dtype=np.float32))
     copies = {name: mask.clone() for name, mask in masks.items()}, reference.clone(), list(prompts)
     laminar_profile(model, masks, prompts, ablation="mean", reference=reference)
     assert all(torch.equal(masks[name], mask) for name, mask in copies[0].items())

@@ -1,6 +1,7 @@
 """The floors of the package: who may import whom, what stays light, and that every public name is there."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,14 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # floor; lines within a floor are in order as well, so that no two modules can come to need each other.
 FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"checks"}),
+    (0, {"positions"}),
+    (0, {"registry"}),
+    (0, {"function_id"}),
     (0, {"stats", "activations"}),
     (0, {"correlation", "measures", "covariance", "subspace"}),
+    (1, {"anatomy"}),
     (1, {"keep"}),
     (1, {"hooks"}),
-    (1, {"anatomy"}),
     (1, {"models"}),
     (1, {"tokens", "interventions"}),
     (1, {"stimuli"}),
@@ -62,6 +66,20 @@ def imports_of(own: str) -> list[tuple[str, str]]:
     return [(f"{path.relative_to(PACKAGE)}:{line}", name) for path in paths for line, name in imported(path)]
 
 
+KNOW_TRANSFORMER_LENS = ("anatomy", "models")
+PARTS = {"blocks", "unembed", "pos_embed", "ln_final", "mlm_head", "mlp", "attn", "ln1", "ln2", "act_fn", "mod_dict"}
+WEIGHT = re.compile(r"[Wb]_(Q|K|V|O|in|out|gate|E|U|pos)")
+
+
+def insides_read(path: Path) -> list[str]:
+    """Where a file names a part of a model as an attribute: file, line and attribute."""
+    return [
+        f"{path.name}:{node.lineno} .{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and (node.attr in PARTS or WEIGHT.fullmatch(node.attr))
+    ]
+
+
 MODULES = sorted({module_of(path) for path in SOURCES})
 
 
@@ -80,10 +98,20 @@ def test_imports_go_strictly_downward(own):
 
 
 @pytest.mark.parametrize("own", MODULES)
-def test_plotly_and_transformer_lens_stay_on_their_floors(own):
+def test_transformer_lens_is_imported_by_those_who_build_models_and_those_who_know_them_inside(own):
     outside = {name.split(".")[0] for _, name in imports_of(own)}
+    if own not in KNOW_TRANSFORMER_LENS:
+        places = [place for place, name in imports_of(own) if name.split(".")[0] == "transformer_lens"]
+        assert not places, f"{places} import transformer_lens; tlesion.anatomy has what is needed, or is to offer it"
     if FLOOR[own] == 0:
         assert not outside & {"transformer_lens", "transformers"}, "floor 0 is pure tensor and array mathematics"
+
+
+@pytest.mark.parametrize("own", [own for own in MODULES if own not in KNOW_TRANSFORMER_LENS])
+def test_nobody_else_reaches_into_a_model(own):
+    """`model.blocks[3].mlp.W_out`: where a part is called otherwise in another kind of model, one room has to know."""
+    found = [place for path in SOURCES if module_of(path) == own for place in insides_read(path)]
+    assert not found, f"{found}: parts of a model by TransformerLens' names; ask tlesion.anatomy for them"
 
 
 @pytest.mark.parametrize("own", MODULES)
@@ -99,9 +127,24 @@ def test_the_table_would_catch_an_upward_import(tmp_path):
         "import tlesion.plots as p\ndef f():\n    from tlesion import cli\n    from tlesion.hooks import a\n"
     )
     assert [name for _, name in imported(source)] == ["tlesion.plots", "tlesion.cli", "tlesion.hooks.a"]
-    assert ORDER["stats"] < ORDER["hooks"] < ORDER["sweeps"] < ORDER["selection"] < ORDER["drawing"] < ORDER["studies"]
+    assert (
+        ORDER["stats"]
+        < ORDER["anatomy"]
+        < ORDER["hooks"]
+        < ORDER["sweeps"]
+        < ORDER["selection"]
+        < ORDER["drawing"]
+        < ORDER["studies"]
+    )
     assert len(ORDER) == sum(len(names) for _, names in FLOORS), "a module stands on one line only"
     assert [floor for floor, _ in FLOORS] == sorted(floor for floor, _ in FLOORS)
+
+
+def test_the_reader_of_insides_sees_every_part_and_no_word_of_ours(tmp_path):
+    source = tmp_path / "reaching.py"
+    source.write_text("model.blocks[3].mlp.W_out\nmodel.unembed.b_U\nrunner.embed(ids)\nblocks(model)\nstudy.b_side\n")
+    seen = {found.split()[1] for found in insides_read(source)}
+    assert seen == {".blocks", ".mlp", ".W_out", ".unembed", ".b_U"}
 
 
 def test_importing_the_package_is_light_and_floor_0_runs_alone():
@@ -124,7 +167,9 @@ print("light")
 
 def public_names() -> list[str]:
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
-    return [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    return [
+        alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname
+    ]
 
 
 @pytest.mark.parametrize("name", public_names())
@@ -132,9 +177,9 @@ def test_every_public_name_is_there_and_says_what_it_is(name):
     value = getattr(tlesion, name)
     assert (value.__doc__ or "").strip(), f"tlesion.{name} has no docstring"
     assert name in dir(tlesion)
-    assert name in tlesion.__all__
+    assert name in getattr(tlesion, "__all__")  # noqa: B009  its stub has names and no such list
 
 
 def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="laminar_profil"):
-        tlesion.laminar_profil  # noqa: B018
+        getattr(tlesion, "laminar_profil")  # noqa: B009  written as an attribute, it is mypy that says so

@@ -4,7 +4,9 @@ The public names are listed in ``__init__.pyi``. Each is imported when it is fir
 ``import tlesion`` alone loads neither torch nor transformer_lens.
 """
 
+from importlib.metadata import version as _version
+
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
-__version__ = "0.1.0"
+__version__ = _version("tlesion")

@@ -15,7 +15,7 @@ def check_activations(activations: Any, *, name: str = "activations") -> Float[T
         name: What messages call them.
 
     Raises:
-        TypeError: If they are no tensor.
+        TypeError: If they are not a tensor.
         ValueError: If they are not two-dimensional, not floating point, or not finite.
 
     Example:

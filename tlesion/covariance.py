@@ -1,7 +1,7 @@
-"""How far a lesion changes the covariance of neurons, against how far it changes any one of them.
+"""How far a lesion changes the covariance of neurons, compared with how far it changes single ones.
 
-A lesion along one direction may move every neuron by little and yet take away most of what they share.
-All norms come from token-by-token products where units outnumber tokens: nothing of unit by unit is formed.
+A lesion along one direction may move every neuron only a little and yet remove most of what they share.
+Where units outnumber tokens, all norms come from token-by-token products: no unit-by-unit matrix is formed.
 """
 
 import math
@@ -86,7 +86,7 @@ def measure_covariance_change(before: Any, after: Any, *, n_sampled: int = 64, s
         The changes, in float64, on the device of ``before``.
 
     Raises:
-        TypeError: If either is no tensor.
+        TypeError: If either is not a tensor.
         ValueError: If shapes differ or are not [token, unit], values are not finite, there are fewer than
             two tokens, or no unit varies before.
 
@@ -150,7 +150,8 @@ def _centre(values: Float[Tensor, "token unit"]) -> Float[Tensor, "token unit"]:
 
 def _standardise(centred: Float[Tensor, "token unit"]) -> Float[Tensor, "token unit"]:
     """Columns of length 1, so that their inner products are correlations."""
-    return centred / centred.norm(dim=0)
+    lengths: Tensor = centred.norm(dim=0)
+    return centred / lengths
 
 
 def _correlation(centred: Float[Tensor, "token sample"]) -> Float[Tensor, "sample sample"]:
@@ -180,7 +181,7 @@ def _relative_change(start: Float[Tensor, "token unit"], end: Float[Tensor, "tok
 
 
 def _spectrum(centred: Float[Tensor, "token unit"]) -> Float[Tensor, " component"]:
-    eigenvalues = torch.linalg.eigvalsh(_smaller_gram(centred)).flip(0).clamp(min=0)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(_smaller_gram(centred)).flip(0).clamp(min=0)
     return eigenvalues / (len(centred) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Numbers for what a lesion does downstream: predictions, directions, and how much of a deviation is undone."""
+"""Measures of what a lesion does downstream: to predictions, to directions, and how much of a deviation is undone."""
 
 import torch
 from jaxtyping import Float, Float64
@@ -68,7 +68,8 @@ def top_k_kept(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*run
 
 
 def top_k(logits: Float[Tensor, "*run token"], k: int) -> Tensor:
-    """Ids of the k likeliest tokens, the likeliest first; of equal ones the lower id, so that k are always k."""
+    """Ids of the k likeliest tokens, the likeliest first; ties go to the lower id, so that there are always exactly
+    k."""
     return logits.sort(dim=-1, descending=True, stable=True).indices[..., :k]
 
 
@@ -79,7 +80,7 @@ def recovery_index(deviation: Float[Tensor, "layer *run"], start: int) -> Float6
 
     Args:
         deviation: Size of the deviation after every layer, at least 0.
-        start: The layer whose deviation counts as whole.
+        start: The layer whose deviation counts as the whole.
 
     Returns:
         0: nothing is undone; 1: all of it; below 0: the deviation has grown. NaN before ``start``, and where there

@@ -8,9 +8,20 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from transformer_lens import HookedEncoder
 
-from tlesion.hooks import Model
+from tlesion.anatomy.model import Model, is_masked
+
+__all__ = [
+    "MASK",
+    "Encoded",
+    "collate",
+    "encode",
+    "find_word",
+    "is_masked",
+    "prepends_bos",
+    "require_tokenizer",
+    "target_token",
+]
 
 MASK = "[MASK]"
 
@@ -34,11 +45,6 @@ class Encoded:
         return [i for i, span in enumerate(self.spans) if span and span[0] < end and span[1] > start]
 
 
-def is_masked(model: Model) -> bool:
-    """True for a masked (BERT) model, False for a causal one."""
-    return isinstance(model, HookedEncoder)
-
-
 def prepends_bos(model: Model, prepend_bos: bool | None = None) -> bool | None:
     """What ``prepend_bos`` means for a model: None stands for its default; masked models have no such token (None)."""
     if is_masked(model):
@@ -59,8 +65,8 @@ def require_tokenizer(model: Model) -> Any:
         )
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
-            f"tokenizer {type(tokenizer).__name__} gives no character offsets, by which words are found; "
-            "use the fast version of it (transformers.AutoTokenizer gives that one by default)"
+            f"tokenizer {type(tokenizer).__name__} gives no character offsets, which are needed to find words; "
+            "use its fast version (transformers.AutoTokenizer gives that one by default)"
         )
     return tokenizer
 
@@ -145,9 +151,9 @@ def find_word(text: str, word: str) -> tuple[int, int]:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ValueError(f"the sentence {text!r} does not hold the word {word!r} as a whole word; it has to, once")
+        raise ValueError(f"the sentence {text!r} does not contain the word {word!r} as a whole word; it has to, once")
     raise ValueError(
-        f"the sentence {text!r} holds the word {word!r} {len(found)} times; it has to occur once, "
+        f"the sentence {text!r} contains the word {word!r} {len(found)} times; it has to occur once, "
         "so that the position that matters is clear"
     )
 

@@ -89,9 +89,7 @@ def entry(name: str) -> str:
 
 def introduction(page: str) -> str:
     """The docstring of the page's module, its examples as code."""
-    candidates = [page, f"studies.{page}", f"studies.{page}_result"]
-    path = next(path for path in map(public.source_of, candidates) if path.is_file())
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = ast.get_docstring(ast.parse(public.page_source(page).read_text(encoding="utf-8"))) or ""
     return in_markdown(text)
 
 
@@ -107,7 +105,7 @@ def definition(module: str, name: str) -> str | None:
     """The docstring of a name, following imports to where it is defined."""
     if not module:
         module = public.top_level()[name]
-    path = public.source_of(module)
+    path = public.source_of(public.public_modules().get(module, module))
     stub = path.with_suffix(".pyi")
     tree = ast.parse((stub if stub.is_file() else path).read_text(encoding="utf-8"))
     for i, node in enumerate(tree.body):

@@ -9,29 +9,48 @@ PACKAGE = Path(__file__).parents[2] / "tlesion"
 def pages() -> dict[str, list[str]]:
     """The pages of the reference: ``{page: [dotted public name, ...]}``, both in alphabetical order.
 
-    A name of the package itself stands on the page of the module that it comes from, and those of a public module
+    A name of the package itself stands on the page of the room that it comes from, and those of a public module
     (``tlesion.stats``) on a page named after it. Nothing is listed by hand, so that no name can be forgotten.
     """
     found: dict[str, list[str]] = {}
     for name, module in top_level().items():
         found.setdefault(_page_of(module), []).append(f"tlesion.{name}")
-    for module in public_modules():
-        found.setdefault(module, []).extend(f"tlesion.{module}.{name}" for name in names_in(module))
+    for name, module in public_modules().items():
+        found.setdefault(name, []).extend(
+            f"tlesion.{name}.{inner}" for inner in sorted(set(names_in(module)) - set(_modules_in(module)))
+        )
     return {page: sorted(names) for page, names in sorted(found.items())}
 
 
 def top_level() -> dict[str, str]:
     """The names of the package itself and the module of each, as ``__init__.pyi`` lists them; no modules."""
-    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
-    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module for node in imports if node.module for alias in node.names}
+    return {name: module for name, module in _listed() if module and not source_of(f"{module}.{name}").is_file()}
 
 
-def public_modules() -> list[str]:
-    """The modules that the package shows: ``tlesion.stats`` and so on."""
+def public_modules() -> dict[str, str]:
+    """The modules that the package shows and where they are: ``stimuli.contrasts`` for ``tlesion.contrasts``.
+
+    A public module shows those of its own that it names itself: ``interventions.ablations``.
+    """
+    dotted = {name: f"{module}.{name}".lstrip(".") for name, module in _listed()}
+    shown = {name: module for name, module in dotted.items() if source_of(module).is_file()}
+    inner = {f"{name}.{one}": f"{module}.{one}" for name, module in shown.items() for one in _modules_in(module)}
+    return shown | inner
+
+
+def _modules_in(module: str) -> list[str]:
+    """The modules that a package's own file imports from the package itself, and so shows as they are."""
+    path = source_of(module)
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body if path.name == "__init__.py" else []
+    own = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == f"tlesion.{module}"]
+    return [alias.name for node in own for alias in node.names if source_of(f"{module}.{alias.name}").is_file()]
+
+
+def _listed() -> list[tuple[str, str]]:
+    """Every name of the package's stub, with what it is imported from: "" for the package itself."""
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    return [alias.name for node in imports if not node.module for alias in node.names]
+    return [(alias.name, node.module or "") for node in imports for alias in node.names]
 
 
 def names_in(module: str) -> list[str]:
@@ -54,9 +73,16 @@ def source_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+def page_source(page: str) -> Path:
+    """The file that says what a page is about: a study's own file, where the page is a study's room."""
+    module = public_modules().get(page, page)
+    places = [module, f"studies.{page}.study", f"studies.{page}", f"studies.common.{page}"]
+    return next(path for path in map(source_of, places) if path.is_file())
+
+
 def _page_of(module: str) -> str:
-    """A study has a page of its own, with its result: ``context`` for studies.context and studies.context_result."""
+    """A room has a page, and each study's room its own: ``context`` for studies.context.study and .result."""
     first, *rest = module.split(".")
-    if first != "studies":
+    if first != "studies" or not rest:
         return first
-    return {"subspace_result": "subspace_removal"}.get(rest[0], rest[0].removesuffix("_result"))
+    return rest[1] if rest[0] == "common" and len(rest) > 1 else rest[0]

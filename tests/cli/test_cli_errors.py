@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tlesion.cli import app
 from tlesion.cli.errors import one_line
-from tlesion.cli.options import number_or_name, two_words
+from tlesion.cli.options import position, two_words
 
 PAIRS = "a,b,word_a,word_b\nWe saw him today.,We saw her today.,him,her\nAsk him.,Ask her.,him,her\n"
 
@@ -44,7 +44,7 @@ def folder(tmp_path) -> Path:
         (["laminar", "--alpha", "much"], "Invalid value for '--alpha'"),
         (["laminar", "--words", "him"], "--words 'him' is not understood; give two words with a comma"),
         (["laminar", "--words", "him,her"], "add --pairs FILE"),
-        (["laminar", "--pairs", "nowhere.csv"], "'nowhere.csv' is no file; give a CSV or JSON-lines file"),
+        (["laminar", "--pairs", "nowhere.csv"], "'nowhere.csv' is not a file; give a CSV or JSON-lines file"),
         (["laminar", "--pairs", "file"], "'file' cannot be read as CSV (.csv) or JSON lines"),
         (["demo", "--out", "file"], "cannot write into 'file': it is a file; give the name of a folder"),
         (["laminar", "--out", "file/deeper"], "cannot write into 'file/deeper': 'file' is a file"),
@@ -104,7 +104,7 @@ def test_an_error_that_nobody_expected_says_so(monkeypatch):
     def broken(*_):
         raise RuntimeError("a wire\ncame loose")
 
-    monkeypatch.setattr("tlesion.cli.folder.load_results", broken)
+    monkeypatch.setattr("tlesion.cli.show.load_results", broken)
     assert_one_line(run("show", "."), "unexpected RuntimeError: a wire came loose (--debug shows where)")
 
 
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlesion.cli.folder.load_results", interrupted)
+    monkeypatch.setattr("tlesion.cli.show.load_results", interrupted)
     done = run("show", ".")
     assert done.exit_code == 130
     assert "Traceback" not in done.stderr
@@ -133,8 +133,8 @@ def test_a_process_of_its_own_ends_with_code_2(tmp_path):
 
 
 def test_positions_and_words_are_read_from_text():
-    assert number_or_name("-3") == -3
-    assert number_or_name("mask") == "mask"
+    assert position("-3", "--position") == -3
+    assert position("mask", "--position") == "mask"
     assert two_words(None, "--words") is None
     with pytest.raises(ValueError, match="--conditions 'a,b,c' is not understood"):
         two_words("a,b,c", "--conditions")

@@ -86,11 +86,11 @@ def test_what_does_not_vary_has_no_correlation():
 
 
 def test_pairs_that_are_no_pairs_are_refused():
-    with pytest.raises(ValueError, match=r"x of shape \(3,\) and y of shape \(2,\) are no pairs"):
+    with pytest.raises(ValueError, match=r"x of shape \(3,\) and y of shape \(2,\) are not pairs"):
         CoMoments.of(torch.zeros(3), torch.zeros(2))
     with pytest.raises(ValueError, match="at least one row"):
         CoMoments.of(torch.zeros(0, 2), torch.zeros(0, 2))
-    with pytest.raises(ValueError, match="are no pairs"):
+    with pytest.raises(ValueError, match="are not pairs"):
         spearman(torch.zeros(3), torch.zeros(2))
 
 

@@ -2,8 +2,8 @@
 
 import ast
 import dataclasses
-import importlib
 import inspect
+import operator
 import re
 import sys
 import textwrap
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+import tlesion
 from notebooks.reference import public
 
 NAMES = [name for names in public.pages().values() for name in names]
@@ -24,9 +25,8 @@ BARE_TENSOR = re.compile(r"\b(?:torch\.)?Tensor\b(?!, ['\"])")
 
 
 def thing(name: str) -> Any:
-    """The object behind a dotted name."""
-    module, last = name.rsplit(".", 1)
-    return getattr(importlib.import_module(module), last)
+    """The object behind a dotted public name."""
+    return operator.attrgetter(name.removeprefix("tlesion."))(tlesion)
 
 
 def sections(doc: str) -> dict[str, str]:

@@ -96,8 +96,8 @@ def test_names_of_layers(gpt2):
         ("mlp.hook_post", [0, 3, -4], r"layers \[3, -4\] do not exist; this model has 3 layers, 0 to 2"),
         ("mlp.hook_post", [], r"no layer was given; this model has 3 layers, 0 to 2"),
         ("mlp.hook_post", [0, 1, -3], r"layers \[0, 1, -3\] name a layer twice \(\[0, 1, 0\]\); give each one once"),
-        ("mlp.hook_post", "every", r"layers 'every' is not understood; give 'all' or a list"),
-        ("blocks.1.mlp.hook_post", [0], r"names layer 1, and layers \[0\] were asked for; give the short form"),
+        ("mlp.hook_post", "every", r"layers 'every' are not understood; give 'all' or a list"),
+        ("blocks.1.mlp.hook_post", [0], r"is in layer 1, but layers \[0\] were asked for; give the short form"),
         ("attn.hook_result", "all", r"cfg\.use_attn_result is False; switch it on"),
     ],
 )  # fmt: skip

@@ -108,7 +108,7 @@ def test_by_hand():
 
 def test_replacement_values_of_every_shape():
     activation = torch.zeros(2, N_POS, N_UNITS)
-    whole = torch.randn(2, N_POS, N_UNITS, generator=torch.Generator().manual_seed(0))
+    whole = torch.from_numpy(np.random.default_rng(0).standard_normal((2, N_POS, N_UNITS), dtype=np.float32))
     for values in (torch.tensor(2.0), whole[0, 0], whole[0], whole[:1], whole, whole[0, :1]):
         edited = iv.replace(NAME, values, positions=slice(1, 3)).edit(activation)
         assert torch.equal(edited[:, 1:3], values.expand(2, N_POS, N_UNITS)[:, 1:3])

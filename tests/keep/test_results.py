@@ -11,6 +11,7 @@ import sys
 import types
 import typing
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import AbstractArray
@@ -47,17 +48,17 @@ def every_result_class() -> list[type[Result]]:
     return sorted(found, key=lambda kind: kind.__name__)
 
 
-def example(annotation: object, sizes: dict[str, int], rng: torch.Generator) -> object:
+def example(annotation: object, sizes: dict[str, int], rng: np.random.Generator) -> object:
     """A value of a field's type, with awkward ones among them: NaN, infinity, −0, letters that are not ASCII."""
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         shape = [sizes.setdefault(dim.name, 1 + len(sizes) % 3) for dim in annotation.dims]
         kind = annotation.dtypes[0] if annotation.dtypes else "float32"
         if kind.startswith("bool"):
-            return torch.randint(2, shape, generator=rng).bool()
+            return torch.from_numpy(rng.integers(2, size=shape)).bool()
         if kind.startswith("int"):
-            return torch.randint(-9, 9, shape, generator=rng)
+            return torch.from_numpy(rng.integers(-9, 9, size=shape))
         dtype = torch.float64 if tuple(annotation.dtypes) == ("float64",) else torch.float32
-        values = torch.randn(shape, generator=rng, dtype=dtype).flatten()
+        values = torch.from_numpy(rng.standard_normal(shape)).to(dtype).flatten()
         for index, awkward in enumerate((torch.nan, torch.inf, -0.0)):
             values[index : index + 1] = awkward
         return values.reshape(shape)
@@ -78,9 +79,9 @@ def example(annotation: object, sizes: dict[str, int], rng: torch.Generator) -> 
     return plain[annotation]
 
 
-def made(kind: type, seed: int = 0, *, sizes: dict[str, int] | None = None, rng: torch.Generator | None = None):
+def made(kind: type, seed: int = 0, *, sizes: dict[str, int] | None = None, rng: np.random.Generator | None = None):
     """A result, or a part of one, with awkward values."""
-    rng = torch.Generator().manual_seed(seed) if rng is None else rng
+    rng = np.random.default_rng(seed) if rng is None else rng
     sizes = {} if sizes is None else sizes
     hints = typing.get_type_hints(kind)
     return kind(**{field.name: example(hints[field.name], sizes, rng) for field in dataclasses.fields(kind)})

@@ -23,7 +23,7 @@ def edit_config(folder, **changes):
 
 
 def test_neither_or_both(checkpoint_folder, checkpoints):
-    with pytest.raises(ValueError, match=r"takes a name or hf_model=, one of the two; received neither"):
+    with pytest.raises(ValueError, match=r"takes either a name or hf_model=; received neither"):
         load_model()
     with pytest.raises(ValueError, match=r"received name 'gpt2' and a GPT2LMHeadModel"):
         load_model("gpt2", hf_model=checkpoints.make_model("gpt2", 50))
@@ -63,7 +63,7 @@ def test_path_that_is_not_there_and_path_of_a_file(copied, tmp_path):
 def test_folder_wins_over_a_name_even_if_it_is_no_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gpt2").mkdir()
-    with pytest.raises(ValueError, match=r"the folder 'gpt2' has no config.json.*load from where no folder is called"):
+    with pytest.raises(ValueError, match=r"the folder 'gpt2' has no config.json.*from a directory that has no folder"):
         load_model("gpt2")
 
 
@@ -75,19 +75,19 @@ def test_folder_without_weights(copied):
 
 def test_unreadable_config(copied):
     (copied / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config.json in '.*copied' is not readable"):
+    with pytest.raises(ValueError, match=r"config.json in '.*copied' cannot be read"):
         load_model(copied)
 
 
 def test_config_of_an_unknown_type(copied):
     edit_config(copied, model_type="no-such-type")
-    with pytest.raises(ValueError, match=r"config.json in '.*copied' is not readable: .*no-such-type"):
+    with pytest.raises(ValueError, match=r"config.json in '.*copied' cannot be read: .*no-such-type"):
         load_model(copied)
 
 
 def test_unreadable_weights(copied):
     (copied / "model.safetensors").write_bytes(b"not tensors")
-    with pytest.raises(ValueError, match=r"the weights in '.*copied' are not readable"):
+    with pytest.raises(ValueError, match=r"the weights in '.*copied' cannot be read"):
         load_model(copied)
 
 

@@ -1,5 +1,6 @@
 """What cannot be selected from is refused, in words that say what came, what is allowed and what to do."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,10 +85,10 @@ def test_a_model_of_another_make_is_refused():
 
 
 def cache(n_sentences: int = 4, n_positions: int = 3, **other: torch.Tensor) -> dict[str, torch.Tensor]:
-    rng = torch.Generator().manual_seed(n_sentences)
-    made = {f"blocks.{layer}.mlp.hook_pre": torch.randn(n_sentences, n_positions, 5, generator=rng) for layer in (0, 1)}
-    made["hook_embed"] = torch.randn(n_sentences, n_positions, 5, generator=rng)
-    made["blocks.0.attn.hook_pattern"] = torch.rand(n_sentences, 2, n_positions, n_positions, generator=rng)
+    rng = np.random.default_rng(n_sentences)
+    names = ("blocks.0.mlp.hook_pre", "blocks.1.mlp.hook_pre", "hook_embed")
+    made = {name: torch.from_numpy(rng.standard_normal((n_sentences, n_positions, 5))).float() for name in names}
+    made["blocks.0.attn.hook_pattern"] = torch.from_numpy(rng.random((n_sentences, 2, n_positions, n_positions)))
     return {**made, **other}
 
 

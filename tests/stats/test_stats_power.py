@@ -56,13 +56,13 @@ def test_levels_by_hand():
 
 def recovery(kind, correction, effects, n, *, units=1000, share=0.2, n_studies=60, seed=0):
     """Share of the true effects found, per effect size, over simulated studies."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     n_true = int(units * share)
     truth = torch.zeros(units, dtype=torch.float64)
     truth[:n_true] = torch.tensor(effects, dtype=torch.float64).repeat(n_true // len(effects))
     found = torch.zeros(units, dtype=torch.float64)
     for _ in range(n_studies):
-        noise = torch.randn(2, n, units, generator=generator, dtype=torch.float64)
+        noise = torch.from_numpy(generator.standard_normal((2, n, units)))
         a, b = noise[0] + truth, noise[1]
         test = welch(Moments.of(a), Moments.of(b)) if kind is welch else kind(Moments.of(a))
         found += reject(adjust(test.p[None], method=correction)[0])

@@ -93,6 +93,14 @@ def test_large_noncentralities_go_on_where_scipy_ends(dof):
     np.testing.assert_allclose(upper_tail(t * 1e6, dof, nc * 1e6), upper_tail(t, dof, nc), rtol=0, atol=1e-3)
 
 
+def test_the_lower_tail_is_a_number_where_scipy_has_none():
+    t, dof, nc = np.meshgrid(np.arange(0, 20, 0.25), [1.0, 5.0, 53.0, 106.0, 1000.0], np.arange(30, 60, 0.5))
+    lower = lower_tail(t, dof, nc)
+    assert np.isnan(stats.nct.cdf(t, dof, nc)).any()  # while this holds, it is needed
+    np.testing.assert_allclose(lower, 1 - upper_tail(t, dof, nc), rtol=0, atol=1e-12)
+    assert np.isnan(lower_tail(np.array([np.nan]), np.array([5.0]), np.array([1.0]))).all()
+
+
 def test_infinite_dof_is_the_normal_distribution():
     for t in (0.3, 2.0, 30.0, 60.0):
         p, log_p = p_of(t, np.inf)

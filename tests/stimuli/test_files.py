@@ -58,18 +58,18 @@ def test_words_conditions_and_subword_may_come_from_the_call(tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        (None, "missing.csv", r"missing\.csv' is no file; give a CSV or JSON-lines file with the columns \['a', 'b'\]"),
+        (None, "missing.csv", r"missing\.csv' is not a file; give a CSV or JSON-lines file with the columns \['a', "),
         ("", "empty.csv", r"empty\.csv' cannot be read as CSV \(\.csv\) or JSON lines"),
-        ("a,b\n", "header.csv", r"header\.csv' holds no rows; give one row a line"),
-        ("\n\n", "blank.jsonl", r"blank\.jsonl' holds no rows"),
-        ("[1, 2]\n", "list.jsonl", r"list\.jsonl' holds no rows"),
+        ("a,b\n", "header.csv", r"header\.csv' has no rows; give one row per line"),
+        ("\n\n", "blank.jsonl", r"blank\.jsonl' has no rows"),
+        ("[1, 2]\n", "list.jsonl", r"list\.jsonl' has no rows"),
         ("{not json}\n", "broken.jsonl", r"broken\.jsonl' cannot be read as CSV \(\.csv\) or JSON lines: "),
         ("a,c\nx,y\n", "columns.csv", r"row 1 of .*columns\.csv' has no text in \['b'\]; it has \['a', 'c'\]"),
         ('{"a": "x", "b": 5, "word_a": "x", "word_b": "y"}\n', "number.jsonl", r"row 1 of .* has no text in \['b'\]"),
         ("a,b\nI saw him,I saw her\n", "words.csv", r"has no text in \['word_a', 'word_b'\]; it has \['a', 'b'\]; or "
          r"name the words: words=\('him', 'her'\)"),
         ('{"a": "No word.", "b": "I saw her", "word_a": "him", "word_b": "her"}\n', "word.jsonl", r"the sentence "
-         r"'No word\.' does not hold the word 'him'"),
+         r"'No word\.' does not contain the word 'him'"),
     ],
 )  # fmt: skip
 def test_files_that_are_not_what_they_should_be(content, name, message, tmp_path):
@@ -84,7 +84,7 @@ def test_a_binary_file_and_a_folder_are_refused_as_well(tmp_path):
     (tmp_path / "weights.jsonl").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(ValueError, match=r"weights\.jsonl' cannot be read"):
         read_prompts(tmp_path / "weights.jsonl")
-    with pytest.raises(ValueError, match=r"is no file; give a CSV or JSON-lines file with the columns \['text'"):
+    with pytest.raises(ValueError, match=r"is not a file; give a CSV or JSON-lines file with the columns \['text'"):
         read_prompts(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """Contrasts and prompts: what they hold, and every way in which they can be wrong."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_words_of_their_own_for_every_pair():
     contrast = Contrast.from_pairs(pairs, words, conditions=("singular", "plural"))
     assert contrast.conditions == ("singular", "plural")
     assert [sentence.word for sentence in contrast.b] == ["dogs", "cats"]
-    with pytest.raises(ValueError, match=r"words of their own, so that the conditions need names: conditions=\.\.\."):
+    with pytest.raises(ValueError, match=r"each pair has its own words, so the conditions need names: conditions="):
         Contrast.from_pairs(pairs, words)
 
 
@@ -71,13 +72,13 @@ def test_words_are_found_as_whole_words_and_case_counts():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sentence("We saw them.", "him"), r"the sentence 'We saw them\.' does not hold the word 'him' as a "
+        (lambda: Sentence("We saw them.", "him"), r"the sentence 'We saw them\.' does not contain the word 'him' as a "
          r"whole word; it has to, once"),
-        (lambda: Sentence("A hymn for whim.", "him"), r"does not hold the word 'him' as a whole word"),
-        (lambda: Sentence("He saw him and him.", "him"), r"'He saw him and him\.' holds the word 'him' 2 times; it has "
-         r"to occur once, so that the position that matters is clear"),
-        (lambda: Contrast.from_pairs([PAIRS[0], ("Ask him.", "Ask them.")], WORDS), r"'Ask them\.' does not hold the "
-         r"word 'her'"),
+        (lambda: Sentence("A hymn for whim.", "him"), r"does not contain the word 'him' as a whole word"),
+        (lambda: Sentence("He saw him and him.", "him"), r"'He saw him and him\.' contains the word 'him' 2 times; it "
+         r"has to occur once, so that the position that matters is clear"),
+        (lambda: Contrast.from_pairs([PAIRS[0], ("Ask him.", "Ask them.")], WORDS), r"'Ask them\.' does not contain "
+         r"the word 'her'"),
         (lambda: Contrast.from_pairs([PAIRS[0], ("Ask him.", "Her? Ask her or her.")], WORDS), r"word 'her' 2 times"),
         (lambda: Contrast.from_pairs(PAIRS[:1], WORDS), r"condition 'him' has 1 sentence\(s\); a test needs at least "
          r"two in each condition"),
@@ -101,7 +102,7 @@ def test_words_are_found_as_whole_words_and_case_counts():
          r"'first', 'mean'"),
         (lambda: Contrast.from_pairs(PAIRS, WORDS, groups=["one"]), r"1 groups for 2 sentences; give one label per"),
         (lambda: dataclasses.replace(Contrast.from_sentences(["him"] * 3, ["her"] * 2, WORDS), paired=True),
-         r"3 sentences against 2 are no pairs; give equally many, or build the contrast with Contrast\.from_sentences"),
+         r"3 sentences against 2 are not pairs; give equally many, or build the contrast with Contrast\.from_sent"),
     ],
 )  # fmt: skip
 def test_a_contrast_that_cannot_be_meant_is_refused(make, message):
@@ -126,7 +127,8 @@ def test_a_prompt_that_cannot_be_meant_is_refused(fields, message):
 
 
 def test_a_prompt_keeps_its_targets_as_a_tuple():
-    prompt = Prompt("She thanked [MASK].", ["him", "her"], correct="him", group="thanks")
+    listed: Any = ["him", "her"]
+    prompt = Prompt("She thanked [MASK].", listed, correct="him", group="thanks")
     assert prompt.targets == ("him", "her")
     assert prompt == Prompt("She thanked [MASK].", ("him", "her"), "him", "thanks")
     assert hash(prompt) == hash(Prompt("She thanked [MASK].", ("him", "her"), "him", "thanks"))

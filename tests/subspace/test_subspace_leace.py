@@ -3,6 +3,7 @@
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -17,10 +18,10 @@ with warnings.catch_warnings():
 
 def labelled(tokens=400, units=12, *, seed=0, share=0.3):
     """Correlated activations whose mean depends on the label; float64."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.rand(tokens, generator=generator) < share
-    mixing = torch.randn(units, units, generator=generator, dtype=torch.float64)
-    noise = torch.randn(tokens, units, generator=generator, dtype=torch.float64) @ mixing
+    generator = np.random.default_rng(seed)
+    labels = torch.from_numpy(generator.random(tokens) < share)
+    mixing = torch.from_numpy(generator.standard_normal((units, units)))
+    noise = torch.from_numpy(generator.standard_normal((tokens, units))) @ mixing
     return noise + labels[:, None] * torch.linspace(1, 2, units, dtype=torch.float64) + 5, labels
 
 

@@ -1,18 +1,21 @@
 """What a sweep leaves out of a lesion's first block and a masked model's last one; the numbers stay the same."""
 
+from typing import Any
+
 import pytest
 import torch
 
 import tlesion
 from tlesion import interventions as iv
+from tlesion.anatomy import clean_parts
+from tlesion.anatomy.model import blocks
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.plans import joining
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.sinks import TargetSink
 
-TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
+TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt2", "gpt-neox", "llama"])
@@ -36,7 +39,7 @@ def readings_of(model, n_prompts=2, n_positions=7, readout=(3,)):
 
 def swept(model, lesions, plan, **which):
     readings = readings_of(model, **which)
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
     return sink
 
@@ -53,7 +56,7 @@ def queries(monkeypatch):
     """The shapes [row, pos] that the attention of every layer is asked for, in order."""
 
     def watch(model):
-        seen = {layer: [] for layer in range(model.cfg.n_layers)}
+        seen: dict[int, list[tuple[int, ...]]] = {layer: [] for layer in range(model.cfg.n_layers)}
         for layer, block in enumerate(model.blocks):
             usual = block.attn.calculate_qkv_matrices
 
@@ -111,13 +114,13 @@ def test_numbers_are_those_of_the_loop(model, edits):
 def test_only_changed_positions_go_through_the_output_weights(model, monkeypatch):
     """Two prompts, and lesions at one position, at all, and at none that they know of beforehand."""
     asked = []
-    usual = joining._through_output_weights
+    usual = clean_parts._through_output_weights
 
     def watch(mlp, activation):
         asked.append(len(activation))
         return usual(mlp, activation)
 
-    monkeypatch.setattr(joining, "_through_output_weights", watch)
+    monkeypatch.setattr(clean_parts, "_through_output_weights", watch)
 
     def third(activation, hook):
         activation[:, 2] *= 2
@@ -172,6 +175,6 @@ def test_those_that_join_inside_come_after_the_others_of_their_layer(model):
             [iv.zero("blocks.0.mlp.hook_post"), iv.zero("blocks.1.hook_resid_post")],
         ],
     )
-    ordered = in_joining_order(lesions, model.blocks)
+    ordered = in_joining_order(lesions, blocks(model))
     assert [lesion.index for lesion in ordered] == [2, 3, 1, 0]
-    assert joined_by_layer(ordered, model.blocks)[:2] == [(1, 1), (3, 1)]
+    assert joined_by_layer(ordered, blocks(model))[:2] == [(1, 1), (3, 1)]

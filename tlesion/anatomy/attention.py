@@ -13,11 +13,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens.components.abstract_attention import AbstractAttention
+
+from tlesion.anatomy.model import Block
+from tlesion.anatomy.swapping import swapped
 
 _OLMO = ("OlmoeForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM")
 
 
-def can_be_written_out(attention: Any) -> bool:
+def can_be_written_out(attention: AbstractAttention) -> bool:
     """Whether this attention is scores, softmax and a weighted sum, and nothing that only some models have."""
     cfg = attention.cfg
     return (
@@ -33,34 +37,43 @@ def can_be_written_out(attention: Any) -> bool:
 
 @contextmanager
 def attending_to_prefix(
-    attention: Any,
+    block: Block,
     keys: Float[Tensor, "prompt prefix kv_head d_head"],
     values: Float[Tensor, "prompt prefix kv_head d_head"],
 ) -> Iterator[bool]:
-    """While the ``with`` block lasts, an attention module attends to a prefix that its rows share.
+    """While the ``with`` block lasts, a block's attention attends to a prefix that its rows share.
 
     Its batch is ``[lesion * prompt, tail, d_model]``, lesions outermost. Hook points for queries, keys, values and
     their result fire as usual; those of scores and pattern do not.
 
     Args:
-        attention: A block's attention.
+        block: The block.
         keys: Clean keys of the positions before the rows' first one, as TransformerLens caches them.
         values: Their values.
 
     Yields:
-        True if the module was replaced; False if this kind is not written out, and needs a cache as usual.
+        True if the attention was replaced; False if this kind is not written out, and needs a cache as usual.
     """
-    if not can_be_written_out(attention):
+    if not can_be_written_out(block.attn):
         yield False
         return
-    attention.forward = _forward(attention, keys, values)
-    try:
+    with swapped(block.attn, _over_prefix(block.attn, keys, values)):
         yield True
-    finally:
-        del attention.forward
 
 
-def _forward(attention: Any, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
+@contextmanager
+def attending_to(block: Block, hidden: Float[Tensor, "row pos d_model"]) -> Iterator[None]:
+    """While the ``with`` block lasts, its keys and values come from these states, whatever its queries come from."""
+    usual = block.attn.forward
+
+    def forward(query_input: Tensor, key_input: Tensor, value_input: Tensor, **options: Any) -> Tensor:
+        return usual(query_input, hidden, hidden, **options)
+
+    with swapped(block.attn, forward):
+        yield
+
+
+def _over_prefix(attention: AbstractAttention, keys: Tensor, values: Tensor) -> Callable[..., Tensor]:
     start = keys.shape[1]
     rotary = attention.cfg.positional_embedding_type == "rotary"
     repeats = getattr(attention, "repeat_kv_heads", 1) if not attention.cfg.ungroup_grouped_query_attention else 1
@@ -89,7 +102,7 @@ def _attend(
     v: Float[Tensor, "row tail head d_head"],
     past_keys: Float[Tensor, "prompt head d_head prefix"],
     past_values: Float[Tensor, "prompt head prefix d_head"],
-    attention: Any,
+    attention: AbstractAttention,
 ) -> Float[Tensor, "row tail head d_head"]:
     n_prompts, tail, start = past_keys.shape[0], q.shape[1], past_keys.shape[-1]
     by_prompt = einops.rearrange(q, "(m p) s h e -> p h (m s) e", p=n_prompts)
@@ -103,11 +116,12 @@ def _attend(
     return from_prefix + torch.einsum("rhst,rthe->rshe", pattern[..., start:], v)
 
 
-def _visible(attention: Any, start: int, tail: int, device: torch.device) -> Tensor:
+def _visible(attention: AbstractAttention, start: int, tail: int, device: torch.device) -> Tensor:
     """Which keys a query may see: those up to itself and, in local attention, within the window."""
     queries = torch.arange(start, start + tail, device=device)[:, None]
     keys = torch.arange(start + tail, device=device)[None, :]
     seen = keys <= queries
-    if attention.attn_type == "local":
-        seen &= keys > queries - attention.cfg.window_size
+    window = attention.cfg.window_size
+    if attention.attn_type == "local" and window is not None:
+        seen &= keys > queries - window
     return seen

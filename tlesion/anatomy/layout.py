@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformer_lens.components.mlps.gated_mlp import GatedMLP
 
-from tlesion.hooks import Model
+from tlesion.anatomy.model import Model, blocks
 
 _ATTENTION: dict[str, tuple[int, ...]] = {
     "W_Q": (0, 2, 1),
@@ -32,7 +32,7 @@ def lay_out_(model: Model) -> None:
 
     Faster for every later run, TransformerLens' own included. ``model.to`` keeps the layout.
     """
-    for block in model.blocks:
+    for block in blocks(model):
         for parameter, axes in _movable(block):
             parameter.data = stored_as(parameter.data, axes)
     for parameter, axes in _parameters(model.unembed, _UNEMBED):

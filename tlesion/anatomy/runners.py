@@ -4,16 +4,15 @@ A study that runs blocks by itself (a sweep, a selection that stops early) uses 
 ``forward``. They call TransformerLens' own modules, so that every hook point inside fires as usual.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens import HookedEncoder, HookedTransformer
 
-from tlesion.hooks import Model
-
-Cache: TypeAlias = Any
+from tlesion.anatomy.cache import KeysAndValues
+from tlesion.anatomy.model import Model, unembedding
 
 
 class CausalRunner:
@@ -29,24 +28,28 @@ class CausalRunner:
         """Token ids to the residual stream before the first block; ``real`` is not needed to the left of padding."""
         model = self.model
         tokens = tokens.to(model.embed.W_E.device)
+        residual: Tensor
         residual, shortformer = model.get_residual(model.hook_embed(model.embed(tokens)), 0, tokens=tokens)
         self._shortformer = None if shortformer is None else shortformer[:1]
         return residual
 
     def block(
-        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: Cache | None = None
+        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """One block; ``cache`` holds the keys and values of positions before these, as TransformerLens has them."""
         shortformer = self._shortformer
         if shortformer is not None:
             shortformer = shortformer[:, -residual.shape[1] :].expand_as(residual)
-        return self.model.blocks[layer](residual, shortformer_pos_embed=shortformer, past_kv_cache_entry=cache)
+        block = self.model.blocks[layer]
+        after: Tensor = block(residual, shortformer_pos_embed=shortformer, past_kv_cache_entry=cache)
+        return after
 
     def head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Hidden states of the last block to what the unembedding reads: the final norm."""
         if self.model.cfg.normalization_type is None:
             return hidden
-        return self.model.ln_final(hidden[:, None])[:, 0]
+        normed: Tensor = self.model.ln_final(hidden[:, None])
+        return normed[:, 0]
 
     def cap(self, logits: Tensor) -> Tensor:
         """The soft cap on logits that a few models have."""
@@ -71,19 +74,22 @@ class MaskedRunner:
         if real is not None and not bool(real.all()):
             padding = ~real[:, None, None, :].to(device)
             self._mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
-        return model.hook_full_embed(model.embed(tokens.to(device)))
+        residual: Tensor = model.hook_full_embed(model.embed(tokens.to(device)))
+        return residual
 
     def block(
-        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: Cache | None = None
+        self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
         """One block. A masked model looks both ways, so that there is no prefix to keep."""
         if cache is not None:
             raise ValueError("a masked model attends in both directions and has no cache of earlier positions")
-        return self.model.blocks[layer](residual, self._mask)
+        after: Tensor = self.model.blocks[layer](residual, self._mask)
+        return after
 
     def head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Hidden states of the last block to what the unembedding reads: the language-model head."""
-        return self.model.mlm_head(hidden[:, None])[:, 0]
+        ready: Tensor = self.model.mlm_head(hidden[:, None])
+        return ready[:, 0]
 
     def cap(self, logits: Tensor) -> Tensor:
         """BERT has no cap."""
@@ -121,7 +127,7 @@ def unembed(
         hidden: The last block's output at the positions that are read.
         columns: Token ids for each row; None for the whole vocabulary.
     """
-    weight, bias = runner.model.unembed.W_U, runner.model.unembed.b_U
+    weight, bias = unembedding(runner.model)
     normed = runner.head(hidden)
     if columns is None:
         return runner.cap(torch.addmm(bias, normed, weight))

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
-from tlesion.cli.options import Debug, Json
+from tlesion.cli.command import Chosen, command
+from tlesion.cli.console import print_json, print_table, say
+from tlesion.cli.options import Json
+from tlesion.models.names import SHIPPED, official_names
 
 
+@command()
 def models(
+    chosen: Chosen,
+    *,
     search: Annotated[
         str | None,
         typer.Option(
@@ -22,14 +28,10 @@ def models(
         ),
     ] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """List the models that ship with the package, and find others by name."""
-    from tlesion.cli.console import print_json, print_table, say
-    from tlesion.models.names import SHIPPED
-
     shipped = {name: _sizes(folder) for name, folder in SHIPPED.items()}
-    found = [] if search is None else _known(search)
+    found = [] if search is None else official_names(search)
     if as_json:
         print_json({"shipped": shipped, "known": found})
         return
@@ -43,13 +45,6 @@ def models(
     say(f"{len(found)} names that TransformerLens knows hold {search!r}" + (":" if found else "."))
     for name in found:
         say(name)
-
-
-def _known(text: str) -> list[str]:
-    """Names of TransformerLens that hold a text, in whatever case."""
-    from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
-
-    return [name for name in OFFICIAL_MODEL_NAMES if text.lower() in name.lower()]
 
 
 def _sizes(folder: Path) -> dict[str, str | int]:

@@ -54,7 +54,7 @@ def jackknife_interval(
 ) -> tuple[Float64[Tensor, "*unit"], Float64[Tensor, "*unit"]]:
     r"""Interval of a correlation whose pairs come in groups that are independent of each other.
 
-    All neurons of a word are one group: they are not so many independent pairs. Each group is left out in turn;
+    All neurons of a word are one group, because they are not independent pairs. Each group is left out in turn;
     with :math:`z_g` Fisher's z without group g of G,
 
     .. math:: \tanh\left(\operatorname{artanh} r \pm t_{(1 + \mathrm{level})/2,\, G-1}\, s\right), \qquad

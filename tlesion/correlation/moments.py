@@ -48,14 +48,14 @@ class CoMoments:
 
     @classmethod
     def of(cls, x: Num[Tensor, "row *unit"], y: Num[Tensor, "..."]) -> "CoMoments":
-        """Moments of pairs that are at hand; any dtype, one pair per row and unit, y of the shape of x.
+        """Moments of pairs that are already in memory; any dtype, one pair per row and unit, y in the shape of x.
 
         Raises:
             ValueError: x and y differ in shape, or there is no row.
         """
         if x.shape != y.shape or len(x) == 0:
             raise ValueError(
-                f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are no pairs; both have to have the "
+                f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are not pairs; both must have the "
                 "same shape [row, *unit], with at least one row"
             )
         # Taken from the first row, so that the spread of equal values is exactly zero.
@@ -74,7 +74,7 @@ class CoMoments:
 
     @classmethod
     def unseen(cls, *shape: int) -> "CoMoments":
-        """Moments that are yet to be `put_` in, NaN until then."""
+        """Moments still to be filled in with `put_`, NaN until then."""
         return cls(*(torch.full(shape, torch.nan, dtype=torch.float64) for _ in fields(cls)))
 
     def merge(self, other: "CoMoments") -> "CoMoments":

@@ -28,7 +28,9 @@ def spearman(x: Float[Tensor, "row *unit"], y: Float[Tensor, "..."]) -> Float64[
         0.8
     """
     if x.shape != y.shape:
-        raise ValueError(f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are no pairs")
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} and y of shape {tuple(y.shape)} are not pairs; both must have the same shape"
+        )
     ranks = (torch.from_numpy(np.asarray(rankdata(part.double().cpu().numpy(), axis=0))) for part in (x, y))
     return CoMoments.of(*ranks).r
 

@@ -1,9 +1,9 @@
-"""Hook-point names of a model, and hooks that are gone when a block of code is left."""
+"""Hook-point names of a model, and hooks that are removed when a block of code is left."""
 
+from tlesion.anatomy.model import HookPoint, Model
 from tlesion.hooks.points import (
     FwdHook,
     HookFunction,
-    Model,
     hidden_state,
     in_layers,
     layer_indices,
@@ -18,6 +18,7 @@ from tlesion.hooks.scope import in_eval_mode, scoped, user_hooks
 __all__ = [
     "FwdHook",
     "HookFunction",
+    "HookPoint",
     "Model",
     "hidden_state",
     "in_eval_mode",

@@ -7,12 +7,12 @@ stands for that point in every layer.
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Tensor
-from transformer_lens import HookedEncoder, HookedTransformer
 
-Model: TypeAlias = HookedTransformer | HookedEncoder
+from tlesion.anatomy.model import Model, is_masked
+
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
 
@@ -71,14 +71,14 @@ def short_form(name: str) -> str:
 
 
 def require_name(model: Model, name: str) -> None:
-    """Refuse a full hook name that the model lacks or that it would never call.
+    """Refuse a full hook name that the model lacks or never calls.
 
     Args:
         model: The model.
         name: A full hook name.
 
     Raises:
-        ValueError: The name is not a hook point of this model, or the model's settings keep it silent.
+        ValueError: The name is not a hook point of this model, or the model's settings switch it off.
 
     Example:
         >>> import tlesion
@@ -100,7 +100,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
 
     Args:
         model: The model whose layers are meant.
-        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which says its only layer itself.
+        hook_point: A short form (``"mlp.hook_pre"``), or a full name, which already names its only layer.
         layers: ``"all"``, or layer indices; negative ones count from the last layer.
 
     Returns:
@@ -119,7 +119,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
         require_name(model, hook_point)
         if layer_indices(model, layers) not in (list(range(model.cfg.n_layers)), [own]):
             raise ValueError(
-                f"hook point {hook_point!r} names layer {own}, and layers {list(layers)} were asked for; "
+                f"hook point {hook_point!r} is in layer {own}, but layers {list(layers)} were asked for; "
                 f"give the short form {short_form(hook_point)!r} with layers, or the full name alone"
             )
         return [hook_point]
@@ -150,7 +150,7 @@ def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int
     n_layers = model.cfg.n_layers
     if isinstance(layers, str):
         if layers != "all":
-            raise ValueError(f"layers {layers!r} is not understood; give 'all' or a list of layer indices")
+            raise ValueError(f"layers {layers!r} are not understood; give 'all' or a list of layer indices")
         return list(range(n_layers))
     chosen = [int(layer) for layer in layers]
     wrong = [layer for layer in chosen if not -n_layers <= layer < n_layers]
@@ -181,7 +181,7 @@ def hidden_state(model: Model, layer: int) -> str:
         >>> hidden_state(tlesion.load_model("toy-bert"), 3), hidden_state(tlesion.load_model("toy-gpt"), 3)
         ('blocks.3.hook_normalized_resid_post', 'blocks.3.hook_resid_post')
     """
-    point = "hook_normalized_resid_post" if isinstance(model, HookedEncoder) else "hook_resid_post"
+    point = "hook_normalized_resid_post" if is_masked(model) else "hook_resid_post"
     return f"blocks.{layer_indices(model, [layer])[0]}.{point}"
 
 
@@ -208,7 +208,7 @@ def width(model: Model, name: str) -> tuple[int | None, int]:
     point = short_form(name).rsplit(".", 1)[-1]
     grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
     n_key_heads = cfg.n_key_value_heads if grouped else cfg.n_heads
-    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"}:
+    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"} and cfg.d_mlp is not None:
         return None, cfg.d_mlp
     if point in {"hook_q", "hook_z", "hook_rot_q"}:
         return cfg.n_heads, cfg.d_head

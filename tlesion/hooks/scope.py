@@ -1,16 +1,15 @@
-"""Hooks and modes that are gone when a block of code is left."""
+"""Hooks and modes that last as long as a block of code."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from transformer_lens.hook_points import HookPoint
-
-from tlesion.hooks.points import FwdHook, Model, require_name
+from tlesion.anatomy.model import HookPoint, Model
+from tlesion.hooks.points import FwdHook, require_name
 
 
 @contextmanager
 def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
-    """Hooks for as long as the ``with`` block lasts; afterwards the model has the hooks it had before.
+    """Add hooks for as long as the ``with`` block lasts; afterwards the model has the hooks it had before.
 
     Args:
         model: The model to hook.
@@ -35,7 +34,7 @@ def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
     pairs = list(fwd_hooks)
     for name, _ in pairs:
         require_name(model, name)
-    with model.hooks(fwd_hooks=pairs):
+    with model.hooks(fwd_hooks=[*pairs]):
         yield
 
 
@@ -69,13 +68,13 @@ def in_eval_mode(model: Model) -> Iterator[None]:
 
 
 def user_hooks(model: Model) -> list[str]:
-    """The names of the points that carry hooks right now: somebody else's, outside :func:`scoped`.
+    """The names of the points that carry hooks right now: those of others, outside :func:`scoped`.
 
     Args:
         model: The model.
 
     Returns:
-        Full hook names; of a model that nobody hooked none.
+        Full hook names; empty for a model without hooks.
 
     Example:
         >>> import tlesion

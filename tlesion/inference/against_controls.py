@@ -31,13 +31,13 @@ def empirical_p(
         effect: The mask's effect.
         controls: The same effect of every matched control, ``[control, *shape]``.
         alternative: ``"larger"``, ``"smaller"``, or ``"two-sided"``: twice the smaller of both, 1 at most.
-        rounding: In units of the effect; the default is that of logits of a float32 model. 0 for exact effects.
+        rounding: In units of the effect; the default suits logits of a float32 model. 0 for exact effects.
 
     Returns:
         p; NaN where the effect or one of its controls is NaN.
 
     Raises:
-        ValueError: No control, other shapes, an unknown alternative.
+        ValueError: No controls, shapes that do not match, an unknown alternative.
 
     Source:
         Agrees with ``scipy.stats.monte_carlo_test``.
@@ -77,7 +77,7 @@ def standardised_effect(
         not. NaN where a value is NaN or a control infinite.
 
     Raises:
-        ValueError: Fewer than two controls, or other shapes.
+        ValueError: Fewer than two controls, or shapes that do not match.
 
     Example:
         >>> import torch
@@ -96,7 +96,7 @@ def standardised_effect(
 def _paired_up(effect: Tensor, controls: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
     if controls.ndim != effect.ndim + 1 or controls.shape[1:] != effect.shape or len(controls) < least:
         raise ValueError(
-            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; controls need "
-            f"the effect's shape after a first axis of {least} or more controls"
+            f"an effect of shape {tuple(effect.shape)} does not fit controls of shape {tuple(controls.shape)}; give "
+            f"[control, *shape of the effect], with {least} or more controls"
         )
     return effect.detach().cpu().double(), controls.detach().cpu().double()

@@ -26,7 +26,7 @@ class Interval:
 
     Attributes:
         low, high: The ends; NaN where a sample is NaN or infinite.
-        level: Share of studies whose interval is meant to hold the truth.
+        level: Share of studies whose interval should contain the true mean.
         method: How it was made: "bca", "percentile" or "t".
     """
 
@@ -59,7 +59,7 @@ def bootstrap_mean(
     (layers, masks) stay comparable.
 
     Args:
-        values: Samples on the last axis, ``[*shape, sample]``: effects of a lesion on the prompts, say.
+        values: Samples on the last axis, ``[*shape, sample]``: for example the effects of a lesion on the prompts.
         level: Between 0 and 1.
         method: One of the three. With fewer than about 20 samples (or groups) both bootstraps are too narrow, and
             ``"t"`` is the better one.
@@ -74,8 +74,8 @@ def bootstrap_mean(
         The interval. Where all samples are equal, both ends are that value.
 
     Raises:
-        ValueError: Fewer than two samples or groups, a level outside (0, 1), no resample, a negative seed, an
-            unknown method.
+        ValueError: Fewer than two samples or groups, a level outside (0, 1), no resamples, a negative seed, an unknown
+            method.
 
     Source:
         Efron & Tibshirani (1993), An Introduction to the Bootstrap, 14.3. Resample for resample that of
@@ -176,4 +176,6 @@ def _quantile(ranked: Array, share: Array) -> Array:
     left = np.floor(place).astype(int)
     right = np.minimum(left + 1, ranked.shape[1] - 1)
     rows = np.arange(len(ranked))
-    return ranked[rows, left] + (place - left) * (ranked[rows, right] - ranked[rows, left])
+    lower, upper = ranked[rows, left], ranked[rows, right]
+    between: Array = lower + (place - left) * (upper - lower)
+    return between

@@ -24,10 +24,10 @@ def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, ".
         controls: The same of every control, ``[control, layer]``.
 
     Returns:
-        Corrected p. 1 where all controls have the mask's own effect, and the layer is in no maximum.
+        Corrected p. It is 1 where all controls have the mask's own effect; such a layer takes no part in the maxima.
 
     Raises:
-        ValueError: No control, or other shapes.
+        ValueError: No controls, or shapes that do not match.
 
     Source:
         Westfall & Young (1993), Resampling-based multiple testing, single-step max-T, on draws of masks.
@@ -39,8 +39,8 @@ def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, ".
     """
     if effect.ndim != 1 or controls.ndim != 2 or controls.shape[1:] != effect.shape or not len(controls):
         raise ValueError(
-            f"an effect of shape {tuple(effect.shape)} and controls of shape {tuple(controls.shape)}; give [layer] and "
-            "[control, layer], with one control or more"
+            f"an effect of shape {tuple(effect.shape)} does not fit controls of shape {tuple(controls.shape)}; give "
+            "[layer] and [control, layer], with one control or more"
         )
     rows = torch.cat([effect[None], controls]).detach().cpu().double()
     z, differ = _standardised(rows)
@@ -52,7 +52,7 @@ def control_maximum_p(effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, ".
 
 
 def control_limit(controls: Float64[Tensor, "control layer"], alpha: float) -> Float64[Tensor, " layer"]:
-    """About what an effect has to exceed in each layer for `control_maximum_p` to be at most ``alpha``.
+    """Roughly the effect that each layer has to exceed for `control_maximum_p` to be at most ``alpha``.
 
     Infinite with fewer than 1 / ``alpha`` − 1 controls.
 

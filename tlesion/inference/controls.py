@@ -1,4 +1,4 @@
-"""Matched controls: random masks with as many neurons in the same layers, and as busy ones if asked."""
+"""Matched controls: random masks with as many neurons in the same layers, and equally active ones if asked for."""
 
 import math
 
@@ -17,7 +17,7 @@ def matched_controls(
     match: Shaped[Tensor, "..."] | None = None,
     n_bins: int = 20,
 ) -> Bool[Tensor, "control layer unit"]:
-    r"""Random masks with as many units in every layer as a given one has, and as busy ones if asked.
+    r"""Random masks with as many units in every layer as a given one has, and equally active ones if asked for.
 
     Under the null hypothesis the mask is a random draw itself, of :math:`n_l` units out of all of layer l. The
     controls are further draws of the same kind, so that mask and controls are exchangeable, and the rank of the
@@ -33,7 +33,7 @@ def matched_controls(
 
     Args:
         mask: Bool ``[layer, unit]``, ``selection.mask("him")`` for example.
-        n_controls: How many controls to draw, independently; the first of many are those of few.
+        n_controls: How many controls to draw, independently; a longer list begins with the controls of a shorter one.
         seed: Of the draws.
         match: A finite value per layer and unit that does not depend on the mask, mean absolute activation for
             example (``tlesion.measure_reference(..., statistic="mean_absolute")``).
@@ -43,7 +43,8 @@ def matched_controls(
         The controls, one mask each.
 
     Raises:
-        ValueError: A mask that is no bool ``[layer, unit]``, no control, a ``match`` of another shape or not finite.
+        ValueError: A mask that is not a bool ``[layer, unit]``, no controls, or a ``match`` of another shape or with
+            values that are not finite.
 
     Source:
         Phipson & Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
@@ -114,7 +115,7 @@ def log_n_controls(
     """Natural logarithm of how many different masks a layer's matched controls are drawn from.
 
     0 where there is only the mask itself (an empty layer, a whole one): its p is then 1 whatever its effect. The
-    smallest p to be hoped for is about one over that number.
+    smallest p that can be reached is about one over that number.
 
     Args:
         mask: As in :func:`matched_controls`.
@@ -152,7 +153,7 @@ def _require_mask(mask: Tensor) -> None:
 
 
 def _bins(mask: Tensor, match: Tensor | None, n_bins: int) -> Int64[Tensor, "layer unit"]:
-    """The bin of every unit: by rank within its layer, the mask not looked at."""
+    """The bin of every unit: by rank within its layer, whatever the mask."""
     n_units = mask.shape[1]
     if match is None:
         return torch.zeros(mask.shape, dtype=torch.long)

@@ -52,8 +52,8 @@ def double_dissociation(
 
     .. math:: I_s = (d_{a,s,a} - d_{a,s,b}) - (d_{b,s,a} - d_{b,s,b})
 
-    for sample s and :math:`d_{m,s,t}`, what mask m costs target t there. Whatever a lesion does to both targets
-    alike, and whatever both lesions do, is not in it.
+    for sample s and :math:`d_{m,s,t}`, what mask m costs target t there. What a lesion does to both targets alike, and
+    what both lesions do alike, cancels out.
 
     Args:
         drop: Logit drops ``[mask, layer, sample, target]`` of two masks and two targets, in the same order: mask 0 is
@@ -61,13 +61,13 @@ def double_dissociation(
         level: Of the intervals.
         method: Of the intervals, see :func:`tlesion.inference.bootstrap_mean`.
         n_resamples: Of their bootstrap.
-        n_permutations: Sign flips over samples; all of them where there are no more.
+        n_permutations: Sign flips over samples to draw; where no more than that exist, all are used.
         seed: Of resamples and flips.
         groups: One label per sample; samples of a group are resampled and flipped together.
 
     Returns:
         The interaction and both masks' advantages, each with its interval and p. Positive: each mask costs its own
-        target more than the other one.
+        target more than it costs the other one.
 
     Raises:
         ValueError: Other than two masks and two targets, fewer than two samples or groups, an unknown method.

@@ -27,7 +27,7 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
         causal: Pairs that say the same before the word belong together as well: a causal model's prompt ends there.
 
     Raises:
-        ValueError: An unpaired contrast, or another number of labels.
+        ValueError: An unpaired contrast, or not one label per pair.
 
     Example:
         >>> pairs = [(f"{start} him.", f"{start} her.") for start in ("Robert saw", "We like", "Lucy saw")]
@@ -105,7 +105,7 @@ def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[T
 def prompts_of(
     contrast: Contrast, groups: Int64[Tensor, " pair"], pairs: Sequence[int], *, causal: bool
 ) -> list[Prompt]:
-    """The prompts of some pairs of a contrast, which ask for the words of both conditions.
+    """The prompts made from some pairs of a contrast; they ask for the words of both conditions.
 
     Args:
         contrast: A paired contrast of two different words in each pair.
@@ -114,7 +114,7 @@ def prompts_of(
         causal: The sentence up to the word; if not, the sentence with the word masked.
 
     Returns:
-        Two prompts of each pair, or one without a right answer where both sentences make the same.
+        Two prompts per pair, or one without a right answer where both sentences give the same prompt.
 
     Raises:
         ValueError: A pair with the same word in both sentences; a word that begins its sentence (causal).
@@ -158,7 +158,7 @@ def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:
 
 
 def _texts(a: Sentence, b: Sentence, *, causal: bool) -> set[str]:
-    """Hashes of the pair's sentences and of all that prompts made from them ask."""
+    """Hashes of the pair's sentences and of every sentence that prompts made from them ask about."""
     contexts = [text for one in (a, b) for text in ((one.masked, one.before) if causal else (one.masked,)) if text]
     filled = [
         context.replace(MASK, word) if MASK in context else f"{context} {word}"

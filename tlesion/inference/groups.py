@@ -1,4 +1,4 @@
-"""Groups of samples that stand or fall together: prompts made from one template are no independent draws."""
+"""Groups of samples that belong together: prompts made from one template are not independent draws."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def group_index(groups: Any, n_samples: int) -> Int64[Tensor, " sample"]:
         n_samples: How many samples there are.
 
     Raises:
-        ValueError: Another number of labels, or fewer than two groups.
+        ValueError: Not one label per sample, or fewer than two groups.
 
     Example:
         >>> group_index(["b", "a", "b"], 3).tolist()

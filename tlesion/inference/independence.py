@@ -12,8 +12,8 @@ def require_independent(
 ) -> tuple[int, ...]:
     """Refuse prompts that are made from sentences of a selection.
 
-    Neurons selected on a sentence fit its noise as well as its meaning; their effect on that same sentence is too
-    large. A prompt is shared where
+    Neurons selected on a sentence fit its noise as well as its meaning, so that their effect on that same sentence is
+    overestimated. A prompt is shared where
 
     - it is a sentence of the selection, with one of the prompt's targets in its place, or
     - it is such a sentence with the word masked, whatever the targets, or

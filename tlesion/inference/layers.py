@@ -22,7 +22,8 @@ class LayerCluster:
     Attributes:
         first, last: Its first and its last layer, as rows of the values; both belong to it.
         mass: Sum of their t; negative where the effects are.
-        p: How often the largest cluster of sign-flipped samples has as much mass, corrected for all clusters.
+        p: How often the largest cluster of sign-flipped samples has at least as much mass, which corrects for the
+            number of clusters.
     """
 
     first: int
@@ -43,8 +44,8 @@ def max_statistic(
 
     .. math:: p_l = (1 + \#\{\max_k |t_k^*| \ge |t_l|\}) \,/\, (1 + B)
 
-    Signs are flipped by sample, one flip for all layers of a sample: whatever depends on whatever between layers
-    stays. Controls the family-wise error rate. Where there are no more than ``n_permutations`` flips, each is counted
+    Signs are flipped by sample, one flip for all layers of a sample, which preserves any dependence between layers.
+    Controls the family-wise error rate. Where there are no more than ``n_permutations`` flips, each is counted
     once, the observed one among them, and no 1 is added.
 
     Args:
@@ -55,7 +56,8 @@ def max_statistic(
         tail: ``"two-sided"``, ``"larger"`` (than zero) or ``"smaller"``.
 
     Returns:
-        Corrected p per layer. NaN for a layer whose effects are all zero, or that holds NaN: it is in no maximum.
+        Corrected p per layer. NaN for a layer whose effects are all zero, or that holds NaN; it takes no part in the
+        maxima.
 
     Raises:
         ValueError: Values that are not ``[layer, sample]``, fewer than two samples or groups, no permutation, an
@@ -100,14 +102,14 @@ def cluster_permutation(
     Args:
         values: Effects ``[layer, sample]`` of adjacent layers, in their order; a sample is a prompt.
         threshold: c, above zero; None: the critical value of t at p < 0.05 (two-sided, or one-sided with a ``tail``).
-        n_permutations: Flips to draw; all of them where there are no more.
+        n_permutations: Flips to draw; where no more than that exist, all are used.
         seed: Of the draws.
         groups: One label per sample; samples of a group are flipped together, and t is of the groups' totals.
         tail: ``"two-sided"`` (clusters of either sign), ``"larger"`` (than zero) or ``"smaller"``.
 
     Returns:
         The clusters of the observed effects, in the order of the layers, significant or not. A layer without any
-        effect, or with NaN, is in none and divides those beside it.
+        effect, or with NaN, belongs to no cluster and separates its neighbours.
 
     Raises:
         ValueError: Values that are not ``[layer, sample]``, fewer than two samples or groups, a threshold of zero or

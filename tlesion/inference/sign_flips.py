@@ -86,7 +86,8 @@ def is_exact(n_samples: int, n_permutations: int) -> bool:
 
 
 def size_of(sums: Float64[Tensor, "flip row"], rows: Float64[Tensor, "row group"]) -> Float64[Tensor, "flip row"]:
-    r"""An increasing function of t, from −1 to 1: :math:`r = t / \sqrt{t^2 + n - 1}`; NaN for an unknown row.
+    r"""An increasing function of t, from −1 to 1: :math:`r = t / \sqrt{t^2 + n - 1}`; NaN for a row that cannot be
+    tested.
 
     Flips leave the sum of squares as it is, so that the flipped sums are all that changes.
     """
@@ -111,6 +112,6 @@ def unknown_rows(rows: Float64[Tensor, "row group"]) -> Shaped[Tensor, " row"]:
 
 
 def as_p(count: Float64[Tensor, " row"], n_seen: int, *, exact: bool, unknown: Tensor) -> Float64[Tensor, " row"]:
-    """Counts as p: all flips include the observed one; to drawn ones it is added."""
+    """Counts as p: all flips include the observed one; among drawn ones it is counted in addition."""
     extra = 0 if exact else 1
     return ((count + extra) / (n_seen + extra)).masked_fill(unknown, torch.nan)

@@ -1,4 +1,4 @@
-"""What is particular to BERT: which heads a checkpoint brings, and what stands where one is missing."""
+"""What is particular to BERT: which heads a checkpoint has, and what takes the place of a missing one."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +13,12 @@ from transformers.activations import ACT2FN
 def complete(hf_model: PreTrainedModel, absent: frozenset[str]) -> SimpleNamespace:
     """Lay a BERT out as TransformerLens' converter wants it: encoder, pooler and both pre-training heads.
 
-    A masked language model has no pooler, a sentence encoder no heads. What a checkpoint does not have is
-    filled with NaN, so that whatever is computed from it says so and is never mistaken for a result.
+    A masked language model has no pooler, a sentence encoder no heads. Parts that a checkpoint lacks are filled with
+    NaN, so that nothing computed from them can be mistaken for a result.
 
     Args:
         hf_model: Any BERT of Hugging Face: `BertModel`, `BertForMaskedLM`, `BertForPreTraining`, ...
-        absent: Names of parameters that the model has and its checkpoint had not; their values are arbitrary.
+        absent: Names of parameters that the model has but its checkpoint lacked; their values are arbitrary.
 
     Returns:
         A namespace with the attributes of a `BertForPreTraining` that the converter reads.
@@ -47,7 +47,7 @@ def has_language_head(hf_model: PreTrainedModel, absent: frozenset[str]) -> bool
 
 
 def fit_modules(model: HookedEncoder, config: PretrainedConfig) -> None:
-    """Replace the two parts that TransformerLens builds the same for every BERT.
+    """Replace the two parts that TransformerLens builds alike for every BERT.
 
     It fixes GELU in the language-model head and two token types; a configuration may say otherwise.
     """

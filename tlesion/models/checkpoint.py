@@ -35,7 +35,7 @@ CAUSAL_TYPES = (
     "phi3",
     "apertus",
 )
-"""Causal language models, by the `model_type` of their configuration, that TransformerLens converts truly."""
+"""Causal language models that TransformerLens converts correctly, by the `model_type` of their configuration."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Checkpoint:
     """A model as Hugging Face has it.
 
     Attributes:
-        hf_model: With every part that its class has, whether the checkpoint brought it or not.
+        hf_model: With every part that its class has, whether the checkpoint had it or not.
         tokenizer: None if there is none.
-        architecture: Class of Hugging Face that it was saved from.
-        absent: Parameters of `hf_model` that the checkpoint did not bring: heads that it was saved without.
+        architecture: The Hugging Face class that it was saved from.
+        absent: Parameters of `hf_model` that the checkpoint lacked: heads that it was saved without.
     """
 
     hf_model: PreTrainedModel
@@ -59,19 +59,20 @@ def read_folder(folder: Path, *, dtype: torch.dtype) -> Checkpoint:
     """Read a local folder.
 
     Raises:
-        ValueError: If the folder is no checkpoint, one of a kind that is not supported, or an incomplete one.
+        ValueError: If the folder is not a checkpoint, or the checkpoint is incomplete or of a kind that is not
+            supported.
     """
     _require_files(folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ValueError(f"config.json in {str(folder)!r} is not readable: {first_line(error)}") from None
+        raise ValueError(f"config.json in {str(folder)!r} cannot be read: {first_line(error)}") from None
     # Without any of these files, transformers may answer with a tokenizer of no words at all.
     has_tokenizer = any((folder / name).is_file() for name in _TOKENIZERS)
     try:
         return read(str(folder), config, dtype=dtype, has_tokenizer=has_tokenizer)
     except OSError as error:
-        raise ValueError(f"the checkpoint in {str(folder)!r} is not readable: {first_line(error)}") from None
+        raise ValueError(f"the checkpoint in {str(folder)!r} cannot be read: {first_line(error)}") from None
 
 
 def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_tokenizer: bool = True) -> Checkpoint:
@@ -79,13 +80,13 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
 
     Args:
         source: Folder, or the repository's name.
-        config: What stands there in config.json.
+        config: The contents of its config.json.
         dtype: To load the weights in.
         has_tokenizer: Whether there is one to read.
 
     Raises:
         ValueError: If the checkpoint is of a kind that is not supported, or incomplete.
-        OSError: If the hub does not give it.
+        OSError: If it cannot be fetched from the hub.
     """
     loader, local = _model_class(config, source), Path(source).is_dir()
     try:
@@ -98,7 +99,7 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
             ignore_mismatched_sizes=True,
         )
     except (SafetensorError, RuntimeError) as error:
-        raise ValueError(f"the weights in {source!r} are not readable: {first_line(error)}") from None
+        raise ValueError(f"the weights in {source!r} cannot be read: {first_line(error)}") from None
     absent = frozenset(report["missing_keys"])
     _require_tensors(absent, report["mismatched_keys"], source)
     tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local) if has_tokenizer else None
@@ -112,16 +113,16 @@ def supported_types() -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Shorten the message of an error of another library to what fits into one of ours."""
+    """Shorten another library's error message to what fits into one of ours."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def _require_files(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ValueError(
-            f"the folder {str(folder)!r} has no config.json, so it is no Hugging Face checkpoint; "
-            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder), or, if a name "
-            "was meant, load from where no folder is called like it"
+            f"the folder {str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; "
+            "save one there with model.save_pretrained(folder) and tokenizer.save_pretrained(folder), or, if you "
+            "meant a name, load it from a directory that has no folder of that name"
         )
     if not any((folder / name).is_file() for name in _WEIGHTS):
         raise ValueError(

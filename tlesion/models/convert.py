@@ -1,8 +1,8 @@
 """Turn a Hugging Face model into TransformerLens' HookedEncoder or HookedTransformer, number for number.
 
-TransformerLens brings the converters. What it does not read from a configuration (a BERT whose activation is not
+TransformerLens provides the converters. What they do not read from a configuration (a BERT whose activation is not
 GELU, an MLP that is not four times as wide as the model, the base of GPT-NeoX's rotary embedding, heads of another
-width) is corrected here. Whether the outcome is right is then measured, not taken on trust.
+width) is corrected here. Whether the result is right is then measured, not assumed.
 """
 
 import copy
@@ -19,6 +19,7 @@ from transformer_lens.config.hooked_transformer_config import HookedTransformerC
 from transformer_lens.utilities.activation_functions import SUPPORTED_ACTIVATIONS
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from tlesion.anatomy.model import Model, is_masked
 from tlesion.keep.writing import write_whole
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
@@ -26,7 +27,7 @@ from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
 from tlesion.models.probe import check_agreement
 
 
-def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedEncoder | HookedTransformer:
+def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> Model:
     """Build the hooked model with the weights of a checkpoint, on the device where they are.
 
     Args:
@@ -54,7 +55,7 @@ def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedE
 
 
 def has_language_head(checkpoint: Checkpoint) -> bool:
-    """Tell whether the checkpoint brought what turns hidden states into logits."""
+    """Tell whether the checkpoint has what turns hidden states into logits."""
     if checkpoint.hf_model.config.model_type == "bert":
         return bert.has_language_head(checkpoint.hf_model, checkpoint.absent)
     return not any(name.startswith(("lm_head.", "embed_out.")) for name in checkpoint.absent)
@@ -62,7 +63,7 @@ def has_language_head(checkpoint: Checkpoint) -> bool:
 
 @contextmanager
 def neutral_folder() -> Iterator[Path]:
-    """Make a temporary folder whose path misleads nobody.
+    """Make a temporary folder whose path cannot mislead TransformerLens.
 
     TransformerLens looks for names of architectures in the path of a configuration before it reads it: a GPT-2 in
     `~/llama-experiments/` would be taken for a Llama.
@@ -79,7 +80,7 @@ def neutral_folder() -> Iterator[Path]:
 
 @contextmanager
 def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
-    """Turn what TransformerLens raises on a model that it cannot take into one error that says so."""
+    """Turn whatever TransformerLens raises for a model that it cannot convert into one error that says so."""
     architecture = type(hf_model).__name__
     try:
         yield
@@ -121,8 +122,8 @@ def _hooked_config(
     return HookedTransformerConfig.from_dict(fields)
 
 
-def _fill(model: HookedEncoder | HookedTransformer, checkpoint: Checkpoint, folder: Path) -> None:
-    is_bert = isinstance(model, HookedEncoder)
+def _fill(model: Model, checkpoint: Checkpoint, folder: Path) -> None:
+    is_bert = is_masked(model)
     weights = bert.complete(checkpoint.hf_model, checkpoint.absent) if is_bert else checkpoint.hf_model
     state = loading.get_pretrained_state_dict(str(folder), model.cfg, weights, dtype=model.cfg.dtype)
     # Not strict: some converters add biases that a norm has not. A weight that is missing raises here.
@@ -149,7 +150,7 @@ def _corrections(config: PretrainedConfig) -> dict[str, Any]:
 
 def _empty_model(
     cfg: HookedTransformerConfig, tokenizer: PreTrainedTokenizerBase | None, config: PretrainedConfig
-) -> HookedEncoder | HookedTransformer:
+) -> Model:
     if config.model_type == "bert":
         if tokenizer is not None:
             tokenizers.mark_token_types(tokenizer)

@@ -16,7 +16,7 @@ from tlesion.models import names
 from tlesion.models.checkpoint import Checkpoint, first_line, read
 
 _CONVERTED = ("bert", "gpt2", "gpt_neo", "gpt_neox", "llama")
-"""Types of model that the conversion is tested with: these take the same way from the hub as from a folder."""
+"""Types of model that the conversion is tested with: from the hub they are loaded the same way as from a folder."""
 
 _NOT_ON_TRANSFORMERS = ("NeelNanda/", "ArthurConmy/", "Baidicoot/")
 """Owners of models that exist in TransformerLens' own format only."""
@@ -33,7 +33,7 @@ def fetch(name: str, *, dtype: torch.dtype) -> Checkpoint | None:
         The checkpoint; None if TransformerLens has to load this one itself.
 
     Raises:
-        ValueError: If there is no such model, or no way to it.
+        ValueError: If there is no such model, or it cannot be fetched.
     """
     official = names.official_name(name)
     repository = official or name
@@ -43,7 +43,9 @@ def fetch(name: str, *, dtype: torch.dtype) -> Checkpoint | None:
         try:
             config = AutoConfig.from_pretrained(repository)
         except ValueError as error:
-            raise ValueError(f"{repository!r} on the hub is no model of transformers: {first_line(error)}") from None
+            raise ValueError(
+                f"{repository!r} on the hub is not a model that transformers can load: {first_line(error)}"
+            ) from None
         if official and config.model_type not in _CONVERTED and config.model_type in CAUSAL_LM_NAMES:
             return None
         return read(repository, config, dtype=dtype)
@@ -58,24 +60,25 @@ def load_by_transformer_lens(name: str, *, tokenizer: Any, dtype: torch.dtype, d
     repository = names.official_name(name) or name
     with _reaching(name, repository):
         try:
-            return HookedTransformer.from_pretrained_no_processing(
+            model: HookedTransformer = HookedTransformer.from_pretrained_no_processing(
                 repository, tokenizer=tokenizer, dtype=dtype, device=device
             )
+            return model
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"TransformerLens cannot load {name!r}: {first_line(error)}") from error
 
 
 def revision(name: str) -> str | None:
-    """Return the commit of what was fetched by this name, as the cache has it."""
+    """Return the commit that was fetched under this name, as the cache records it."""
     config = try_to_load_from_cache(names.official_name(name) or name, "config.json")
     return Path(config).parent.name if isinstance(config, str) else None
 
 
 @contextmanager
 def _reaching(name: str, repository: str) -> Iterator[None]:
-    """Turn whatever the hub's libraries raise into one error; without a network use the cache at once.
+    """Turn whatever the hub's libraries raise into one error; without a network, use the cache straight away.
 
-    Each of their requests would be tried anew for half a minute, and a model takes many.
+    Each of their requests would be retried for half a minute, and a model takes many.
     """
     chosen, answers = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or _hub_answers()
     constants.HF_HUB_OFFLINE = chosen or not answers
@@ -85,7 +88,7 @@ def _reaching(name: str, repository: str) -> Iterator[None]:
         if chosen:
             reason = "offline mode is set (HF_HUB_OFFLINE) and the cache has no complete copy"
         elif not answers:
-            reason = "no answer from there, and the cache has no complete copy"
+            reason = "it did not answer, and the cache has no complete copy"
         else:
             reason = first_line(error)
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Load a model by name, from a folder or from Hugging Face's object, unprocessed."""
+"""Load a model by name, from a folder, or from a Hugging Face object, unprocessed."""
 
 import os
 from dataclasses import replace
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformer_lens import HookedEncoder, HookedTransformer
+from transformer_lens import HookedTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tlesion.anatomy.layout import lay_out_
+from tlesion.anatomy.model import Model
 from tlesion.models import hub, names, provenance
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder
@@ -26,7 +27,7 @@ def load_model(
     tokenizer: Any = None,
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
-) -> HookedEncoder | HookedTransformer:
+) -> Model:
     """Load a model so that its logits and hidden states equal Hugging Face's.
 
     Nothing is folded or centred, and the model is in eval mode. A BERT becomes a `HookedEncoder`, a causal language
@@ -34,21 +35,21 @@ def load_model(
 
     Args:
         name: A local Hugging Face folder (config.json, weights, tokenizer); a shipped model ("toy-bert", "toy-gpt");
-            any name of TransformerLens ("gpt2-xl", "bert-large-uncased"); or another repository of the hub. Looked
-            for in this order: a folder wins over a name.
-        hf_model: Instead of a name: a model that transformers has loaded. It stays as it is.
-        tokenizer: In place of the one that the name or folder brings; with `hf_model` the only one. Without a
-            tokenizer the model takes tokens, not text. It stays as it is.
+            any name that TransformerLens knows ("gpt2-xl", "bert-large-uncased"); or another repository of the hub.
+            They are tried in this order: a folder takes precedence over a name.
+        hf_model: Instead of a name: a model that transformers has loaded. It is not changed.
+        tokenizer: Replaces the one that comes with the name or folder; with `hf_model` there is no other. Without a
+            tokenizer the model takes tokens, not text. It is not changed.
         dtype: Of the weights: "float32", "bfloat16", "float16", "float64", or torch's. None: `hf_model`'s own, else
             float32.
-        device: Where to, as torch names it. None: `hf_model`'s own, else CUDA if there is one, else CPU.
+        device: Where to load it, as torch names devices. None: `hf_model`'s own, else CUDA if there is one, else CPU.
 
     Returns:
-        The model. What it is stands in `tlesion.models.info(model)`.
+        The model. `tlesion.models.info(model)` says what it is.
 
     Raises:
         ValueError: If the name is unknown or cannot be fetched, a folder holds no complete checkpoint of a supported
-            kind, or TransformerLens' version of it would compute something else than the original.
+            kind, or TransformerLens' version of it would compute something other than the original.
 
     Example:
         >>> import tlesion
@@ -71,9 +72,7 @@ def load_model(
         return model
 
 
-def _named(
-    name: str | os.PathLike[str] | None, tokenizer: Any, *, dtype: torch.dtype, device: str
-) -> HookedEncoder | HookedTransformer:
+def _named(name: str | os.PathLike[str] | None, tokenizer: Any, *, dtype: torch.dtype, device: str) -> Model:
     """A model by folder, shipped name, or name on the hub."""
     label, folder, source = _locate(name)
     checkpoint = read_folder(folder, dtype=dtype) if folder else hub.fetch(label, dtype=dtype)
@@ -87,7 +86,7 @@ def _named(
 def _require_one(name: object, hf_model: object, tokenizer: object) -> None:
     if (name is None) == (hf_model is None):
         received = "neither" if name is None else f"name {name!r} and a {type(hf_model).__name__}"
-        raise ValueError(f"load_model takes a name or hf_model=, one of the two; received {received}")
+        raise ValueError(f"load_model takes either a name or hf_model=; received {received}")
     for argument, value, kind in (
         ("hf_model", hf_model, PreTrainedModel),
         ("tokenizer", tokenizer, PreTrainedTokenizerBase),
@@ -103,7 +102,8 @@ def _dtype(dtype: object) -> torch.dtype:
     key = str(dtype).removeprefix("torch.")
     if key not in DTYPES:
         raise ValueError(f"dtype {str(dtype)!r} is not supported; allowed: {', '.join(map(repr, DTYPES))}")
-    return getattr(torch, key)
+    found: torch.dtype = getattr(torch, key)
+    return found
 
 
 def _device(device: torch.device | str | None) -> str:
@@ -120,7 +120,7 @@ def _device(device: torch.device | str | None) -> str:
 
 
 def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
-    """Return the name as text, the folder that it stands for, if any, and what kind of thing it names."""
+    """Return the name as text, the folder that it names, if any, and what kind of thing it is."""
     label = os.fspath(name) if name is not None else ""
     if not label.strip():
         raise ValueError(f"the name is empty ({label!r}); pass a folder or a name, such as 'toy-bert'")
@@ -135,10 +135,8 @@ def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]
     return label, None, "hub"
 
 
-def _hooked(
-    checkpoint: Checkpoint, name: str, source: str, *, dtype: torch.dtype, device: str
-) -> HookedEncoder | HookedTransformer:
-    model = convert(checkpoint, name=name, dtype=dtype)
+def _hooked(checkpoint: Checkpoint, name: str, source: str, *, dtype: torch.dtype, device: str) -> Model:
+    model: Model = convert(checkpoint, name=name, dtype=dtype)
     provenance.record(
         model,
         name=name,
@@ -147,7 +145,8 @@ def _hooked(
         architecture=checkpoint.architecture,
         has_logits=has_language_head(checkpoint),
     )
-    return model.to(device, print_details=False)
+    model.to(device, print_details=False)
+    return model
 
 
 def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, device: str) -> HookedTransformer:

@@ -1,4 +1,4 @@
-"""Names of models: the shipped ones, TransformerLens' own, and the nearest to a name that is neither."""
+"""Names of models: the shipped ones, TransformerLens' own, and the closest to a name that is neither."""
 
 import difflib
 from pathlib import Path
@@ -11,8 +11,13 @@ SHIPPED = {name: Path(__file__).parents[1] / "toy" / name for name in ("toy-bert
 
 
 def official_name(name: str) -> str | None:
-    """Return what the Hugging Face hub calls a model that TransformerLens knows by this name or alias."""
+    """Return the Hugging Face repository of a model that TransformerLens knows by this name or alias."""
     return make_model_alias_map().get(name.lower())
+
+
+def official_names(text: str) -> list[str]:
+    """Return the names on the Hugging Face hub of the models that TransformerLens knows and that hold a text."""
+    return [name for name in OFFICIAL_MODEL_NAMES if text.lower() in name.lower()]
 
 
 def alternatives(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Silence what the libraries say while a model loads, for exactly that long."""
+"""Silence what the libraries print while a model loads, for exactly that long."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Give a model its own tokenizer: the one that came with it, able to pad, and with no token made up."""
+"""Give a model its own tokenizer: the one that came with it, able to pad, and without invented tokens."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 
 def private_copy(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
-    """Copy a tokenizer by way of `folder`, whence TransformerLens reads it once more to have it add a BOS token.
+    """Copy a tokenizer by way of `folder`, from which TransformerLens reads it again to make it add a BOS token.
 
     A tokenizer made in memory has no path to be read from, and a caller's own must not be changed.
     """
@@ -22,11 +22,11 @@ def mark_token_types(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def settle(model: HookedTransformer) -> None:
-    """Take back special tokens that the vocabulary does not have, and find one to pad with.
+    """Remove special tokens that the vocabulary does not have, and find one to pad with.
 
     TransformerLens calls a missing BOS or EOS `<|endoftext|>` and pads with it. In a vocabulary without that token,
     the name would be cut into pieces and prepended as if it were text, and nothing could be padded. Without a BOS,
-    none is prepended by default. For padding any token does: it is masked, or follows all that is read.
+    none is prepended by default. Any token will do for padding: it is masked, or comes after everything that is read.
     """
     tokenizer: Any = model.tokenizer
     vocabulary = tokenizer.get_vocab()
@@ -40,6 +40,6 @@ def settle(model: HookedTransformer) -> None:
 
 
 def name_after(tokenizer: Any, source: str) -> None:
-    """Write where a copied tokenizer came from in place of the folder it was copied through."""
+    """Record where a copied tokenizer came from instead of the folder it was copied through."""
     tokenizer.name_or_path = source
     tokenizer.init_kwargs = tokenizer.init_kwargs | {"name_or_path": source}

@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformer_lens.hook_points import HookPoint
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, reads_the_same
-from tlesion.hooks import Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.stats import Moments
 from tlesion.tokens import collate
 

@@ -12,14 +12,14 @@ SMALLEST_EXPONENT = -30
 
 @dataclass(eq=False)
 class Histogram:
-    r"""Counts in bins of width :math:`2^e`, with zero on an edge; rows share their bins.
+    r"""Counts in bins of width :math:`2^e`, with a bin edge at zero; all rows share their bins.
 
     When a value falls outside, ``e`` grows by one and neighbouring bins are joined:
     :math:`[kw, (k+1)w)` goes into bin :math:`\lfloor k/2 \rfloor` of twice the width. The counts are exact, and the
     same in whatever batches the values came.
 
     Attributes:
-        counts: values in each bin, a row per condition, say.
+        counts: values in each bin; one row per condition, for example.
         exponent: the bins' width is ``2 ** exponent``.
 
     Source:
@@ -39,7 +39,7 @@ class Histogram:
 
     @classmethod
     def zeros(cls, *, n_rows: int, n_bins: int = 256) -> "Histogram":
-        """A histogram of nothing yet.
+        """An empty histogram.
 
         Args:
             n_rows: sets of values that share their bins.

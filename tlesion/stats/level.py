@@ -28,7 +28,7 @@ def corrected_level(
 
     .. math:: a = \frac{\alpha \, \pi_1 \, \mathrm{power}}{1 - \alpha\,(1 - \pi_1)},
 
-    but never less than Bonferroni's level, which BH grants to the smallest p-value. It is the limit for
+    but never less than Bonferroni's level, at which BH always rejects the smallest p-value. It is the limit for
     many tests. Benjamini-Yekutieli is the same with :math:`\alpha / \sum_{i \le m} 1/i`.
 
     Args:

@@ -73,7 +73,7 @@ def moderated(a: Moments, b: Moments, *, min_effect: float | int = 0.0) -> Moder
 
     Source:
         Smyth (2004), Linear models and empirical Bayes methods for assessing differential expression in
-        microarray experiments, SAGMB 3(1):3. Agrees with R's limma (``eBayes``) and its port ``limma-py``.
+        microarray experiments, SAGMB 3(1):3. Agrees with R's limma (``eBayes``) and its port ``pylimma``.
 
     Example:
         >>> import torch

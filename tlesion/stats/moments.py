@@ -37,7 +37,7 @@ class Moments:
 
     Attributes:
         n: rows seen so far.
-        origin: the first row, :math:`x_1` (zeros before any row came).
+        origin: the first row, :math:`x_1` (zeros before any row was seen).
         total: :math:`\sum c_i`.
         total_sq: :math:`\sum c_i^2`.
 
@@ -64,7 +64,7 @@ class Moments:
 
     @classmethod
     def zeros(cls, shape: Sequence[int], device: torch.device | str | None = None) -> "Moments":
-        """Moments of no rows yet.
+        """Moments before any row was seen.
 
         Args:
             shape: the shape of one row, for example ``(d_mlp,)``.
@@ -75,7 +75,7 @@ class Moments:
 
     @classmethod
     def of(cls, rows: Num[Tensor, "row *unit"]) -> "Moments":
-        """Moments of rows that are at hand, on their device if it has float64: `zeros` and one `update`."""
+        """Moments of rows that are already in memory, on their device if it has float64: `zeros` and one `update`."""
         return cls.zeros(rows.shape[1:], rows.device).update(rows)
 
     @classmethod
@@ -101,7 +101,7 @@ class Moments:
     def update(self, rows: Num[Tensor, "row *unit"]) -> "Moments":
         """Add a batch of rows, in place; any dtype and device, the rows are left as they are.
 
-        NaN and infinite values are not refused here, inside a forward pass; `finite` shows them after.
+        NaN and infinite values are not refused here, in the middle of a forward pass; `finite` shows them afterwards.
 
         Args:
             rows: one row per observation, each of the shape given to `zeros`.
@@ -151,7 +151,7 @@ class Moments:
 
     @property
     def mean(self) -> Float64[Tensor, "*unit"]:
-        """Mean of the rows, in their own units; NaN before any row came."""
+        """Mean of the rows, in their own units; NaN before any row was seen."""
         return self.origin + self.total / self.n if self.n else torch.full_like(self.origin, torch.nan)
 
     @property

@@ -23,7 +23,11 @@ def upper_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
 
 def lower_tail(t: Array, dof: Array, noncentrality: Array) -> Array:
     r""":math:`P(T \le t)` for t that is not negative and finite degrees of freedom."""
-    p = np.asarray(stats.nct.cdf(t, dof, np.minimum(noncentrality, LARGE)))
+    capped = np.minimum(noncentrality, LARGE)
+    p = np.asarray(stats.nct.cdf(t, dof, capped))
+    lost = np.isnan(p)  # here and there, though the upper tail, whose series is another, is never lost
+    if lost.any():
+        p = np.where(lost, 1 - upper_tail(t, dof, capped), p)
     return _replace_large(p, special.gammaincc, t, dof, noncentrality)
 
 
@@ -43,7 +47,7 @@ def noncentral_p(t: Array, dof: Array, noncentrality: Array) -> Array:
 
 
 def noncentrality_interval(t: Array, dof: Array, level: float) -> tuple[Array, Array]:
-    """Confidence interval of the noncentrality of which a t statistic (not negative) is a draw."""
+    """Confidence interval of the noncentrality behind an observed t statistic (not negative)."""
     tail = (1 - level) / 2
     low, high = np.full_like(t, -stats.norm.isf(tail / 2)), _surely_beyond(t, dof, tail)
     lower = _solve(lambda nc, t, dof: upper_tail(t, dof, nc) - tail, low, high, t, dof)
@@ -72,7 +76,7 @@ def _replace_large(p: Array, chi: Callable[..., Any], t: Array, dof: Array, nonc
 def _surely_beyond(t: Array, dof: Array, tail: float) -> Array:
     """A noncentrality so large that T stays below t with a probability under ``tail``.
 
-    T < t takes a standard deviation larger, or a normal draw lower, than these; half the tail each.
+    For T < t the standard deviation has to be larger, or the normal draw lower, than these; half the tail each.
     """
     finite = np.where(np.isfinite(dof), dof, 1.0)
     error = np.where(np.isfinite(dof), np.sqrt(stats.chi2.isf(tail / 2, finite) / finite), 1.0)
@@ -82,4 +86,5 @@ def _surely_beyond(t: Array, dof: Array, tail: float) -> Array:
 def _solve(function: Callable[..., Any], low: Array, high: Array, *args: Array) -> Array:
     """Root of ``function(x, *args)`` between low and high, for every element by itself."""
     find_root: Any = elementwise.find_root  # its type stub knows functions of one argument only
-    return find_root(function, (low, high), args=args).x
+    root: Array = find_root(function, (low, high), args=args).x
+    return root

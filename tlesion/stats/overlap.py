@@ -18,7 +18,7 @@ def jaccard(mask_a: Shaped[Tensor, "..."], mask_b: Shaped[Tensor, "..."]) -> flo
     .. math:: J = |A \cap B| \,/\, |A \cup B|
 
     Args:
-        mask_a: a mask; what is not 0 or False belongs to it.
+        mask_a: a mask; every entry that is not 0 or False belongs to it.
         mask_b: another of the same shape.
 
     Returns:
@@ -49,8 +49,8 @@ def jaccard_by_chance(mask_a: Shaped[Tensor, "..."], mask_b: Shaped[Tensor, "...
     Args:
         mask_a: a mask, its last axis the units of one layer.
         mask_b: another of the same shape.
-        family: what keeps its number of units: "layer" (each layer's number stays, so that a profile over
-            layers that both masks share is not taken for overlap) or "model" (only the total does).
+        family: where the number of units is held fixed: "layer" (in each layer, so that a profile over layers that both
+            masks share is not taken for overlap) or "model" (in total only).
 
     Returns:
         The expectation, exact to float64, by convolution over layers; NaN where both masks are empty.

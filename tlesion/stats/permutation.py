@@ -24,9 +24,9 @@ class PermutationTest(TTest):
     Attributes:
         p_max_t: p-value adjusted for the whole family: how often the largest \\|t\\| of the family, under a
             relabelling, reaches this unit's. It controls the family-wise error rate, whatever the
-            dependence between units (Westfall & Young's single-step max-T); no further correction is due.
-        n_permutations: relabellings that were compared.
-        exact: True if they were all there are; False if they were drawn at random.
+            dependence between units (Westfall & Young's single-step max-T); no further correction is needed.
+        n_permutations: number of relabellings compared.
+        exact: True if these are all the relabellings there are; False if they were drawn at random.
     """
 
     p_max_t: Float64[Tensor, "*unit"]
@@ -67,8 +67,8 @@ def permutation(
         t (positive where a is larger), p and max-T adjusted p of every unit; NaN for dead units.
 
     Raises:
-        ValueError: an unknown statistic or family, no permutations, pairs of unequal number, or rows that
-            the t-test refuses.
+        ValueError: an unknown statistic or family, no permutations, unequal numbers of rows for a paired test, or rows
+            that the t-test refuses.
 
     Source:
         Westfall & Young (1993), Resampling-based multiple testing. Phipson & Smyth (2010), Permutation

@@ -140,7 +140,7 @@ def power_curve(
     Args:
         n: numbers of pairs, or for the two-sample tests of sentences per condition; each 2 or more.
         test: "paired", "moderated_paired", "student", "welch" or "moderated".
-        power: probability with which the effect is to be found.
+        power: required probability of finding the effect.
         alpha: level after correction.
         correction: as for `corrected_level`.
         n_tests: units tested in one family, for example d_mlp.
@@ -191,7 +191,7 @@ def power_curve(
 
 
 def _critical(level: float, dof: Array) -> Array:
-    """The size from which on t is significant at a two-sided level."""
+    """The smallest size of t that is significant at a two-sided level."""
     return np.asarray(stats.t.isf(level / 2, dof))
 
 

@@ -17,7 +17,7 @@ def n_relabellings(n_a: int, n_b: int, *, pairs: bool) -> int:
 
 
 def all_labels(n_a: int, n_b: int, *, pairs: bool) -> Iterator[Float64[Tensor, "relabelling row"]]:
-    """Every relabelling once, in batches: ±1 per pair, or 1 for the rows given to condition a."""
+    """Every relabelling once, in batches: ±1 per pair, or 1 for the rows assigned to condition a."""
     rows = range(n_a + n_b)
     choices = itertools.product((1.0, -1.0), repeat=n_a) if pairs else itertools.combinations(rows, n_a)
     while batch := list(itertools.islice(choices, BATCH)):

@@ -28,7 +28,7 @@ class TTest:
             standard deviation of the differences) for pairs.
         dead: True where no test exists, because there is no variance: in neither condition, or, for
             pairs, not in their differences.
-        min_effect: the null hypothesis that p judges: the true effect lies within ± this (0: there is none).
+        min_effect: the null hypothesis that p tests: the true effect lies within ± this (0: there is no effect).
     """
 
     t: Float64[Tensor, "*unit"]
@@ -134,7 +134,7 @@ def paired(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, mi
 
     Args:
         difference: moments of a - b, one row per pair.
-        dead: units to leave out besides, such as ``a.constant & b.constant``. (Constant conditions have
+        dead: further units to leave out, such as ``a.constant & b.constant``. (Constant conditions have
             constant differences, so this is covered unless the differences come from elsewhere.)
         min_effect: test whether d_z lies beyond ± this, instead of whether it is zero (`t_test`).
 
@@ -236,7 +236,7 @@ def check_rows(moments: Moments, name: str, rows: str) -> None:
 
 
 def check_min_effect(min_effect: float | int) -> None:
-    """Refuse a smallest effect that is no size."""
+    """Refuse a ``min_effect`` that is negative or not finite."""
     if not (math.isfinite(min_effect) and min_effect >= 0):
         raise ValueError(
             f"min_effect must be a finite number of standard deviations, 0 or more, got {min_effect!r}; "

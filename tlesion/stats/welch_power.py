@@ -1,4 +1,4 @@
-r"""Power of Welch's test with as many sentences in both conditions and equal variances.
+r"""Power of Welch's test with equally many sentences in both conditions and equal variances.
 
 With equal numbers Welch's statistic is Student's, so that T has a noncentral t distribution with 2n − 2 degrees of
 freedom. What differs is the critical value: it belongs to the degrees of freedom that Welch estimates from the share u

@@ -56,8 +56,10 @@ class Contrast:
         b: Sentences of condition b.
         conditions: What the conditions are called, ``("him", "her")``: the names of the masks.
         paired: Whether ``a[i]`` and ``b[i]`` belong together.
-        subword: Which token stands for a word of several: its ``"last"``, its ``"first"``, or the ``"mean"`` of all.
-        groups: One label per sentence index (a template, say) for folds that keep like with like; empty: none known.
+        subword: Which token stands for a word of several tokens: its ``"last"``, its ``"first"``, or the ``"mean"`` of
+            all.
+        groups: One label per sentence index (such as its template) for folds that keep like with like; empty: none
+            known.
 
     Raises:
         ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal or
@@ -81,7 +83,7 @@ class Contrast:
                 )
         if self.paired and len(self.a) != len(self.b):
             raise ValueError(
-                f"{len(self.a)} sentences against {len(self.b)} are no pairs; give equally many, "
+                f"{len(self.a)} sentences against {len(self.b)} are not pairs; give equally many, "
                 "or build the contrast with Contrast.from_sentences for an unpaired test"
             )
         if self.groups and len(self.groups) != len(self.a):
@@ -107,7 +109,7 @@ class Contrast:
             groups: See the class.
 
         Raises:
-            ValueError: See the class; a sentence without its word, or with it twice; a pair that is none.
+            ValueError: See the class; a sentence without its word, or with it twice; a pair that is not two sentences.
 
         Example:
             >>> contrast = Contrast.from_pairs([("We saw him.", "We saw her."), ("Ask him now.", "Ask her now.")],
@@ -123,7 +125,7 @@ class Contrast:
             if not pairs:
                 raise ValueError("no pair was given; a test needs at least two sentences in each condition")
             if len(set(per_pair)) != 1:
-                raise ValueError("the pairs have words of their own, so that the conditions need names: conditions=...")
+                raise ValueError("each pair has its own words, so the conditions need names: conditions=(..., ...)")
             conditions = per_pair[0]
         a = tuple(Sentence(text, word) for (text, _), (word, _) in zip(pairs, per_pair, strict=True))
         b = tuple(Sentence(text, word) for (_, text), (_, word) in zip(pairs, per_pair, strict=True))

@@ -1,4 +1,4 @@
-"""Stimuli from files: pairs and prompts as CSV or JSON lines, one row each."""
+"""Stimuli from files: pairs and prompts as CSV or JSON lines, one per row."""
 
 import json
 import os
@@ -75,7 +75,9 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
 def _rows(path: str | os.PathLike[str], required: Sequence[str]) -> list[dict[str, Any]]:
     file = Path(path)
     if not file.is_file():
-        raise ValueError(f"{str(file)!r} is no file; give a CSV or JSON-lines file with the columns {list(required)}")
+        raise ValueError(
+            f"{str(file)!r} is not a file; give a CSV or JSON-lines file with the columns {list(required)}"
+        )
     try:
         if file.suffix == ".csv":
             table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
@@ -85,7 +87,7 @@ def _rows(path: str | os.PathLike[str], required: Sequence[str]) -> list[dict[st
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{str(file)!r} cannot be read as CSV (.csv) or JSON lines: {error}") from None
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{str(file)!r} holds no rows; give one row a line with the columns {list(required)}")
+        raise ValueError(f"{str(file)!r} has no rows; give one row per line, with the columns {list(required)}")
     _require_columns(rows, required, path)
     return rows
 

@@ -16,8 +16,8 @@ class Prompt:
     Args:
         text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
         targets: The words to read, each one token at that place.
-        correct: The target that is right, or None where none is.
-        group: A label (a template, say) for folds and figures.
+        correct: The right target, or None where there is none.
+        group: A label (such as its template) for folds and figures.
 
     Raises:
         ValueError: No target, a target twice or with spaces around it, a word in place of the targets, or
@@ -58,7 +58,7 @@ class Prompt:
 
     @property
     def stimuli(self) -> tuple[str, ...]:
-        """Short hashes of the sentences that this prompt asks for: one per target put in its place."""
+        """Short hashes of the sentences that this prompt asks about: one per target filled in."""
         filled = [
             self.text.replace(MASK, target) if MASK in self.text else f"{self.text} {target}" for target in self.targets
         ]
@@ -66,7 +66,7 @@ class Prompt:
 
     @property
     def context(self) -> str:
-        """A short hash of the text as it is, to be found among a contrast's ``contexts``."""
+        """A short hash of the text as it is, to look up among a contrast's ``contexts``."""
         return stimulus_hash(self.text)
 
 

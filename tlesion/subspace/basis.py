@@ -17,7 +17,7 @@ ORTHONORMAL = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
-    """A subspace of activation space through the activations' mean.
+    """A subspace of activation space that passes through the activations' mean.
 
     Made by `fit_subspace`, `SubspaceFitter` or `Subspace.from_directions`. Methods leave their argument
     as it is, keep its dtype and device, and compute in float32 (float64 for float64 activations).
@@ -52,7 +52,7 @@ class Subspace:
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.mean).all()):
-            raise ValueError("the mean must be finite, got values that are not; give the mean of finite activations")
+            raise ValueError("the mean holds NaN or infinite values; give the mean of finite activations")
         gram = (self.basis @ self.basis.T).to(torch.float64)
         deviation = (gram - torch.eye(self.rank, dtype=torch.float64, device=gram.device)).abs()
         if self.rank and not float(deviation.max()) <= ORTHONORMAL:

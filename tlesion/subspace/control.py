@@ -1,4 +1,4 @@
-"""Random directions: the control that says what removing any subspace of that rank does."""
+"""Random directions: the control that shows what removing any subspace of that rank does."""
 
 import torch
 from jaxtyping import Float
@@ -19,8 +19,8 @@ def random_directions(rank: int, data: CentredRows, *, seed: int) -> Float[Tenso
 def random_directions_in_span(rank: int, data: CentredRows, *, seed: int) -> Float[Tensor, "rank unit"]:
     """The same draws, projected onto the span of the centred activations: uniform within it.
 
-    Fewer than ``rank`` where the span has fewer dimensions. Where units far outnumber tokens, a direction of
-    the whole space hardly meets the data; one of its span does.
+    Fewer than ``rank`` where the span has fewer dimensions. Where units far outnumber tokens, a direction of the whole
+    space is nearly orthogonal to the data; one within their span is not.
     """
     span = principal_directions(data)
     return (random_directions(rank, data, seed=seed) @ span.T @ span)[: len(span)]

@@ -10,7 +10,7 @@ from tlesion.subspace.projection import orient, orthonormalise
 from tlesion.subspace.rows import CentredRows
 
 GRAM_ACCURATE = 1e-4
-"""Smallest σᵢ/σ₁ that the Gram matrix may serve. It holds σ², so float64 resolves direction i to about
+"""Smallest σᵢ/σ₁ for which the Gram matrix is used. It holds σ², so float64 resolves direction i to about
 2e-16 / (σᵢ/σ₁)²: 2e-8 here, below float32's own rounding."""
 
 
@@ -70,10 +70,10 @@ def chosen_components(rank: int | None, components: Sequence[int] | None, *, wid
 
 
 def require_components(chosen: tuple[int, ...], *, n_available: int, limit: str) -> None:
-    """Refuse components beyond those there are; ``limit`` says what sets the number."""
+    """Refuse components beyond those that exist; ``limit`` says what sets their number."""
     if max(chosen, default=-1) < n_available:
         return
     wanted = f"rank {len(chosen)}" if chosen == tuple(range(len(chosen))) else f"component {max(chosen)}"
     raise ValueError(
-        f"{wanted} is above what the data has: {n_available} components ({limit}); ask for fewer, or give more tokens"
+        f"{wanted} is more than the data has: {n_available} components ({limit}); ask for fewer, or give more tokens"
     )

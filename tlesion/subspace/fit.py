@@ -62,7 +62,7 @@ def fit_subspace(
         The subspace, with the mean over all tokens and the share of variance along each direction.
 
     Raises:
-        TypeError: If the activations are no tensor.
+        TypeError: If the activations are not a tensor.
         ValueError: If the method is unknown, the rank is above what the data has, the labels are missing or
             of one condition only, or the activations are not finite, constant, or of fewer than two tokens.
 
@@ -109,7 +109,7 @@ def _check_options(method: str, *, components: Sequence[int] | None, n_sources: 
     if components is not None and method not in ORDERED:
         raise ValueError(f"method {method!r} has no components to choose from; give rank, or use one of {ORDERED}")
     if n_sources is not None and method != "ica":
-        raise ValueError(f"n_sources belongs to method 'ica', got it with {method!r}; leave it out")
+        raise ValueError(f"n_sources is an option of method 'ica', and the method is {method!r}; leave it out")
 
 
 def _ranked_directions(
@@ -133,8 +133,8 @@ def _independent_directions(
     principal = principal_directions(data, default_n_sources(n_wanted) if n_sources is None else n_sources)
     if n_sources is not None and not n_wanted <= n_sources <= len(principal):
         raise ValueError(
-            f"n_sources must be at least {n_wanted}, the components asked for, and no more than the data has; "
-            f"got {n_sources}, and found {len(principal)}"
+            f"n_sources must be at least {n_wanted}, for the components asked for, and at most the number of "
+            f"components that the data has; got {n_sources}, and found {len(principal)}"
         )
     _require(chosen, data, n_available=len(principal))
     return mixing_directions(data, principal, seed=seed)[list(chosen)]

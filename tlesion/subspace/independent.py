@@ -13,7 +13,8 @@ MOST_ITERATIONS = 2000
 
 
 def default_n_sources(n_components: int) -> int:
-    """So many that the ones kept are a choice: as many sources as components kept would be the SVD's span again."""
+    """Enough that the sources kept are a choice: with only as many sources as are kept, their span would be the SVD's
+    again."""
     return max(16, 2 * n_components)
 
 
@@ -28,7 +29,7 @@ def mixing_directions(
     direction's entry of largest magnitude is positive.
 
     Warns:
-        RuntimeWarning: If the sources did not settle, so that another seed may give others.
+        RuntimeWarning: If FastICA did not converge, so that another seed may give other sources.
 
     Source: Hyvärinen and Oja (2000), through ``sklearn.decomposition.FastICA``.
     """
@@ -50,7 +51,7 @@ def mixing_directions(
         ica.fit(scores)
     if ica.n_iter_ >= MOST_ITERATIONS:
         warnings.warn(
-            f"FastICA did not settle on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
+            f"FastICA did not converge on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
             "depend on the seed; give fewer n_sources, or more tokens",
             RuntimeWarning,
             stacklevel=4,

@@ -21,15 +21,16 @@ UNRELATED = 1e-6
 def fit_leace(activations: Any, labels: Any, *, shrinkage: float | None = None) -> ObliqueEraser:
     """The smallest edit after which no linear classifier can tell two conditions apart.
 
-    Of all affine maps that make the covariance of activations and labels zero, the one of least mean squared
-    change, whatever positive weights measure it (with Σ the covariance of the tokens; shrinkage trades some of
-    that for other tokens' sake). With Σ the covariance, W = Σ^(−1/2) and c the covariance with the labels::
+    Of all affine maps that make the covariance of activations and labels zero, it is the one with the least mean
+    squared change, whatever positive weights that change is measured with. (This holds for Σ the covariance of the
+    tokens; shrinkage gives some of it up to do better on other tokens.) With Σ the covariance, W = Σ^(−1/2) and c the
+    covariance with the labels::
 
         x − W⁻¹ u uᵀ W (x − m),     u = W c / |W c|
 
     W⁻¹ u differs from W u, so the cut is oblique: an `ObliqueEraser`, not a `Subspace`. After it the two
     conditions have the same mean, whatever the shrinkage. The fit runs on coordinates within the span of the
-    centred activations, where both factors lie: it never forms a matrix of unit by unit for fewer tokens.
+    centred activations, where both factors lie: with fewer tokens than units it never forms a unit-by-unit matrix.
 
     Args:
         activations: ``[token, unit]``, floating point, without padding; not changed.
@@ -43,7 +44,7 @@ def fit_leace(activations: Any, labels: Any, *, shrinkage: float | None = None) 
 
     Raises:
         ImportError: If concept-erasure is not installed.
-        TypeError: If the activations are no tensor.
+        TypeError: If the activations are not a tensor.
         ValueError: As for `fit_subspace`, or if labels and activations are uncorrelated.
 
     Source: Belrose et al. (2023), *LEACE: Perfect linear concept erasure in closed form*; agrees with

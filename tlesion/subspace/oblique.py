@@ -16,9 +16,9 @@ BIORTHOGONAL = 1e-6
 class ObliqueEraser:
     """An affine projection x − (x − m) rightᵀ left whose two factors differ.
 
-    It reads the rows of ``right`` and moves activations along the rows of ``left``. What it removes is no
-    orthonormal basis' share, which is why it is no `Subspace`: cutting the span of either factor
-    orthogonally would be a different edit. It is called in the same way.
+    It reads the rows of ``right`` and moves activations along the rows of ``left``. What it removes is not the share of
+    an orthonormal basis, so it is not a `Subspace`: cutting the span of either factor orthogonally would be a different
+    edit. It is used in the same way.
 
     Attributes:
         left: Directions along which activations move.
@@ -49,7 +49,8 @@ class ObliqueEraser:
         off = float((product - torch.eye(self.rank, dtype=product.dtype, device=product.device)).norm())
         if not off <= BIORTHOGONAL * max(1.0, float(self.right.norm() * self.left.norm())):
             raise ValueError(
-                f"right · leftᵀ must be the identity, or removal is no projection; it is {off:.2g} off (Frobenius norm)"
+                "right · leftᵀ must be the identity, or removal is not a projection; "
+                f"it is {off:.2g} off (Frobenius norm)"
             )
 
     @property

@@ -20,7 +20,7 @@ class CentredRows:
         mean: Mean over tokens.
         n_tokens: How many tokens the mean and the scatter are of.
         scatter: Total sum of squares about the mean (the trace of the scatter matrix).
-        floor: Singular values at or below this are rounding of the input, not data.
+        floor: Singular values at or below this come from rounding of the input, not from the data.
     """
 
     rows: Float[Tensor, "row unit"]
@@ -52,7 +52,7 @@ def centre_rows(activations: Any) -> CentredRows:
     """Check activations ``[token, unit]`` and centre them in float64.
 
     Raises:
-        TypeError: If they are no tensor.
+        TypeError: If they are not a tensor.
         ValueError: If they are not two-dimensional floating point, not finite, constant, or of fewer than
             two tokens.
     """

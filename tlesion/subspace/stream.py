@@ -71,8 +71,8 @@ class SubspaceFitter:
         """Add a batch of ``activations`` ``[token, unit]``, any number of tokens; returns the fitter.
 
         Raises:
-            TypeError: If the batch is no tensor.
-            ValueError: If it is not of the shape [token, unit], not finite, or of another width than before.
+            TypeError: If the batch is not a tensor.
+            ValueError: If its shape is not [token, unit], its values are not finite, or its width differs from before.
         """
         values = check_activations(activations)
         if self._mean is None:
@@ -100,8 +100,8 @@ class SubspaceFitter:
             components: Which singular vectors to take instead of the first ``rank``, counted from 0.
 
         Raises:
-            ValueError: If fewer than two tokens came, all are the same, or the rank is above what they, or
-                the rows kept, have.
+            ValueError: If fewer than two tokens were given, all are the same, or the rank is larger than that of the
+                tokens or of the rows kept.
         """
         data = self._sketched()
         chosen = chosen_components(rank, components, width=data.width)
@@ -166,7 +166,7 @@ class SubspaceFitter:
         )
 
     def _merge(self) -> None:
-        """Let the tokens that wait join the sketch, the mean and the total variance."""
+        """Add the waiting tokens to the sketch, the mean and the total variance."""
         if self._sketch is None or self._mean is None or not any(len(waiting) for waiting in self._pending):
             return
         batch = torch.cat(self._pending)
@@ -197,6 +197,6 @@ class SubspaceFitter:
 
 
 def _without_rounding(eigenvalues: Float[Tensor, " row"]) -> Float[Tensor, " row"]:
-    """Eigenvalues of a Gram matrix, ascending, with those that are the decomposition's rounding set to zero."""
+    """Eigenvalues of a Gram matrix, ascending; those that are only rounding of the decomposition are set to zero."""
     rounding = len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues[-1]
     return torch.where(eigenvalues > rounding, eigenvalues, 0.0)

@@ -1,4 +1,4 @@
-"""The shipped models, the toy language that they were trained on, and the program that trained them.
+"""The shipped models, and models with planted neurons.
 
 :func:`tlesion.toy.planted_model` builds another kind of toy: a model whose neurons' roles are known.
 """

@@ -1,13 +1,14 @@
 """Decompositions of models built otherwise: Hugging Face's own, folded norms, no norm, capped logits; errors."""
 
+import numpy as np
 import pytest
 import torch
 from transformer_lens import HookedTransformer
 from transformers import AutoModelForCausalLM
 
 from tlesion import Prompt, decompose_drop, load_model
+from tlesion.anatomy.norm import scaled_norm
 from tlesion.models.quiet import quiet
-from tlesion.studies.common.norm import scaled_norm
 
 TEXTS = ["Robert helped Lucy with her project and she thanked", "The boy told"]
 PROMPTS = [Prompt(text, ("him", "her")) for text in TEXTS]
@@ -95,10 +96,10 @@ def test_folded_norms_give_the_same_parts(gpt2):
 
 def test_without_a_norm_nothing_is_rescaled(gpt2):
     plain = like(gpt2, None)
-    rng = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
     with torch.no_grad():
         for parameter in plain.parameters():
-            parameter.copy_(0.15 * torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+            parameter.copy_(torch.from_numpy(0.15 * rng.standard_normal(tuple(parameter.shape))))
     parts = decompose_drop(plain, None, PROMPTS)
     assert not parts.rescaling.any()
     assert parts.direct.abs().max() > 0.01
@@ -116,7 +117,7 @@ def test_a_cap_on_the_logits_is_part_of_the_way(gpt2):
 
 def test_a_scaled_norm_is_transformer_lens_norm(gpt2, checkpoint_folder):
     llama = load_model(checkpoint_folder("llama"), dtype=torch.float64)
-    x = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 5, 32)))
     for module in (gpt2.ln_final, llama.ln_final):
         norm = scaled_norm(module, 1.0)
         with torch.no_grad():

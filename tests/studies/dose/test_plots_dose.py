@@ -17,7 +17,7 @@ CONTROLS = "3 matched controls: mean and range"
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
 def measured(*shape: int, n_controls: int = N_CONTROLS) -> dict[str, torch.Tensor]:

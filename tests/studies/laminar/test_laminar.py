@@ -1,5 +1,6 @@
 """The laminar profile: its references, its table, its independence of the batch, and every way to ask wrongly."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -112,7 +113,7 @@ def test_a_prompt_alone_gives_what_it_gives_among_others(model, profile, max_byt
 @pytest.mark.parametrize("ablation", ["zero", "mean", "median", "gaussian"])
 def test_positions_and_ablations_are_the_interventions_of_their_names(model, ablation, position):
     masks, prompts = drawn_masks(model), prompts_for(model)[:3]
-    reference = torch.randn(3, model.cfg.d_mlp, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    reference = torch.from_numpy(np.random.default_rng(1).standard_normal((3, model.cfg.d_mlp)))
     profile = laminar_profile(model, masks, prompts, ablation=ablation, position=position, reference=reference, seed=4)
     where = None if position == "all" else position
 

@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertForMaskedLM
@@ -108,9 +109,7 @@ def test_effects_equal_editing_the_gelus_output(loaded, name, n_prompts, ablatio
     prompts = PROMPTS[:n_prompts]
     prompts = prompts if hugging_face.masked else [prompt.before_mask() for prompt in prompts]
     masks = drawn_masks(model)
-    reference = torch.randn(
-        model.cfg.n_layers, model.cfg.d_mlp, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-    )
+    reference = torch.from_numpy(np.random.default_rng(1).standard_normal((model.cfg.n_layers, model.cfg.d_mlp)))
     profile = laminar_profile(
         model, masks, prompts, ablation=ablation, position=position, reference=reference, prepend_bos=prepend_bos
     )

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
 
+from tlesion.anatomy.cache import empty_cache
+from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model
 from tlesion.models import require_logits
 from tlesion.stimuli.files import shipped
@@ -82,8 +83,7 @@ def generate_tokens(
 def _continued(
     model: Model, ids: Int[Tensor, " pos"], n_tokens: int, *, temperature: float | int, generator: torch.Generator
 ) -> Int[Tensor, " longer"]:
-    device = model.unembed.W_U.device
-    cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, 1)
+    device, cache = device_of(model), empty_cache(model)
     end = getattr(model.tokenizer, "eos_token_id", None)
     drawn, new = [ids], ids
     with inference(model):

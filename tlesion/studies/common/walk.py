@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
-from transformer_lens.hook_points import HookPoint
 
 from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner, runner_for
-from tlesion.hooks import Model, in_eval_mode, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, scoped
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 
@@ -46,7 +46,7 @@ class Walk:
 
     def __init__(self, model: Model, sequences: Sequence[Int[Tensor, " _"]], *, max_bytes: int | None = None) -> None:
         self.model = model
-        device = model.unembed.W_U.device
+        device = device_of(model)
         longest = max(len(ids) for ids in sequences)
         max_tokens = tokens_per_step(model, longest, max_bytes or default_max_bytes(device), device)
         self._batches = []
@@ -64,7 +64,7 @@ class Walk:
             take: Called for every batch, with the indices of its sequences and the activations at that hook point;
                 the heads of an activation that has them lie side by side.
         """
-        with laid_out(self.model.blocks[layer]):
+        with laid_out(blocks(self.model)[layer]):
             for batch in self._batches:
                 seen: list[Tensor] = []
 

@@ -7,13 +7,11 @@ on it, and the head are computed. So a part of them can be what it was in the cl
 from collections.abc import Iterator, Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from tlesion.hooks import Model
-from tlesion.studies.common.norm import ScaledNorm, scaled_norm
-from tlesion.tokens import is_masked
+from tlesion.anatomy.model import Model, is_masked, language_head, unembedding
+from tlesion.anatomy.norm import ScaledNorm, block_norms, norm_before_logits
 
 State = Float64[Tensor, "*run prompt d_model"]
 Scales = list[Tensor]
@@ -29,18 +27,17 @@ class ReadoutPath:
 
     def __init__(self, model: Model, targets: Int[Tensor, "prompt target"]) -> None:
         self._post_norm = is_masked(model)
-        eps, weight, bias = float(model.cfg.eps), model.unembed.W_U.detach(), model.unembed.b_U.detach()
+        weight, bias = unembedding(model)
         self._weight = weight.T[targets.to(weight.device)].cpu().double()
         self._bias = bias[targets.to(bias.device)].cpu().double()
         self._cap = 0.0 if self._post_norm else float(model.cfg.output_logits_soft_cap or 0.0)
         self._blocks: list[tuple[ScaledNorm, ScaledNorm]] = []
-        self._final: ScaledNorm | None = None
-        if self._post_norm:
-            self._blocks = [(scaled_norm(block.ln1, eps), scaled_norm(block.ln2, eps)) for block in model.blocks]
-            self._head = (model.mlm_head.W.detach().cpu().double(), model.mlm_head.b.detach().cpu().double())
-            self._final = scaled_norm(model.mlm_head.ln, eps)
-        elif model.cfg.normalization_type is not None:
-            self._final = scaled_norm(model.ln_final, eps)
+        self._final = norm_before_logits(model)
+        if is_masked(model):
+            self._blocks = block_norms(model)
+            head = language_head(model)
+            self._head = (head.weight.cpu().double(), head.bias.cpu().double())
+            self._activation = head.activation
 
     def logits(
         self,
@@ -66,7 +63,7 @@ class ReadoutPath:
         x = start
         if self._post_norm:
             x = self._through_blocks(layer, x, later, fixed, used)
-            x = F.gelu(x @ self._head[0] + self._head[1])
+            x = self._activation(x @ self._head[0] + self._head[1])
         else:
             for part in later:
                 x = x + part

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
-from tlesion.hooks import HookFunction, Model, scoped
+from tlesion.anatomy.model import device_of
+from tlesion.hooks import HookFunction, HookPoint, Model, scoped
 from tlesion.stats import Moments
 from tlesion.studies.common.walk import inference
 from tlesion.sweeps.groups import Group
@@ -104,7 +104,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
     Args:
         model: The model.
         groups: Prompts in groups of equal length.
-        lesions: The lesions, numbered from 0 by their ``index``.
+        lesions: The lesions, told apart by their ``index``.
     """
     run = _Run()
     by_name: dict[str, list[tuple[int, HookFunction]]] = defaultdict(list)
@@ -118,7 +118,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
     with inference(model):
         for group in groups:
             with scoped(model, [(name, see) for name in by_name]):
-                model(group.ids.to(model.unembed.W_U.device))
+                model(group.ids.to(device_of(model)))
         for group in groups:
 
             def compare(activation: Tensor, hook: HookPoint, group: Group = group) -> None:
@@ -129,8 +129,8 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
                     run.counts[index].take(activation, after, run.clean[name])
 
             with scoped(model, [(name, compare) for name in by_name]):
-                model(group.ids.to(model.unembed.W_U.device))
-    return _outlying([run.counts[index] for index in range(len(lesions))])
+                model(group.ids.to(device_of(model)))
+    return _outlying([run.counts[lesion.index] for lesion in lesions])
 
 
 def _outlying(counts: Sequence[_Counts]) -> Outlying:

@@ -4,9 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
-from tlesion.hooks import FwdHook, HookFunction
+from tlesion.hooks import FwdHook, HookFunction, HookPoint
 from tlesion.interventions import Edit
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion

@@ -13,25 +13,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.anatomy.kernels import in_one_kernel
-from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.clean_parts import answering_as_clean, noting_clean
+from tlesion.anatomy.kernels import streamlined
+from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner
 from tlesion.hooks import scoped
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
-from tlesion.sweeps.plans.joining import answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.plans.last_block import only_readout, reads_only
 from tlesion.sweeps.plans.rows import read_out, read_out_null
-from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.store import Store
 
 
 def fan_out(
     runner: Runner,
     group: Group,
     lesions: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
@@ -43,14 +44,14 @@ def fan_out(
         runner: The model's runner.
         group: Prompts of equal length.
         lesions: What to run; null lesions are answered with the clean run.
-        sink: Takes logits and hidden states.
+        store: Takes logits and hidden states.
         max_bytes: Budget for activations.
         advance: Told how many row-layers are done.
         from_start: Let all rows join at the first block, whatever their lesion.
     """
     null = [lesion for lesion in lesions if lesion.is_null]
-    cfg, blocks = runner.model.cfg, runner.model.blocks
-    live = in_joining_order([lesion for lesion in lesions if not lesion.is_null], blocks)
+    cfg = runner.model.cfg
+    live = in_joining_order([lesion for lesion in lesions if not lesion.is_null], blocks(runner.model))
     per_slot = group.ids.numel() * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
     slots_at_once = max(1, int(max_bytes // 2 // per_slot) - 1)
     for first, end in list(ranges(len(live), slots_at_once)) or [(0, 0)]:
@@ -59,7 +60,7 @@ def fan_out(
             group,
             live[first:end],
             null if first == 0 else [],
-            sink,
+            store,
             max_bytes=max_bytes,
             advance=advance,
             from_start=from_start,
@@ -71,14 +72,14 @@ def _one_batch(
     group: Group,
     lesions: Sequence[Lesion],
     null: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
     from_start: bool,
 ) -> None:
     """A sweep over the blocks with the clean rows in slot 0 and a slot for every lesion after it."""
-    n, device, n_layers = group.n_prompts, runner.model.unembed.W_U.device, runner.model.cfg.n_layers
+    n, device, n_layers = group.n_prompts, device_of(runner.model), runner.model.cfg.n_layers
     dispatcher = Dispatcher(group)
     for slot, lesion in enumerate(lesions, start=1):
         dispatcher.place(lesion, slot)
@@ -86,27 +87,27 @@ def _one_batch(
     clean = runner.embed(group.ids)
     rows = clean.new_empty((1 + len(lesions)) * n, *clean.shape[1:])
     rows[:n] = clean
-    joined = [(len(lesions), 0)] * n_layers if from_start else joined_by_layer(lesions, runner.model.blocks)
+    joined = [(len(lesions), 0)] * n_layers if from_start else joined_by_layer(lesions, blocks(runner.model))
     active = 1
     with scoped(runner.model, dispatcher.fwd_hooks):
         for layer in range(n_layers):
             whole, late = joined[layer]
             before, active = active, 1 + whole + late
             rows[before * n : active * n].view(active - before, n, *clean.shape[1:])[:] = rows[:n]
-            if layer == n_layers - 1 and not sink.wants_hidden and reads_only(runner, lesions[: before - 1]):
+            if layer == n_layers - 1 and not store.wants_hidden and reads_only(runner, lesions[: before - 1]):
                 only_readout(runner, rows, group, slots=(1, before), step=step)
                 moved = [(0, 1), (before, 1 + whole)]
             else:
                 moved = [(0, 1 + whole)]
             _through_block(runner, layer, rows, dispatcher, moved, active, n, step)
             advance(active * n)
-            if sink.wants_hidden:
-                _hand_over(sink, layer, group, lesions[: active - 1], null, rows, n)
+            if store.wants_hidden:
+                _hand_over(store, layer, group, lesions[: active - 1], null, rows, n)
     dispatcher.require_fired()
     finished = rows[n:].view(len(lesions), n, *rows.shape[1:])
-    read_out_null(runner, sink, group, null, rows[:n])
+    read_out_null(runner, store, group, null, rows[:n])
     if lesions:
-        read_out(runner, sink, group, lesions, finished, rows[:n], max_bytes=max_bytes)
+        read_out(runner, store, group, lesions, finished, rows[:n], max_bytes=max_bytes)
 
 
 def _through_block(
@@ -125,9 +126,9 @@ def _through_block(
         dispatcher.window = (first, end)
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n])
 
-    block = runner.model.blocks[layer]
+    block = blocks(runner.model)[layer]
     joining = (whole[-1][1], active)
-    with laid_out(block), in_one_kernel(block):
+    with streamlined(block):
         with noting_clean(block, n if joining[0] < active else 0) as parts:
             for slots in whole:
                 in_steps(*slots, step, run)
@@ -138,7 +139,7 @@ def _through_block(
 
 
 def _hand_over(
-    sink: Sink,
+    store: Store,
     layer: int,
     group: Group,
     lesions: Sequence[Lesion],
@@ -149,6 +150,6 @@ def _hand_over(
     clean = rows[:n]
     if lesions:
         lesioned = rows[n : (1 + len(lesions)) * n].view(len(lesions), *clean.shape)
-        sink.hidden(layer, lesions, group, lesioned, clean)
+        store.hidden(layer, lesions, group, lesioned, clean)
     if null:
-        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)
+        store.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

@@ -3,16 +3,15 @@
 Nothing comes after it that would read the other positions; keys and values are still those of all of them.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.anatomy.kernels import in_one_kernel
-from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.attention import attending_to
+from tlesion.anatomy.kernels import streamlined
+from tlesion.anatomy.model import blocks
 from tlesion.anatomy.runners import MaskedRunner, Runner
 from tlesion.hooks import layer_of
 from tlesion.sweeps.groups import Group
@@ -46,28 +45,13 @@ def only_readout(
         step: How many slots to take at once.
     """
     n, layer = group.n_prompts, runner.model.cfg.n_layers - 1
-    block, readout = runner.model.blocks[layer], group.readout.to(rows.device)
+    block, readout = blocks(runner.model)[layer], group.readout.to(rows.device)
 
     def run(first: int, end: int) -> None:
         hidden = rows[first * n : end * n]
         at = (torch.arange(len(hidden), device=rows.device)[:, None], readout.repeat(end - first, 1))
-        with _attending_to(block.attn, hidden):
+        with attending_to(block, hidden):
             hidden[at] = runner.block(layer, hidden[at])
 
-    with laid_out(block), in_one_kernel(block):
+    with streamlined(block):
         in_steps(*slots, step, run)
-
-
-@contextmanager
-def _attending_to(attention: Any, hidden: Float[Tensor, "row pos d_model"]) -> Iterator[None]:
-    """While the ``with`` block lasts, keys and values come from these hidden states, whatever queries come from."""
-    usual = attention.forward
-
-    def forward(query_input: Tensor, key_input: Tensor, value_input: Tensor, **options: Any) -> Tensor:
-        return usual(query_input, hidden, hidden, **options)
-
-    attention.forward = forward
-    try:
-        yield
-    finally:
-        del attention.forward

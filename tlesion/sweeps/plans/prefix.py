@@ -10,27 +10,28 @@ from functools import partial
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
 
 from tlesion.anatomy.attention import attending_to_prefix
-from tlesion.anatomy.kernels import in_one_kernel
-from tlesion.anatomy.layout import laid_out
+from tlesion.anatomy.cache import KeysAndValues, empty_layer, repeated
+from tlesion.anatomy.clean_parts import CleanParts, answering_as_clean, noting_clean
+from tlesion.anatomy.kernels import streamlined
+from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import CausalRunner
 from tlesion.hooks import scoped
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
-from tlesion.sweeps.plans.joining import CleanParts, answering_as_clean, in_joining_order, joined_by_layer, noting_clean
+from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.plans.rows import read_out, read_out_null
-from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.store import Store
 
 
 def prefix(
     runner: CausalRunner,
     group: Group,
     lesions: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
@@ -41,7 +42,7 @@ def prefix(
         runner: The model's runner.
         group: Prompts of equal length.
         lesions: What to run; each says at which positions it works. Null lesions are answered with the clean run.
-        sink: Takes logits and hidden states (of the tail of positions that a row carries).
+        store: Takes logits and hidden states (of the tail of positions that a row carries).
         max_bytes: Budget for activations.
         advance: Told how many row-layers are done.
     """
@@ -55,9 +56,11 @@ def prefix(
     cfg = runner.model.cfg
     for start, alike in by_start.items():
         per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
-        ordered = in_joining_order(alike, runner.model.blocks)
+        ordered = in_joining_order(alike, blocks(runner.model))
         for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
-            _one_batch(runner, group, ordered[first:end], null, sink, start=start, max_bytes=max_bytes, advance=advance)
+            _one_batch(
+                runner, group, ordered[first:end], null, store, start=start, max_bytes=max_bytes, advance=advance
+            )
             null = []
 
 
@@ -66,7 +69,7 @@ def _one_batch(
     group: Group,
     lesions: Sequence[Lesion],
     null: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     start: int,
     max_bytes: int,
@@ -81,33 +84,33 @@ def _one_batch(
     clean = runner.embed(group.ids)
     tail = clean[:, start:]
     rows = tail.new_empty(len(lesions) * n, *tail.shape[1:])
-    joined = joined_by_layer(lesions, model.blocks)
+    joined = joined_by_layer(lesions, blocks(model))
     active = 0
     with scoped(model, dispatcher.fwd_hooks):
-        for layer in range(model.cfg.n_layers):
+        for layer, block in enumerate(blocks(model)):
             whole, late = joined[layer]
             before, active = active, whole + late
             rows[before * n : active * n].view(active - before, n, *tail.shape[1:])[:] = clean[:, start:]
-            with laid_out(model.blocks[layer]), in_one_kernel(model.blocks[layer]):
-                cache = _empty_cache(runner, n)
-                with noting_clean(model.blocks[layer], n if late else 0) as parts:
+            with streamlined(block):
+                cache = empty_layer(model, n)
+                with noting_clean(block, n if late else 0) as parts:
                     clean = runner.block(layer, clean, cache=cache)
                 _through_block(runner, layer, rows, (cache, parts), dispatcher, start, (whole, active), n, step)
             advance(n + active * n)
-            if sink.wants_hidden:
-                _hand_over(sink, layer, group, lesions[:active], null, rows, clean, start)
+            if store.wants_hidden:
+                _hand_over(store, layer, group, lesions[:active], null, rows, clean, start)
     dispatcher.require_fired()
-    read_out_null(runner, sink, group, null, clean)
+    read_out_null(runner, store, group, null, clean)
     if lesions:
         finished = rows.view(len(lesions), n, *rows.shape[1:])
-        read_out(runner, sink, group, lesions, finished, clean, max_bytes=max_bytes)
+        read_out(runner, store, group, lesions, finished, clean, max_bytes=max_bytes)
 
 
 def _through_block(
     runner: CausalRunner,
     layer: int,
     rows: Float[Tensor, "row tail d_model"],
-    clean: tuple[TransformerLensKeyValueCacheEntry, CleanParts],
+    clean: tuple[KeysAndValues, CleanParts],
     dispatcher: Dispatcher,
     start: int,
     slots: tuple[int, int],
@@ -117,15 +120,15 @@ def _through_block(
     """Rows through one block, a few lesions at a time, in place: the first slots through all, the rest join inside."""
     (clean_cache, parts), (whole, active) = clean, slots
     keys, values = clean_cache.past_keys[:, :start], clean_cache.past_values[:, :start]
-    block = runner.model.blocks[layer]
+    block = blocks(runner.model)[layer]
 
     def run(first: int, end: int, *, cached: bool = False) -> None:
         dispatcher.window = (first, end)
-        cache = _expanded_cache(keys, values, end - first) if cached else None
+        cache = repeated(keys, values, end - first) if cached else None
         rows[first * n : end * n] = runner.block(layer, rows[first * n : end * n], cache=cache)
 
     if whole:
-        with attending_to_prefix(block.attn, keys, values) as written_out:
+        with attending_to_prefix(block, keys, values) as written_out:
             in_steps(0, whole, step, partial(run, cached=not written_out))
     if whole < active:
         with answering_as_clean(block, parts, start=start):
@@ -135,25 +138,12 @@ def _through_block(
 
 def _slots_per_step(runner: CausalRunner, group: Group, start: int, max_bytes: int) -> int:
     tokens_per_slot = group.n_prompts * (group.n_positions - start)
-    device = runner.model.unembed.W_U.device
+    device = device_of(runner.model)
     return max(1, tokens_per_step(runner.model, group.n_positions, max_bytes, device) // tokens_per_slot)
 
 
-def _empty_cache(runner: CausalRunner, n: int) -> TransformerLensKeyValueCacheEntry:
-    """A cache that holds the clean run's keys and values once a block has been called with it."""
-    cfg = runner.model.cfg
-    return TransformerLensKeyValueCacheEntry.init_cache_entry(cfg, runner.model.unembed.W_U.device, n)
-
-
-def _expanded_cache(keys: Tensor, values: Tensor, n_slots: int) -> TransformerLensKeyValueCacheEntry:
-    """The clean prefix once for every lesion: what TransformerLens' own attention wants."""
-    return TransformerLensKeyValueCacheEntry(
-        past_keys=keys.repeat(n_slots, 1, 1, 1), past_values=values.repeat(n_slots, 1, 1, 1), frozen=True
-    )
-
-
 def _hand_over(
-    sink: Sink,
+    store: Store,
     layer: int,
     group: Group,
     lesions: Sequence[Lesion],
@@ -164,6 +154,6 @@ def _hand_over(
 ) -> None:
     tail = clean[:, start:]
     if lesions:
-        sink.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
+        store.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
     if null:
-        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)
+        store.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

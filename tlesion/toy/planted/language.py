@@ -28,7 +28,7 @@ SPECIAL = {
 
 @dataclass(frozen=True)
 class PlantedLanguage:
-    """Fresh stimuli for a planted model: ``<name> <filler> ... <filler> <him or her> .``
+    """Stimuli, drawn anew, for a planted model: ``<name> <filler> ... <filler> <him or her> .``
 
     Attributes:
         kind: ``"masked"`` or ``"causal"``: decides how a prompt ends.
@@ -45,14 +45,14 @@ class PlantedLanguage:
 
         Args:
             n_pairs: Pairs, two or more.
-            seed: Another seed, other sentences.
+            seed: Of the draws.
             about: ``"context"``: a's sentences begin with a man's name and hold "him", b's with a woman's and "her".
                 ``"word"``: names nobody's gender, so that "him" and "her" are the only difference.
             n_shared: How many of a sentence's fillers its partner shares. They cancel in a paired test, whose noise
                 variance is that of two sentences times ``1 - n_shared / n_fillers``.
 
         Raises:
-            ValueError: Another ``about``, or an ``n_shared`` that leaves a pair no noise of its own.
+            ValueError: An unknown ``about``, or an ``n_shared`` that leaves a pair no noise of its own.
         """
         one_of("about", about, CONTRASTS)
         if not 0 <= n_shared < self.n_fillers:
@@ -75,7 +75,7 @@ class PlantedLanguage:
 
         Args:
             n: How many.
-            seed: Another seed, other prompts; never those of a contrast with the same seed.
+            seed: Of the draws; the prompts are never those of a contrast with the same seed.
         """
         rng = np.random.default_rng([seed, 1])
         fillers = self._draw(rng, n, self.n_fillers)
@@ -98,7 +98,8 @@ class PlantedLanguage:
         return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
     def _draw(self, rng: np.random.Generator, n_sentences: int, n_words: int) -> Sequence[Sequence[str]]:
-        return np.array(self.fillers)[rng.integers(len(self.fillers), size=(n_sentences, n_words))].tolist()
+        drawn = rng.integers(len(self.fillers), size=(n_sentences, n_words))
+        return [[self.fillers[index] for index in sentence] for sentence in drawn]
 
 
 def made_up_words(n: int) -> tuple[str, ...]:

@@ -1,17 +1,16 @@
-"""`planted_model`: a tiny transformer of which everything is known."""
+"""`planted_model`: a tiny transformer about which everything is known."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from transformer_lens import HookedEncoder, HookedTransformer, HookedTransformerConfig
 
 from tlesion.checks import one_of
 from tlesion.hooks import Model
 from tlesion.models import provenance
-from tlesion.models.quiet import quiet
 from tlesion.models.tokenizer import mark_token_types
+from tlesion.models.untrained import untrained_model
 from tlesion.toy.planted import circuit
 from tlesion.toy.planted.language import PlantedLanguage, made_up_words
 from tlesion.toy.planted.truth import PlantedTruth, draw_truth
@@ -129,7 +128,19 @@ def _build(rng: np.random.Generator, truth: PlantedTruth, language: PlantedLangu
     blocks = [circuit.block(rng, stream, layer, truth) for layer in range(n_layers)]
     values = {f"blocks.{layer}.{name}": value for layer, part in enumerate(blocks) for name, value in part.items()}
     masked = language.kind == "masked"
-    model = _empty(stream, masked=masked, d_vocab=len(ids))
+    model = untrained_model(
+        masked=masked,
+        name="planted",
+        n_layers=n_layers,
+        d_model=stream.d_model,
+        n_heads=2,
+        d_head=d_mlp,
+        d_mlp=d_mlp,
+        n_ctx=N_CTX,
+        d_vocab=len(ids),
+        act_fn="relu",
+        use_attn_scale=False,
+    )
     gain = np.array([circuit.norm_gain(stream)])
     norms = {f"{name}.w" for name, module in model.named_modules() if type(module).__name__ == "LayerNorm"}
     values |= dict.fromkeys(norms, gain) | {"embed.embed.W_E" if masked else "embed.W_E": w_e, "unembed.W_U": w_u}
@@ -141,27 +152,6 @@ def _build(rng: np.random.Generator, truth: PlantedTruth, language: PlantedLangu
     model.cfg.tokenizer_prepends_bos = False
     provenance.record(model, name=f"planted-{language.kind}", source="planted", architecture=type(model).__name__)
     return model.eval()
-
-
-def _empty(stream: circuit.Stream, *, masked: bool, d_vocab: int) -> Model:
-    config = HookedTransformerConfig(
-        n_layers=stream.n_layers,
-        d_model=stream.d_model,
-        d_mlp=stream.d_mlp,
-        d_head=stream.d_mlp,
-        n_heads=2,
-        n_ctx=N_CTX,
-        d_vocab=d_vocab,
-        act_fn="relu",
-        normalization_type="LN",
-        attention_dir="bidirectional" if masked else "causal",
-        use_attn_scale=False,
-        init_weights=False,
-        device="cpu",
-        model_name="planted",
-    )
-    with quiet():
-        return HookedEncoder(config) if masked else HookedTransformer(config)
 
 
 def _check_sizes(

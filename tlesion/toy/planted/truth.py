@@ -54,7 +54,7 @@ class PlantedTruth:
             direction: ``"him"`` (larger there), ``"her"`` or ``"any"``.
 
         Raises:
-            ValueError: Another role or direction.
+            ValueError: An unknown role or direction.
         """
         one_of("role", role, ROLES)
         one_of("direction", direction, (*TARGETS, "any"))
@@ -70,7 +70,7 @@ class PlantedTruth:
             about: What the contrast is about (`PlantedLanguage.contrast`).
 
         Raises:
-            ValueError: Another position or contrast.
+            ValueError: An unknown position or contrast.
         """
         one_of("position", position, POSITIONS)
         one_of("about", about, CONTRASTS)
@@ -124,7 +124,7 @@ def draw_truth(
         shape: ``(n_layers, d_mlp)``.
         layers: Layers with carriers.
         n_of_role: Neurons of each role in each of those layers, "him" and "her" in turn.
-        effect_size: Sizes, which the carriers of each role take in turn, a size for "him" and for "her".
+        effect_size: Sizes, which the carriers of each role take in turn, one for "him" and one for "her".
         logit_effect: What lesioning one causal neuron costs the logit of its own condition, in its own context.
         background: Standard deviation of the same over noise neurons, for each target.
         variance_dof: Degrees of freedom of the scaled inverse chi-square that noise variances are drawn from.

@@ -1,0 +1,67 @@
+"""What a model is, and the parts of it that the rest of the package asks for by name.
+
+TransformerLens calls the same part differently in its two kinds of models, or has it in one of them only. Everybody
+above this room asks here, and knows none of those names.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens import HookedEncoder, HookedTransformer
+from transformer_lens.components.bert_block import BertBlock
+from transformer_lens.components.transformer_block import TransformerBlock
+from transformer_lens.hook_points import HookPoint as HookPoint
+from typing_extensions import TypeIs
+
+Model: TypeAlias = HookedTransformer | HookedEncoder
+Block: TypeAlias = TransformerBlock | BertBlock
+
+
+class Unembedding(NamedTuple):
+    """Weights that turn normed hidden states into logits: ``normed @ weight + bias``."""
+
+    weight: Float[Tensor, "d_model d_vocab"]
+    bias: Float[Tensor, " d_vocab"]
+
+
+class LanguageHead(NamedTuple):
+    """What a masked model does with hidden states before its head's norm: ``activation(hidden @ weight + bias)``."""
+
+    weight: Float[Tensor, "d_model d_model"]
+    bias: Float[Tensor, " d_model"]
+    activation: Callable[[Tensor], Tensor]
+
+
+def is_masked(model: Model) -> TypeIs[HookedEncoder]:
+    """True for a masked (BERT) model, False for a causal one."""
+    return isinstance(model, HookedEncoder)
+
+
+def blocks(model: Model) -> list[Block]:
+    """The blocks of a model, in the order in which a forward pass goes through them."""
+    return list(model.blocks)
+
+
+def device_of(model: Model) -> torch.device:
+    """Where a model's weights lie. Of a model spread over several devices, where its logits come out."""
+    return model.unembed.W_U.device
+
+
+def unembedding(model: Model) -> Unembedding:
+    """The last weights of a model. They are its own tensors: read them, and never write into them."""
+    return Unembedding(model.unembed.W_U.detach(), model.unembed.b_U.detach())
+
+
+def language_head(model: HookedEncoder) -> LanguageHead:
+    """The first half of a masked model's language-model head; its norm and the unembedding follow."""
+    head = model.mlm_head
+    return LanguageHead(head.W.detach(), head.b.detach(), head.act_fn)
+
+
+def activation_function(model: Model, layer: int) -> Callable[[Tensor], Tensor]:
+    """The nonlinearity of a layer's MLP, from ``mlp.hook_pre`` on; of a gated MLP that of its gate."""
+    function: Callable[[Tensor], Tensor] = blocks(model)[layer].mlp.act_fn
+    return function
