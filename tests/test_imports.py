@@ -17,6 +17,9 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # floor; lines within a floor are in order as well, so that no two modules can come to need each other.
 FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"checks"}),
+    (0, {"positions"}),
+    (0, {"registry"}),
+    (0, {"function_id"}),
     (0, {"stats", "activations"}),
     (0, {"correlation", "measures", "covariance", "subspace"}),
     (1, {"anatomy"}),

@@ -26,8 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_every_block_is_of_a_kind_that_is_checked():
     kinds = [kind for kind, _ in BLOCKS]
-    assert set(kinds) == {"python", "sh", "text"}
-    assert kinds.count("text") == 1, "the floors, which are generated"
+    assert set(kinds) == {"python", "sh"}
     assert TEXT.count("```") == 2 * len(BLOCKS)
 
 
@@ -72,20 +71,7 @@ def test_the_study_has_twenty_lines():
 def test_generated_sections_agree_with_their_files(name):
     """`python -m benchmarks.readme` brings them up to date."""
     assert readme.sections()[name] in TEXT
-    assert readme.filled(TEXT) == TEXT
-
-
-def test_the_diagram_shows_the_floors_that_are_enforced():
-    shown = {
-        int(line[0]): line[3:].split()
-        for line in next(block for kind, block in BLOCKS if kind == "text").splitlines()
-        if line[:1].isdigit()
-    }
-    enforced: dict[int, list[str]] = {}
-    for floor, names in readme.enforced_floors():
-        enforced.setdefault(floor, []).extend(names)
-    assert {floor: sorted(names) for floor, names in shown.items()} == {f: sorted(n) for f, n in enforced.items()}
-    assert list(shown) == sorted(shown, reverse=True), "the top floor stands on top"
+    assert readme.filled(TEXT, readme.sections()) == TEXT
 
 
 def test_links_and_images_are_there():
@@ -97,4 +83,4 @@ def test_links_and_images_are_there():
 
 def test_a_section_without_its_marks_is_refused():
     with pytest.raises(ValueError, match="exactly one <!-- speed: begin -->"):
-        readme.filled(TEXT.replace("<!-- speed: begin -->", ""))
+        readme.filled(TEXT.replace("<!-- speed: begin -->", ""), readme.sections())

@@ -39,7 +39,7 @@ def readings_of(model, n_prompts=2, n_positions=7, readout=(3,)):
 
 def swept(model, lesions, plan, **which):
     readings = readings_of(model, **which)
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
     return sink
 

@@ -122,7 +122,7 @@ def one_by_one(model, readings, lesions):
 
 
 def swept(model, readings, lesions, plan, **options):
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, **options)
     return sink, settled
 
@@ -213,9 +213,10 @@ def test_hidden_states_that_a_sink_receives_are_those_of_a_plain_run(models, fam
         def hidden(self, layer, lesions, group, lesioned, clean):
             for lesion, rows in zip(lesions, lesioned, strict=True):
                 self.seen[lesion.index, layer] = rows.clone()
+            return {}
 
     for plan in ("loop", "auto"):
-        sink = Keep(readings, len(lesions), global_change=False)
+        sink = Keep(readings, global_change=False)
         sink.seen = {}
         run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
         for (index, layer), rows in sink.seen.items():
