@@ -37,7 +37,7 @@ def model():
 def swept(model, plan):
     readings = [Reading(torch.arange(n, n + 7), torch.tensor([6]), torch.tensor([[3, 4]])) for n in (2, 5)]
     lesions = [[iv.zero(f"blocks.{layer}.attn.hook_z", heads=1, positions=-1)] for layer in range(2)]
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
     return sink
 
