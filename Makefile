@@ -4,14 +4,30 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
+SUITE := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo test lint bench notebooks figures docs clean
+.PHONY: demo test quick test-kernels lint bench notebooks figures docs clean
 
 demo: $(READY)
 	$(BIN)/tlesion demo --out demo-report
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(SUITE)
+
+# Under a minute on two cores: what is marked slow, in the tests' own files, stays out.
+quick: $(READY)
+	$(SUITE) -m 'not slow'
+
+# torch and OpenBLAS choose their kernels by the processor, and every kernel rounds in its own way. Three runs that have
+# each of torch's kernels and both of OpenBLAS's choices (its own for this processor; Haswell's, which every AVX2 processor
+# can run): default with its own, avx2 with Haswell's, avx512 with its own. A processor without AVX-512 leaves the last out.
+test-kernels: $(READY)
+	env -u OPENBLAS_CORETYPE ATEN_CPU_CAPABILITY=default $(SUITE)
+	env OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 $(SUITE)
+	if env -u ATEN_CPU_CAPABILITY $(BIN)/python -c \
+	  'import sys, torch; sys.exit(torch.backends.cpu.get_cpu_capability() != "AVX512")'; \
+	then env -u OPENBLAS_CORETYPE ATEN_CPU_CAPABILITY=avx512 $(SUITE); \
+	else echo 'this processor has no AVX-512: not run with it'; fi
 
 lint: $(READY)
 	$(BIN)/ruff check .

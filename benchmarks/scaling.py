@@ -85,7 +85,7 @@ def sweep(work: Work, n_lesions: int, plan: str) -> None:
         [iv.zero(f"blocks.{i % work.shape.n_layers}.mlp.hook_post", units=work.units, positions=work.at)]
         for i in range(n_lesions)
     ]
-    sink = TargetSink(readings, n_lesions, global_change=False)
+    sink = TargetSink(readings, global_change=False)
     run_sweep(work.ours, readings, read_lesions(work.ours, lesions), sink, plan=plan)
 
 

@@ -208,7 +208,7 @@ def tlesion_profile(model: Any, work: Work, n_controls: int = 0) -> Tensor:
         for units in masks
         for layer in layers
     ]
-    sink = TargetSink(readings, len(lesions), global_change=False)
+    sink = TargetSink(readings, global_change=False)
     run_sweep(model, readings, read_lesions(model, lesions), sink)
     return (sink.clean - sink.lesioned)[: len(layers), :, 0, 0]
 

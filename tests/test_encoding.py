@@ -2,7 +2,7 @@
 
 import pytest
 
-from tlesion import Prompt, Sentence, load_model
+from tlesion import Offset, Prompt, Sentence, load_model
 from tlesion.encoding import encode_prompt, encode_sentence
 from tlesion.tokens import is_masked
 
@@ -33,7 +33,9 @@ def test_positions_in_a_masked_model(bert):
     assert pieces(bert, masked) == ["[CLS]", "we", "saw", "[MASK]", "in", "the", "garden", ".", "[SEP]"]
     assert masked.positions == (3,)
     for offset in (-3, -1, 0, 2, 5):
-        assert encode_sentence(bert, HIM, position=offset).positions == (3 + offset,)
+        assert encode_sentence(bert, HIM, position=Offset(offset)).positions == (3 + offset,)
+    for index in (0, 3, 8, -1, -9):
+        assert encode_sentence(bert, HIM, position=index).positions == (index % 9,), "whatever the word"
 
 
 def test_positions_in_a_causal_model(gpt2):
@@ -44,7 +46,9 @@ def test_positions_in_a_causal_model(gpt2):
     assert encode_sentence(gpt2, HIM, prepend_bos=False).positions == (2,)
     assert encode_sentence(gpt2, HIM, position="before").positions == (2,)
     assert encode_sentence(gpt2, HIM, position="before", prepend_bos=False).positions == (1,)
-    assert encode_sentence(gpt2, HIM, position=2, prepend_bos=False).positions == (4,)
+    assert encode_sentence(gpt2, HIM, position=Offset(2), prepend_bos=False).positions == (4,)
+    assert encode_sentence(gpt2, HIM, position=2, prepend_bos=False).positions == (2,)
+    assert encode_sentence(gpt2, HIM, position=-1).positions == (len(with_bos.ids) - 1,)
     first = Sentence("We saw him.", "We")
     assert encode_sentence(gpt2, first, position="before", prepend_bos=True).positions == (0,)
 
@@ -60,8 +64,8 @@ def test_words_of_several_tokens(kind, request):
     assert encode_sentence(model, LONG, subword="first").positions == whole[:1]
     assert encode_sentence(model, LONG, subword="last").positions == whole[-1:]
     # Offsets count from the token that stands for the word; what predicts it stands before its first.
-    assert encode_sentence(model, LONG, subword="first", position=-1).positions == (2,)
-    assert encode_sentence(model, LONG, subword="last", position=1).positions == (whole[-1] + 1,)
+    assert encode_sentence(model, LONG, subword="first", position=Offset(-1)).positions == (2,)
+    assert encode_sentence(model, LONG, subword="last", position=Offset(1)).positions == (whole[-1] + 1,)
     if not is_masked(model):
         for subword in ("first", "last", "mean"):
             assert encode_sentence(model, LONG, subword=subword, position="before").positions == (2,)
@@ -99,8 +103,13 @@ def test_the_readout_is_the_mask_or_the_last_token(bert, gpt2):
         ("bert", HIM, {"subword": "middle"}, r"subword 'middle' is unknown; allowed: 'last', 'first', 'mean'"),
         ("bert", HIM, {"position": "before"}, r"position 'before' needs a causal model; .* use position='mask'"),
         ("gpt2", HIM, {"position": "mask"}, r"position 'mask' needs a masked model; .* use position='before'"),
-        ("bert", HIM, {"position": 6}, r"position 9 lies outside the 9 tokens of 'We saw him in the garden\.'; choose"),
-        ("bert", HIM, {"position": -4}, r"position -1 lies outside the 9 tokens"),
+        ("bert", HIM, {"position": "readout"}, r"position 'readout' is unknown; allowed: 'word', 'mask', 'before'"),
+        ("bert", HIM, {"position": 9}, r"position 9 lies outside the 9 tokens of .*; a number is "
+         r"the index of a token, and tlesion\.Offset\(9\) is counted from the word"),
+        ("bert", HIM, {"position": -10}, r"position -10 lies outside the 9 tokens"),
+        ("bert", HIM, {"position": Offset(6)}, r"position 9 lies outside the 9 tokens of "
+         r"'We saw him in the garden\.'; choose"),
+        ("bert", HIM, {"position": Offset(-4)}, r"position -1 lies outside the 9 tokens"),
         ("gpt2", Sentence("Him we saw.", "Him"), {"position": "before", "prepend_bos": False}, r"position -1 lies "
          r"outside .* nothing before it without prepend_bos=True"),
         ("bert", Sentence("We saw him [MASK].", "him"), {"position": "mask"}, r"holds 2 mask tokens; .* exactly one"),

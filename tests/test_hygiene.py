@@ -1,5 +1,7 @@
 """Nothing stays behind: hooks, modes, weights, inputs and random states are as before, whatever happened in between."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -98,7 +100,8 @@ def numbers(model):
 
 def random_states():
     # Python's own generator is left out: in tests the type checker draws from it which items of a list to look at.
-    kind, key, *rest = np.random.get_state()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    kind, key, *rest = numpy_state
     return torch.get_rng_state().tolist(), kind, key.tolist(), rest
 
 

@@ -17,6 +17,9 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # floor; lines within a floor are in order as well, so that no two modules can come to need each other.
 FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"checks"}),
+    (0, {"positions"}),
+    (0, {"registry"}),
+    (0, {"function_id"}),
     (0, {"stats", "activations"}),
     (0, {"correlation", "measures", "covariance", "subspace"}),
     (1, {"anatomy"}),
@@ -164,7 +167,9 @@ print("light")
 
 def public_names() -> list[str]:
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
-    return [alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    return [
+        alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names if alias.asname
+    ]
 
 
 @pytest.mark.parametrize("name", public_names())
@@ -172,9 +177,9 @@ def test_every_public_name_is_there_and_says_what_it_is(name):
     value = getattr(tlesion, name)
     assert (value.__doc__ or "").strip(), f"tlesion.{name} has no docstring"
     assert name in dir(tlesion)
-    assert name in tlesion.__all__
+    assert name in getattr(tlesion, "__all__")  # noqa: B009  its stub has names and no such list
 
 
 def test_an_unknown_public_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="laminar_profil"):
-        tlesion.laminar_profil  # noqa: B018
+        getattr(tlesion, "laminar_profil")  # noqa: B009  written as an attribute, it is mypy that says so

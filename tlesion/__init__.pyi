@@ -5,6 +5,7 @@ from . import inference as inference
 from . import interventions as interventions
 from . import models as models
 from . import plots as plots
+from . import report as report
 from . import stats as stats
 from . import subspace as subspace
 from . import toy as toy
@@ -13,6 +14,8 @@ from .covariance import measure_covariance_change as measure_covariance_change
 from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
 from .models import load_model as load_model
+from .positions import Offset as Offset
+from .report import Report as Report
 from .selection import NeuronSelection as NeuronSelection
 from .selection import select_from_cache as select_from_cache
 from .selection import select_neurons as select_neurons
@@ -41,10 +44,10 @@ from .studies.dose.result import DoseResponse as DoseResponse
 from .studies.dose.study import dose_response as dose_response
 from .studies.laminar.study import LaminarProfile as LaminarProfile
 from .studies.laminar.study import laminar_profile as laminar_profile
+from .studies.replacement.heads import head_variants as head_variants
 from .studies.replacement.result import Replacement as Replacement
 from .studies.replacement.study import replacement as replacement
 from .studies.replacement.variants import Variant as Variant
-from .studies.replacement.variants import head_variants as head_variants
 from .studies.replacement.variants import noise_variants as noise_variants
 from .studies.replacement.variants import scale_variants as scale_variants
 from .studies.selecting.positions import SelectionComparison as SelectionComparison

@@ -1,16 +1,17 @@
-"""One wording for every refused option: what it is, what came, what is allowed."""
+"""One wording for what is refused everywhere: what it is, what came, what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
-def one_of(what: str, value: object, allowed: Iterable[str]) -> None:
+def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str = "") -> None:
     """Refuse a value that is not among the allowed names.
 
     Args:
         what: What the value is, as the message should call it (``"correction"``).
         value: The value received.
         allowed: The names that are allowed.
+        otherwise: What else can be done, for a set of names that a user can add to.
 
     Raises:
         ValueError: The value is not allowed; the message lists what is, and the closest name.
@@ -26,4 +27,28 @@ def one_of(what: str, value: object, allowed: Iterable[str]) -> None:
         return
     closest = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {closest[0]!r}?)" if closest else ""
-    raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}")
+    way = f"; {otherwise}" if otherwise else ""
+    raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")
+
+
+class DoesNotApply(ValueError):
+    """A study's own word that it has no meaning for what it was given: a decomposition of an MLP's effect for heads.
+
+    Who gathers several studies beside a profile leaves such a one out, and says so; whoever calls it alone sees an
+    ordinary `ValueError`.
+    """
+
+
+def row_of_layer(layer: int, layers: Sequence[int]) -> int:
+    """The row of a model's layer in a result that has a row for each of some layers.
+
+    Raises:
+        ValueError: The layer is not among them.
+
+    Example:
+        >>> row_of_layer(8, (2, 8))
+        1
+    """
+    if layer not in layers:
+        raise ValueError(f"layer {layer} is not in this result; it has {list(layers)}")
+    return list(layers).index(layer)

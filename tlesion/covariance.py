@@ -150,7 +150,8 @@ def _centre(values: Float[Tensor, "token unit"]) -> Float[Tensor, "token unit"]:
 
 def _standardise(centred: Float[Tensor, "token unit"]) -> Float[Tensor, "token unit"]:
     """Columns of length 1, so that their inner products are correlations."""
-    return centred / centred.norm(dim=0)
+    lengths: Tensor = centred.norm(dim=0)
+    return centred / lengths
 
 
 def _correlation(centred: Float[Tensor, "token sample"]) -> Float[Tensor, "sample sample"]:
@@ -180,7 +181,7 @@ def _relative_change(start: Float[Tensor, "token unit"], end: Float[Tensor, "tok
 
 
 def _spectrum(centred: Float[Tensor, "token unit"]) -> Float[Tensor, " component"]:
-    eigenvalues = torch.linalg.eigvalsh(_smaller_gram(centred)).flip(0).clamp(min=0)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(_smaller_gram(centred)).flip(0).clamp(min=0)
     return eigenvalues / (len(centred) - 1)
 
 

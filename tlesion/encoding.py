@@ -8,12 +8,9 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import Model
+from tlesion.positions import Offset, SentencePosition, check_sentence_position
 from tlesion.stimuli import SUBWORDS, Prompt, Sentence, require_one_mask
 from tlesion.tokens import Encoded, encode, is_masked, require_tokenizer, target_token
-
-Position = str | int
-
-POSITIONS = ("word", "mask", "before")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +64,7 @@ def encode_sentence(
     model: Model,
     sentence: Sentence,
     *,
-    position: Position = "word",
+    position: SentencePosition = "word",
     subword: str = "last",
     prepend_bos: bool | None = None,
 ) -> EncodedSentence:
@@ -77,8 +74,9 @@ def encode_sentence(
         model: The model that will read it.
         sentence: The sentence and its word.
         position: ``"word"``: the word's own token. ``"mask"``: the word replaced by the mask token (masked
-            models). ``"before"``: the token before the word, which predicts it (causal models). An int: that
-            many tokens after the word's token, or before it where negative.
+            models). ``"before"``: the token before the word, which predicts it (causal models). ``Offset(n)``: n
+            tokens after the word's token, or before it where negative. An int: that token of the sentence, special
+            tokens counted, from the end where negative.
         subword: Which token stands for a word of several.
         prepend_bos: See :func:`tlesion.tokens.encode`.
 
@@ -87,8 +85,7 @@ def encode_sentence(
             outside the sentence; a word that the tokenizer drops or does not know.
     """
     one_of("subword", subword, SUBWORDS)
-    if not isinstance(position, int):
-        one_of("position", position, POSITIONS)
+    check_sentence_position(position)
     if position == "mask":
         if not is_masked(model):
             raise ValueError("position 'mask' needs a masked model; for a causal one use position='before'")
@@ -104,8 +101,10 @@ def encode_sentence(
         if is_masked(model):
             raise ValueError("position 'before' needs a causal model; for a masked one use position='mask'")
         return EncodedSentence(encoded.ids, (_inside(encoded, word[0] - 1, sentence),))
-    base = word[0] if subword == "first" else word[-1]
-    return EncodedSentence(encoded.ids, (_inside(encoded, base + int(position), sentence),))
+    if isinstance(position, Offset):
+        base = word[0] if subword == "first" else word[-1]
+        return EncodedSentence(encoded.ids, (_inside(encoded, base + position.n, sentence),))
+    return EncodedSentence(encoded.ids, (_token(encoded, int(position), sentence),))
 
 
 def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[int]:
@@ -121,6 +120,17 @@ def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[
 
 def _of_subword(positions: list[int], subword: str) -> list[int]:
     return {"last": positions[-1:], "first": positions[:1], "mean": positions}[subword]
+
+
+def _token(encoded: Encoded, index: int, sentence: Sentence) -> int:
+    """A token by its index, from the end where negative."""
+    n_tokens = len(encoded.ids)
+    if -n_tokens <= index < n_tokens:
+        return index % n_tokens
+    raise ValueError(
+        f"position {index} lies outside the {n_tokens} tokens of {sentence.text!r}; a number is the index of a token, "
+        f"and tlesion.Offset({index}) is counted from the word"
+    )
 
 
 def _inside(encoded: Encoded, position: int, sentence: Sentence) -> int:

@@ -1,6 +1,7 @@
 """A `forward` or an activation function is swapped for a while; whatever was there before is there again afterwards."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -93,6 +94,11 @@ class Doubling(nn.Module):
         return 2 * x
 
 
+def doubling() -> Any:
+    """Of any type, because a type checker rightly refuses what these tests do with it."""
+    return Doubling()
+
+
 def tenfold(x):
     return 10 * x
 
@@ -102,7 +108,7 @@ def hundredfold(x):
 
 
 def test_a_forward_is_swapped_and_the_classs_own_comes_back():
-    module, x = Doubling(), torch.ones(2)
+    module, x = doubling(), torch.ones(2)
     with swapped(module, tenfold):
         assert torch.equal(module(x), 10 * x)
     assert "forward" not in vars(module)
@@ -110,7 +116,7 @@ def test_a_forward_is_swapped_and_the_classs_own_comes_back():
 
 
 def test_a_forward_that_the_module_had_itself_comes_back_as_the_same_object():
-    module, x = Doubling(), torch.ones(2)
+    module, x = doubling(), torch.ones(2)
     module.forward = tenfold
     with swapped(module, hundredfold):
         assert torch.equal(module(x), 100 * x)
@@ -118,7 +124,7 @@ def test_a_forward_that_the_module_had_itself_comes_back_as_the_same_object():
 
 
 def test_swaps_within_swaps_come_back_one_by_one():
-    module, x = Doubling(), torch.ones(2)
+    module, x = doubling(), torch.ones(2)
     with swapped(module, tenfold):
         with swapped(module, hundredfold):
             assert torch.equal(module(x), 100 * x)
@@ -127,7 +133,7 @@ def test_swaps_within_swaps_come_back_one_by_one():
 
 
 def test_hooks_of_a_swapped_module_fire_as_usual():
-    module, x = Doubling(), torch.ones(2)
+    module, x = doubling(), torch.ones(2)
     module.register_forward_hook(lambda module, args, output: output + 1)
     with swapped(module, tenfold):
         assert torch.equal(module(x), 10 * x + 1)
@@ -135,7 +141,7 @@ def test_hooks_of_a_swapped_module_fire_as_usual():
 
 
 def test_several_modules_of_which_one_had_its_own():
-    one, other, x = Doubling(), Doubling(), torch.ones(2)
+    one, other, x = doubling(), doubling(), torch.ones(2)
     one.forward = tenfold
     with swapped_forwards((one, hundredfold), (other, hundredfold)):
         assert torch.equal(one(x) + other(x), 200 * x)
@@ -145,7 +151,7 @@ def test_several_modules_of_which_one_had_its_own():
 
 def test_other_attributes_and_submodules_are_covered_and_come_to_light_again():
     """An activation function may be a plain function or a module, which PyTorch keeps among the submodules."""
-    module = nn.Module()
+    module: Any = nn.Module()
     module.plain, module.act_fn = tenfold, nn.ReLU()
     relu = module.act_fn
     with swapped_attributes((module, "plain", hundredfold), (module, "act_fn", tenfold), (module, "new", 3)):
@@ -160,7 +166,7 @@ def test_other_attributes_and_submodules_are_covered_and_come_to_light_again():
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_what_was_there_comes_back_after_an_error(error):
-    one, other = Doubling(), Doubling()
+    one, other = doubling(), doubling()
     one.forward = tenfold
     with pytest.raises(error), swapped_forwards((one, hundredfold), (other, hundredfold)):
         raise error
@@ -172,7 +178,7 @@ def test_ctrl_c_at_any_line_on_the_way_in_leaves_nothing_behind():
     """Interrupted at the first line, at the second, and so on until the block is reached."""
     reached = False
     for stop_at in range(1, 100):
-        one, other, seen = Doubling(), Doubling(), 0
+        one, other, seen = doubling(), doubling(), 0
         one.forward = tenfold
 
         def interrupt(frame, event, argument, stop_at=stop_at):

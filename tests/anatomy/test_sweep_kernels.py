@@ -96,7 +96,7 @@ def test_a_lesion_inside_a_norm_is_the_loops(checkpoint_folder, family, point):
     readings = [Reading(torch.arange(5, 12), torch.tensor([3]), torch.tensor([[5, 6]]))]
     drops = {}
     for plan in ("loop", "auto"):
-        sink = TargetSink(readings, len(lesions), global_change=False)
+        sink = TargetSink(readings, global_change=False)
         run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
         drops[plan] = sink.clean - sink.lesioned
     torch.testing.assert_close(drops["auto"], drops["loop"], atol=2e-5, rtol=1e-4)

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 
 import tlesion
 from tlesion.cli import app
-from tlesion.cli import options as given
-from tlesion.interventions.ablation import ABLATIONS
+from tlesion.interventions import ablations
 from tlesion.models.load import DTYPES
 from tlesion.selection import TESTS
 from tlesion.stimuli.files import read_pairs, read_prompts
@@ -259,13 +258,15 @@ def test_models_are_listed_and_found(tlesion_command):
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
+    """The commands by name; each with its options once it is `made()`."""
     return typer.main.get_command(app).commands
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_every_option_is_explained_with_its_default(name):
-    command = commands()[name]
+    command = commands()[name].made()
     assert command.help
+    assert command.help == commands()[name].help, "the list of commands says the same as the command"
     for parameter in command.params:
         assert parameter.help, f"{name} {parameter.name} has no help"
         if parameter.default is None and not parameter.required:
@@ -275,11 +276,9 @@ def test_every_option_is_explained_with_its_default(name):
 
 
 def test_help_names_everything_that_may_be_chosen():
-    def text(alias: object) -> str:
-        return alias.__metadata__[0].help
-
-    for alias, names in ((given.Test, TESTS), (given.Ablation, ABLATIONS), (given.Dtype, DTYPES)):
-        assert [name for name in names if not re.search(rf"\b{name}\b", text(alias))] == []
+    told = {parameter.name: parameter.help for parameter in commands()["laminar"].made().params}
+    for option, names in (("test", TESTS), ("ablation", ablations.names()), ("dtype", DTYPES)):
+        assert [name for name in names if not re.search(rf"\b{name}\b", told[option])] == []
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported():

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tlesion.cli import app
 from tlesion.cli.errors import one_line
-from tlesion.cli.options import number_or_name, two_words
+from tlesion.cli.options import position, two_words
 
 PAIRS = "a,b,word_a,word_b\nWe saw him today.,We saw her today.,him,her\nAsk him.,Ask her.,him,her\n"
 
@@ -104,7 +104,7 @@ def test_an_error_that_nobody_expected_says_so(monkeypatch):
     def broken(*_):
         raise RuntimeError("a wire\ncame loose")
 
-    monkeypatch.setattr("tlesion.cli.folder.load_results", broken)
+    monkeypatch.setattr("tlesion.cli.show.load_results", broken)
     assert_one_line(run("show", "."), "unexpected RuntimeError: a wire came loose (--debug shows where)")
 
 
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlesion.cli.folder.load_results", interrupted)
+    monkeypatch.setattr("tlesion.cli.show.load_results", interrupted)
     done = run("show", ".")
     assert done.exit_code == 130
     assert "Traceback" not in done.stderr
@@ -133,8 +133,8 @@ def test_a_process_of_its_own_ends_with_code_2(tmp_path):
 
 
 def test_positions_and_words_are_read_from_text():
-    assert number_or_name("-3") == -3
-    assert number_or_name("mask") == "mask"
+    assert position("-3", "--position") == -3
+    assert position("mask", "--position") == "mask"
     assert two_words(None, "--words") is None
     with pytest.raises(ValueError, match="--conditions 'a,b,c' is not understood"):
         two_words("a,b,c", "--conditions")

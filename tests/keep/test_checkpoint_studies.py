@@ -14,8 +14,8 @@ import torch
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.keep.checkpoint import folder as checkpoint_folder
-from tlesion.keep.checkpoint.folder import CHECKPOINT_FILE, PARTS_FOLDER
+from tlesion.keep import checkpoint as checkpoints
+from tlesion.keep.checkpoint import CHECKPOINT_FILE, PARTS_FOLDER
 
 TEXTS = ["The teacher gave the boy an apple.", "The boy saw the house.", "She helped him and he thanked her."]
 
@@ -106,15 +106,15 @@ def cut_after(monkeypatch):
     def arm(n_files: int | None) -> None:
         written = []
 
-        def write(path: Path, data: bytes) -> None:
+        def write(path: Path, data: str | bytes) -> None:
             if n_files is not None and len(written) == n_files:
                 raise CutOff
             written.append(path)
             original(path, data)
 
-        monkeypatch.setattr(checkpoint_folder, "write_whole", write)
+        monkeypatch.setattr(checkpoints, "write_whole", write)
 
-    original = checkpoint_folder.write_whole
+    original = checkpoints.write_whole
     return arm
 
 
@@ -272,18 +272,18 @@ import sys, time
 import torch
 torch.set_num_threads(1)
 import tlesion
-from tlesion.keep.checkpoint import folder
+from tlesion.keep import checkpoint
 sys.path.insert(0, {tests!r})
 import test_checkpoint_studies as studies
 import tlesion.sweeps.portions as portions
 portions.CLEAN_RUNS = 0.5
-written, original = [], folder.write_whole
+written, original = [], checkpoint.write_whole
 def write(path, data):
     if len(written) == 4:
         time.sleep(3600)  # in the middle of a run, until it is killed
     written.append(path)
     original(path, data)
-folder.write_whole = write
+checkpoint.write_whole = write
 studies.STUDIES[{name!r}](tlesion.load_model("toy-gpt"), checkpoint={folder!r})
 """
 

@@ -6,6 +6,8 @@ import hashlib
 import importlib
 import json
 import pkgutil
+import subprocess
+import sys
 import types
 import typing
 
@@ -17,8 +19,10 @@ from safetensors.torch import load_file, save_file
 
 import tlesion
 from tlesion import load_result
-from tlesion.keep import archive
-from tlesion.keep.results import RESULT_FILE, TENSOR_FILE, Provenance, Result, hash_of
+from tlesion.keep import results
+from tlesion.keep.hashing import hash_of
+from tlesion.keep.outline import MOST_COLUMNS, MOST_LINES
+from tlesion.keep.results import RESULT_FILE, TENSOR_FILE, Provenance, Result, kinds
 from tlesion.stimuli import combined_hash
 
 PROVENANCE = Provenance(
@@ -31,7 +35,7 @@ PROVENANCE = Provenance(
 
 
 def every_result_class() -> list[type[Result]]:
-    """All subclasses of `Result` in the package, whether or not they are registered."""
+    """All subclasses of `Result` in the package, found without the register of kinds."""
     for module in pkgutil.walk_packages(tlesion.__path__, "tlesion."):
         if not module.name.startswith(("tlesion.cli", "tlesion.toy", "tlesion.__main__")):
             importlib.import_module(module.name)
@@ -69,17 +73,26 @@ def example(annotation: object, sizes: dict[str, int], rng: np.random.Generator)
         return {"naïve": example(arguments[1], sizes, rng)}
     if origin is typing.Literal:
         return arguments[0]
+    if annotation is not Provenance and dataclasses.is_dataclass(annotation):
+        return made(annotation, sizes=sizes, rng=rng)
     plain = {str: "“naïve” [MASK]", int: 3, float: 0.1, bool: True, typing.Any: 7, Provenance: PROVENANCE}
     return plain[annotation]
 
 
-def made(kind: type[Result], seed: int = 0) -> Result:
-    rng, sizes = np.random.default_rng(seed), {}
+def made(kind: type, seed: int = 0, *, sizes: dict[str, int] | None = None, rng: np.random.Generator | None = None):
+    """A result, or a part of one, with awkward values."""
+    rng = np.random.default_rng(seed) if rng is None else rng
+    sizes = {} if sizes is None else sizes
     hints = typing.get_type_hints(kind)
     return kind(**{field.name: example(hints[field.name], sizes, rng) for field in dataclasses.fields(kind)})
 
 
 def assert_same(one: Result, other: Result) -> None:
+    assert_same_fields(one, other)
+    assert one.content_hash == other.content_hash
+
+
+def assert_same_fields(one: object, other: object) -> None:
     assert type(one) is type(other)
     for field in dataclasses.fields(one):
         a, b = getattr(one, field.name), getattr(other, field.name)
@@ -87,9 +100,10 @@ def assert_same(one: Result, other: Result) -> None:
             assert a.dtype == b.dtype
             assert a.shape == b.shape
             assert a.numpy().tobytes() == b.numpy().tobytes(), field.name
+        elif dataclasses.is_dataclass(a):
+            assert_same_fields(a, b)
         else:
             assert a == b, field.name
-    assert one.content_hash == other.content_hash
 
 
 @pytest.mark.parametrize("kind", every_result_class(), ids=lambda kind: kind.__name__)
@@ -117,8 +131,7 @@ class Small(Result):
 
 
 @pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setitem(archive._KINDS, "Small", Small)
+def small():
     values = torch.arange(6.0).reshape(2, 3)
     return Small(
         first=values.T, second=values[0], label="ä", words=(("him", "her"), ("x",)), provenance=PROVENANCE
@@ -161,8 +174,9 @@ def test_saving_again_replaces_the_older_result(small, tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
-@pytest.mark.parametrize("where", ["write_text", "write_bytes", "rename"])
-def test_a_crash_while_saving_leaves_the_older_result_whole(small, tmp_path, monkeypatch, where, error):
+@pytest.mark.parametrize(("where", "call"), [("write_bytes", 1), ("write_bytes", 2), ("rename", 1), ("rename", 2)])
+def test_a_crash_while_saving_leaves_the_older_result_whole(small, tmp_path, monkeypatch, where, call, error):
+    """Of the two files it is one that breaks; of the two renames that of the older folder, or of the new one."""
     path_type = type(tmp_path)
     small.save(tmp_path / "out")
     newer = dataclasses.replace(small, label="newer")
@@ -170,8 +184,7 @@ def test_a_crash_while_saving_leaves_the_older_result_whole(small, tmp_path, mon
 
     def break_off(self, *args, **kwargs):
         calls.append(self)
-        # Of the two renames it is the second, which puts the new folder in place, that breaks.
-        if where == "rename" and len(calls) != 2:
+        if len(calls) != call:
             return original(self, *args, **kwargs)
         raise error("broken off")
 
@@ -179,11 +192,7 @@ def test_a_crash_while_saving_leaves_the_older_result_whole(small, tmp_path, mon
     with pytest.raises(error, match="broken off"):
         newer.save(tmp_path / "out")
     monkeypatch.undo()
-    archive._KINDS["Small"] = Small
-    try:
-        assert_same(load_result(tmp_path / "out"), small)
-    finally:
-        del archive._KINDS["Small"]
+    assert_same(load_result(tmp_path / "out"), small)
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "nothing else stays behind"
 
 
@@ -219,7 +228,7 @@ def rewrite(folder, **fields):
         (lambda folder: (folder / RESULT_FILE).write_bytes(b"\xff\xfe"), r"is damaged: result\.json cannot be read"),
         (lambda folder: (folder / RESULT_FILE).write_text("[1]"), r"is damaged: result\.json cannot be read"),
         (lambda folder: (folder / RESULT_FILE).write_text("7"), r"is damaged: result\.json cannot be read"),
-        (lambda folder: rewrite(folder, format=99), r"has format 99, and this version of tlesion reads 1 and 2; "
+        (lambda folder: rewrite(folder, format=99), r"has format 99, and this version of tlesion reads 1, 2 and 3; "
          r"make the result again, or use the version of tlesion that wrote it"),
         (lambda folder: rewrite(folder, fields=None, kind=None), r"damaged: result\.json lacks \['fields', 'kind'\]"),
         (lambda folder: rewrite(folder, fields={"label": "other"}), r"is damaged: its content does not match its hash"),
@@ -238,10 +247,25 @@ def test_damaged_results_are_refused(small, tmp_path, damage, message):
 
 def test_a_kind_of_result_that_is_not_known_is_named(small, tmp_path, monkeypatch):
     folder = small.save(tmp_path / "out")
-    monkeypatch.delitem(archive._KINDS, "Small")
+    monkeypatch.delitem(results._KINDS, "Small")
     with pytest.raises(
-        ValueError, match=r"holds a 'Small', which this version .* does not know; it reads NeuronSelection"
+        ValueError,
+        match=r"holds a 'Small', which '.*test_results' defines and is not known here; import or run what defines it "
+        r"first\. Known are ActivationHistogram, ",
     ):
+        load_result(folder)
+    rewrite(folder, defined_in=None)  # as older versions wrote it
+    with pytest.raises(ValueError, match=r"holds a 'Small', which is not known here"):
+        load_result(folder)
+
+
+def test_no_module_that_a_file_names_is_imported(small, tmp_path, monkeypatch):
+    folder = small.save(tmp_path / "out")
+    (tmp_path / "trap_of_a_file.py").write_text("raise AssertionError('a file had this imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(results._KINDS, "Small")
+    rewrite(folder, defined_in="trap_of_a_file")
+    with pytest.raises(ValueError, match="'trap_of_a_file' defines"):
         load_result(folder)
 
 
@@ -261,6 +285,152 @@ def test_a_profile_of_format_1_is_read_with_no_controls(tmp_path, by_hand):
     assert loaded.n_controls == 0
     assert loaded.groups == ("",) * len(profile.prompts)
     assert_same(loaded, profile)
-    rewrite(folder, format=2)
-    with pytest.raises(KeyError, match="control"):
+
+
+def test_a_field_that_nothing_fills_up_is_named(small, tmp_path):
+    """A result of another version, whole in itself, whose kind has a field more by now."""
+    folder = small.save(tmp_path / "out")
+    record = json.loads((folder / RESULT_FILE).read_text())
+    del record["fields"]["label"]
+    content = hash_of("Small", load_file(folder / TENSOR_FILE), record["fields"])
+    rewrite(folder, fields=record["fields"], content_hash=content)
+    with pytest.raises(
+        ValueError,
+        match=r"another version of tlesion: Small needs the field 'label', which is not there; make it again",
+    ):
         load_result(folder)
+
+
+def test_every_kind_in_the_package_is_registered():
+    found = every_result_class()
+    assert {kind.__name__: kind for kind in found} == {
+        name: kind for name, kind in kinds().items() if kind.__module__.startswith("tlesion.")
+    }
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        kinds()["Small"] = Small
+
+
+def test_any_kind_is_read_by_a_process_that_has_imported_nothing(tmp_path):
+    """Each kind's module is found when a saved result needs it, and no more than it needs is loaded."""
+    folders = [made(kind).save(tmp_path / kind.__name__) for kind in every_result_class()]
+    script = f"""
+import sys, tlesion
+assert type(tlesion.load_result({str(tmp_path / "CrossFit")!r})).__name__ == "CrossFit"
+assert "plotly" not in sys.modules, "to read a result, figures are not needed"
+for folder in {[str(folder) for folder in folders]}:
+    assert type(tlesion.load_result(folder)).__name__ == folder.rsplit("/")[-1]
+print("read")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "read", done.stderr
+
+
+def test_a_kind_of_ones_own_is_read_back_and_may_be_defined_anew(tmp_path):
+    """What a notebook does: a class in a cell, saved and read; then the cell is run again with another field."""
+
+    def cell() -> type[Result]:
+        @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+        class Lengths(Result):
+            length: torch.Tensor
+
+        return Lengths
+
+    def cell_again() -> type[Result]:
+        @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+        class Lengths(Result):
+            length: torch.Tensor
+            unit: str = "token"
+
+        Lengths.__qualname__ = first.__qualname__
+        return Lengths
+
+    first = cell()
+    folder = first(length=torch.arange(3), provenance=PROVENANCE).save(tmp_path / "lengths")
+    assert type(load_result(folder)) is first
+    second = cell()
+    assert type(load_result(folder)) is second
+    first(length=torch.arange(3), provenance=PROVENANCE).save(tmp_path / "by the first class")
+    with pytest.raises(TypeError, match=r"cell_again.*Lengths' has the name of .*cell\.<locals>\.Lengths'.*rename"):
+        cell_again()
+    assert kinds()["Lengths"] is second, "a refused kind takes no name"
+
+
+def test_a_field_with_a_default_needs_no_hook(small, tmp_path):
+    folder = small.save(tmp_path / "out")
+
+    @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+    class Growing(Small):
+        unit: str = "token"
+
+    record = json.loads((folder / RESULT_FILE).read_text())
+    content = hash_of("Growing", load_file(folder / TENSOR_FILE), record["fields"])
+    rewrite(folder, kind="Growing", content_hash=content)
+    assert load_result(folder).unit == "token"
+
+
+def test_a_name_of_tlesions_own_that_a_user_took_stops_no_import(tmp_path, monkeypatch):
+    """The user's kind came first; tlesion's takes the name when it is imported, and the user is told when he saves."""
+    name = "CrossFit"
+    ours = kinds()[name]
+    monkeypatch.delitem(results._KINDS, name)
+    mine = dataclasses.make_dataclass(
+        name, [("length", torch.Tensor)], bases=(Result,), frozen=True, eq=False, kw_only=True
+    )
+    taken = mine(length=torch.arange(3), provenance=PROVENANCE)
+    taken.save(tmp_path / "before")
+    results._register(ours)
+    assert kinds()[name] is ours
+    with pytest.raises(
+        ValueError, match=r"'.*CrossFit' has the name of 'tlesion\.studies\.cross_fit.*rename the class"
+    ):
+        taken.save(tmp_path / "after")
+    assert not (tmp_path / "after").exists()
+
+
+@pytest.mark.parametrize("kind", every_result_class(), ids=lambda kind: kind.__name__)
+def test_the_repr_of_every_result_is_short(kind):
+    said = repr(made(kind))
+    assert_short(said)
+    assert said.startswith(f"{kind.__name__} of naïve — a model\n  settings: alpha=0.1, position=-1, layers=[0, 1]\n")
+    axes = [field.type for field in dataclasses.fields(kind) if hasattr(field.type, "dims")]
+    assert not axes or " 1" in said or " 2" in said or " 3" in said
+
+
+def assert_short(said: str) -> None:
+    lines = said.splitlines()
+    assert len(lines) <= MOST_LINES == 15
+    assert max(map(len, lines)) <= MOST_COLUMNS == 120
+
+
+def test_the_repr_of_real_results_says_what_they_are(by_hand):
+    assert repr(by_hand.profile()).splitlines() == [
+        "LaminarProfile of hand-made, float32",
+        "  settings: ablation='zero', hook_point='mlp.hook_post', position='readout', n_units=8, seed=0",
+        "  masks=('him', 'her'), layers=(0, 1, 2), prompts=<5 items>, targets=<5 items>, correct=<5 items>",
+        "  groups=<5 items>, plan='by hand'",
+        "  logit_drop: float64 [mask 2, layer 3, prompt 5, target 2]",
+        "  global_change: float64 [mask 2, layer 3, prompt 5]",
+        "  clean_logits: float64 [prompt 5, target 2]",
+        "  n_lesioned: int64 [mask 2, layer 3]",
+        "  reference_logit_drop: float64 [reference 2, layer 3, prompt 5, target 2]",
+        "  reference_global_change: float64 [reference 2, layer 3, prompt 5]",
+        "  control_logit_drop: float64 [mask 2, control 0, layer 3, prompt 5, target 2]",
+        "  control_global_change: float64 [mask 2, control 0, layer 3, prompt 5]",
+    ]
+    for result in (by_hand.selection(), by_hand.histogram(), by_hand.effects(*[by_hand.SILENT] * 40)):
+        assert_short(repr(result))
+
+
+def test_a_repr_stays_short_whatever_a_result_holds():
+    fields = [(f"a_name_of_some_length_{index}", torch.Tensor) for index in range(60)]
+    fields += [(f"text_{index}", str) for index in range(60)]
+    kind = dataclasses.make_dataclass("Wide" * 40, fields, bases=(Result,), frozen=True, eq=False, kw_only=True)
+    values = {name: torch.zeros(1 + index % 20, 2) for index, (name, hint) in enumerate(fields) if hint is torch.Tensor}
+    values |= {name: "two\nlines " * 99 for name, hint in fields if hint is str}
+    settings = {f"setting_{index}": list(range(99)) for index in range(99)}
+    large = dataclasses.replace(PROVENANCE, settings=settings, model={"name": "long " * 99})
+    wide = kind(**values, provenance=large)
+    assert_short(repr(wide))
+    assert "and 39 more arrays" in repr(wide)
+    half_made = object.__new__(kind)
+    assert_short(repr(half_made))

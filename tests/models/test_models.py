@@ -1,6 +1,7 @@
 """Loaded models compute what Hugging Face's compute: logits, every hidden state, tokens, padding, precision."""
 
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
-SETTINGS = [
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("bert", {"hidden_act": "gelu_new"}),
     ("bert", {"hidden_act": "relu"}),
     ("bert", {"layer_norm_eps": 0.1}),
@@ -61,7 +62,7 @@ CHANGES_SHAPES = {
 
 
 def load_hugging_face(folder, family):
-    loader = {"bert": BertForMaskedLM, "bert-base-model": BertModel}.get(family, AutoModelForCausalLM)
+    loader: Any = {"bert": BertForMaskedLM, "bert-base-model": BertModel}.get(family, AutoModelForCausalLM)
     return loader.from_pretrained(folder).eval()
 
 
@@ -129,7 +130,8 @@ def test_each_of_these_settings_matters(checkpoints, family, sizes):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_changes_nothing(checkpoint_folder, family):
     folder = checkpoint_folder(family)
-    model, hf_model = load_model(folder), load_hugging_face(folder, family)
+    model: Any = load_model(folder)
+    hf_model = load_hugging_face(folder, family)
     batch = model.tokenizer(TEXTS, return_tensors="pt", padding=True)
     tokens, mask = batch["input_ids"], batch["attention_mask"]
     assert mask.sum(1).unique().numel() == 3, "sentences of different lengths"
@@ -141,7 +143,8 @@ def test_padding_changes_nothing(checkpoint_folder, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_text_becomes_hugging_faces_own_tokens(checkpoint_folder, checkpoints, family):
-    model, tokenizer = load_model(checkpoint_folder(family)), checkpoints.make_tokenizer(family)
+    model: Any = load_model(checkpoint_folder(family))
+    tokenizer = checkpoints.make_tokenizer(family)
     for text in [*TEXTS, " him", "him", "Zoë's  café"]:
         if family == "bert":
             ours = model.to_tokens(text)[0][0].tolist()
@@ -155,7 +158,8 @@ def test_text_becomes_hugging_faces_own_tokens(checkpoint_folder, checkpoints, f
 
 def test_base_bert_serves_hidden_states_and_says_that_it_has_no_logits(checkpoint_folder):
     folder = checkpoint_folder("bert-base-model")
-    model, hf_model = load_model(folder), load_hugging_face(folder, "bert-base-model")
+    model: Any = load_model(folder)
+    hf_model = load_hugging_face(folder, "bert-base-model")
     tokens = torch.arange(30)[None]
     ours, theirs = run_hooked(model, tokens), run_hugging_face(hf_model, tokens)
     for mine, other in zip(ours[0], theirs[0], strict=True):

@@ -146,7 +146,7 @@ def test_without_an_answer_the_cache_is_asked_and_nothing_is_tried_again(monkeyp
     monkeypatch.setattr(hub, "_hub_answers", lambda: False)
     states = []
     monkeypatch.setattr(hub, "read", lambda *_args, **_options: states.append(constants.HF_HUB_OFFLINE))
-    monkeypatch.setattr(hub.AutoConfig, "from_pretrained", lambda _: AutoConfig.for_model("gpt2"))
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda _: AutoConfig.for_model("gpt2"))
     hub.fetch("gpt2", dtype=torch.float32)
     assert states == [True]
     assert constants.HF_HUB_OFFLINE is False, "the setting is put back"
@@ -170,7 +170,7 @@ def test_whether_the_hub_answers(monkeypatch):
 
 
 def test_name_of_something_that_is_no_language_model(monkeypatch):
-    monkeypatch.setattr(hub.AutoConfig, "from_pretrained", lambda *_, **__: AutoConfig.for_model("t5"))
+    monkeypatch.setattr(AutoConfig, "from_pretrained", lambda *_, **__: AutoConfig.for_model("t5"))
     with pytest.raises(ValueError, match=r"the checkpoint 'google-t5/t5-small' is of type 't5'; supported are"):
         load_model("t5-small")
     with pytest.raises(ValueError, match=r"the checkpoint 'someone/t5' is of type 't5'; supported are"):

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_fingerprint_sees_one_changed_element_and_a_permutation(checkpoint_folde
 
 
 def test_what_changes_after_loading_is_told_as_it_is(checkpoint_folder):
-    model = load_model(checkpoint_folder("gpt2"))
+    model: Any = load_model(checkpoint_folder("gpt2"))
     model.process_weights_(fold_ln=True)
     assert info(model).processing == "layer norm folded"
     model.to(torch.bfloat16, print_details=False)

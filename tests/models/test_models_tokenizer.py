@@ -1,6 +1,7 @@
 """A loaded model's tokenizer: BOS, padding, vocabularies without special tokens, none at all."""
 
 import shutil
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, pre_tokenizers
@@ -22,7 +23,7 @@ def wordy(checkpoints):
 
 @pytest.mark.parametrize(("family", "by_default"), [("gpt2", True), ("gpt-neo", True), ("gpt-neox", False)])
 def test_bos_is_prepended_as_transformer_lens_has_it(checkpoint_folder, family, by_default):
-    model = load_model(checkpoint_folder(family))
+    model: Any = load_model(checkpoint_folder(family))
     bare = model.to_tokens("We saw him", prepend_bos=False)[0].tolist()
     with_bos = model.to_tokens("We saw him", prepend_bos=True)[0].tolist()
     assert with_bos == [model.tokenizer.bos_token_id, *bare]
@@ -30,7 +31,8 @@ def test_bos_is_prepended_as_transformer_lens_has_it(checkpoint_folder, family, 
 
 
 def test_llama_brings_its_own_bos(checkpoint_folder, checkpoints):
-    model, theirs = load_model(checkpoint_folder("llama")), checkpoints.make_tokenizer("llama")
+    model: Any = load_model(checkpoint_folder("llama"))
+    theirs = checkpoints.make_tokenizer("llama")
     assert model.to_tokens("We saw him")[0].tolist() == theirs("We saw him")["input_ids"]
     bare = theirs("We saw him", add_special_tokens=False)["input_ids"]
     assert model.to_tokens("We saw him", prepend_bos=False)[0].tolist() == bare
@@ -38,7 +40,7 @@ def test_llama_brings_its_own_bos(checkpoint_folder, checkpoints):
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_batches_are_padded_on_the_right_with_a_real_token(checkpoint_folder, family):
-    model = load_model(checkpoint_folder(family))
+    model: Any = load_model(checkpoint_folder(family))
     tokens = model.to_tokens(["We saw him in the garden", "We"])
     assert tokens.shape[0] == 2
     assert tokens[1, -1] == model.tokenizer.pad_token_id == model.tokenizer.eos_token_id
@@ -46,7 +48,7 @@ def test_batches_are_padded_on_the_right_with_a_real_token(checkpoint_folder, fa
 
 
 def test_bert_tokens_come_with_types_and_mask(checkpoint_folder):
-    model = load_model(checkpoint_folder("bert"))
+    model: Any = load_model(checkpoint_folder("bert"))
     tokens, types, mask = model.to_tokens(["We saw [MASK] .", "We saw [MASK] in the garden ."])
     assert (tokens == model.tokenizer.mask_token_id).sum() == 2
     assert types.eq(0).all()
@@ -59,14 +61,14 @@ def test_generic_tokenizer_class_on_bert(checkpoint_folder, checkpoints):
     generic = PreTrainedTokenizerFast(
         tokenizer_object=backend, pad_token="[PAD]", mask_token="[MASK]", model_input_names=["input_ids"]
     )
-    model = load_model(checkpoint_folder("bert"), tokenizer=generic)
+    model: Any = load_model(checkpoint_folder("bert"), tokenizer=generic)
     assert model.to_tokens("We saw him.")[1].eq(0).all()
     assert generic.model_input_names == ["input_ids"], "the caller's tokenizer stays as it was"
 
 
 def test_vocabulary_without_special_tokens(checkpoints, wordy):
     """TransformerLens would prepend the letters of "<|endoftext|>" and could not pad."""
-    model = load_model(hf_model=checkpoints.make_model("gpt2", len(WORDS)), tokenizer=wordy)
+    model: Any = load_model(hf_model=checkpoints.make_model("gpt2", len(WORDS)), tokenizer=wordy)
     tokens = model.to_tokens(["a cat sat there", "he saw it"])
     assert tokens.tolist() == [[0, 1, 2, 3], [4, 5, 6, 0]]
     assert model.tokenizer.bos_token is None
@@ -77,7 +79,7 @@ def test_vocabulary_without_special_tokens(checkpoints, wordy):
 def test_added_tokens_survive(checkpoints):
     tokenizer = checkpoints.make_tokenizer("gpt2")
     tokenizer.add_tokens(["<blank>"])
-    model = load_model(hf_model=checkpoints.make_model("gpt2", len(tokenizer)), tokenizer=tokenizer)
+    model: Any = load_model(hf_model=checkpoints.make_model("gpt2", len(tokenizer)), tokenizer=tokenizer)
     text = "We saw <blank> today"
     assert model.to_tokens(text, prepend_bos=False)[0].tolist() == tokenizer(text)["input_ids"]
     assert len(tokenizer) - 1 in tokenizer(text)["input_ids"]
@@ -85,11 +87,12 @@ def test_added_tokens_survive(checkpoints):
 
 def test_padding_side_is_kept(checkpoint_folder):
     tokenizer = AutoTokenizer.from_pretrained(checkpoint_folder("gpt2"), padding_side="left")
-    assert load_model(checkpoint_folder("gpt2"), tokenizer=tokenizer).tokenizer.padding_side == "left"
+    model: Any = load_model(checkpoint_folder("gpt2"), tokenizer=tokenizer)
+    assert model.tokenizer.padding_side == "left"
 
 
 def test_tokenizer_given_wins_over_the_folders(checkpoint_folder, wordy):
-    model = load_model(checkpoint_folder("gpt2"), tokenizer=wordy)
+    model: Any = load_model(checkpoint_folder("gpt2"), tokenizer=wordy)
     assert model.to_tokens("he saw it").tolist() == [[4, 5, 6]]
 
 
@@ -98,14 +101,15 @@ def test_folder_without_tokenizer_takes_tokens(checkpoint_folder, tmp_path, fami
     folder = shutil.copytree(checkpoint_folder(family), tmp_path / "bare")
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    model = load_model(folder)
+    model: Any = load_model(folder)
     assert model.tokenizer is None
-    tokens = load_model(checkpoint_folder(family)).to_tokens("We saw him")
+    whole: Any = load_model(checkpoint_folder(family))
+    tokens = whole.to_tokens("We saw him")
     tokens = tokens if family == "gpt2" else tokens[0]
     assert model(tokens).shape == (*tokens.shape, model.cfg.d_vocab_out)
 
 
 def test_tokenizer_is_called_after_where_it_came_from(checkpoint_folder):
     folder = checkpoint_folder("gpt2")
-    tokenizer = load_model(folder).tokenizer
+    tokenizer: Any = load_model(folder).tokenizer
     assert tokenizer.name_or_path == tokenizer.init_kwargs["name_or_path"] == str(folder)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from tlesion import plots
+from tlesion.drawing import style
 from tlesion.drawing.embed import figure_json, plotly_js
 from tlesion.keep.writing import check_file, check_folder, write_whole
 from tlesion.paper import Drawing, Page, Section, Table
@@ -18,6 +18,7 @@ from tlesion.studies.evidence.page import laminar_page
 from tlesion.studies.evidence.pages import page_of
 from tlesion.studies.laminar import words
 from tlesion.studies.laminar.summary import summarise_profile
+from tlesion.studies.selecting.words import selected
 
 
 class Reader(HTMLParser):
@@ -90,7 +91,7 @@ def test_every_figure_is_there_as_json_without_its_template(page, seen):
         assert len(record["data"]) == len(drawing.figure.data)
         assert record["themed"]
         assert "template" not in record["layout"]
-        assert drawing.figure.layout.template == plots.style.template(), "the figure itself stays as it was"
+        assert drawing.figure.layout.template == style.template(), "the figure itself stays as it was"
     assert all(Drawing(d.figure).title in seen.text for d in drawings)
 
 
@@ -187,16 +188,16 @@ def test_a_lesion_that_changes_nothing_is_said_to_change_nothing(by_hand):
 
 def test_the_selection_in_words(by_hand):
     selection = by_hand.selection()
-    said = words.selected(selection)
+    said = selected(selection)
     assert said.startswith(
         "8 of 24 neurons (33 %) tell 'him' from 'her' (welch t-test, fdr_bh, 6 against 6 sentences): 3 are larger for "
         "'him', 5 for 'her'. The share is smallest in layer 2 (25 %) and largest in layer 0 (38 %)."
     )
     assert "more than half" not in said
     object.__setattr__(selection, "p_adjusted", torch.zeros_like(selection.p_adjusted))
-    assert "In every layer that is more than half of the neurons" in words.selected(selection)
+    assert "In every layer that is more than half of the neurons" in selected(selection)
     object.__setattr__(selection, "p_adjusted", torch.ones_like(selection.p_adjusted))
-    assert words.selected(selection).startswith("No neuron tells 'him' from 'her'")
+    assert selected(selection).startswith("No neuron tells 'him' from 'her'")
 
 
 def test_what_the_activation_function_silences_in_words(by_hand):

@@ -6,6 +6,7 @@ import torch
 
 from tlesion import Contrast, laminar_profile, load_model, measure_reference
 from tlesion.encoding import encode_sentence
+from tlesion.selection.reference import reference_for
 
 PAIRS = [
     ("We saw him in the garden today.", "We saw her in the garden today."),
@@ -108,3 +109,24 @@ def test_nan_in_activations_is_refused(checkpoint_folder, statistic):
     message = r"activations at 'mlp\.hook_post' are NaN or infinite in \d+ of 384 units; a reference needs finite ones"
     with pytest.raises(ValueError, match=message):
         measure_reference(model, CONTRAST, statistic=statistic)
+
+
+@pytest.mark.parametrize("hook_point", ["mlp.hook_post", "attn.hook_z"])
+def test_an_ablations_reference_is_measured_where_a_prompt_is_read_and_not_at_the_word(model, hook_point):
+    position = "mask" if type(model).__name__ == "HookedEncoder" else "before"
+    found = reference_for(model, CONTRAST, "mean", hook_point=hook_point)
+    for layer in range(3):
+        expected = rows_by_hand(model, hook_point, position, layer).mean(axis=0)
+        np.testing.assert_allclose(found[layer].numpy(), expected, atol=1e-12)
+        at_word = rows_by_hand(model, hook_point, "word", layer).mean(axis=0)
+        assert np.abs(found[layer].numpy() - at_word).max() > 1e-3, "at the word it would be another"
+    middle = reference_for(model, CONTRAST, "median", hook_point=hook_point, layers=[1])
+    expected = np.median(rows_by_hand(model, hook_point, position, 1), axis=0)
+    np.testing.assert_allclose(middle[0].numpy(), expected, atol=1e-12)
+
+
+def test_an_ablation_that_puts_nothing_in_has_no_reference(model):
+    assert reference_for(model, CONTRAST, "zero") is None
+    assert reference_for(model, CONTRAST, "gaussian") is None
+    with pytest.raises(ValueError, match=r"ablation 'nought' is unknown; allowed: 'zero', 'mean'"):
+        reference_for(model, CONTRAST, "nought")

@@ -37,7 +37,7 @@ def some_differ() -> tlesion.Contrast:
     return tlesion.Contrast.from_pairs(pairs, words=WORDS)
 
 
-@pytest.mark.parametrize("position", ["before", -1, -2])
+@pytest.mark.parametrize("position", ["before", tlesion.Offset(-1), tlesion.Offset(-2)])
 @pytest.mark.parametrize("test", TESTS)
 def test_nothing_is_selected_where_nothing_can_differ(gpt, test, position):
     options = {"correction": "none", "alpha": 0.9} if test != "permutation" else {"alpha": 0.9, "n_permutations": 50}
@@ -57,7 +57,7 @@ def test_a_masked_model_has_read_the_same_only_where_the_whole_sentence_is(toy_b
     masked = tlesion.select_neurons(toy_bert, SAME, position="mask", test="paired", correction="none", alpha=0.9)
     assert masked.n_identical_pairs == len(FRAMES)
     assert not masked.mask().any()
-    before = tlesion.select_neurons(toy_bert, SAME, position=-1, test="paired", correction="none")
+    before = tlesion.select_neurons(toy_bert, SAME, position=tlesion.Offset(-1), test="paired", correction="none")
     assert before.n_identical_pairs == 0, "a masked model sees the word from before it"
     assert before.mask().any()
 

@@ -111,7 +111,7 @@ def test_prompts_are_many_balanced_and_disjoint_from_the_pairs():
     rows = read_rows("him_her_prompts")
     assert len(rows) >= 100
     assert Counter(row["correct"] for row in rows) == {"him": len(rows) // 2, "her": len(rows) // 2}
-    by_template = {row["template"]: set() for row in rows}
+    by_template: dict[str, set[str]] = {row["template"]: set() for row in rows}
     for row in rows:
         by_template[row["template"]].add(row["correct"])
     assert set(map(frozenset, by_template.values())) == {frozenset({"him", "her"})}

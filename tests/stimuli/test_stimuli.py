@@ -1,6 +1,7 @@
 """Contrasts and prompts: what they hold, and every way in which they can be wrong."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,8 @@ def test_a_prompt_that_cannot_be_meant_is_refused(fields, message):
 
 
 def test_a_prompt_keeps_its_targets_as_a_tuple():
-    prompt = Prompt("She thanked [MASK].", ["him", "her"], correct="him", group="thanks")
+    listed: Any = ["him", "her"]
+    prompt = Prompt("She thanked [MASK].", listed, correct="him", group="thanks")
     assert prompt.targets == ("him", "her")
     assert prompt == Prompt("She thanked [MASK].", ("him", "her"), "him", "thanks")
     assert hash(prompt) == hash(Prompt("She thanked [MASK].", ("him", "her"), "him", "thanks"))

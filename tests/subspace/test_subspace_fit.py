@@ -1,5 +1,7 @@
 """fit_subspace: every method against an independent way to its answer."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -220,12 +222,14 @@ def test_random_is_seeded_orthonormal_and_takes_its_share_of_a_white_space():
 
 def test_random_leaves_global_random_state_alone():
     state = torch.get_rng_state()
-    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    before = numpy_state[1].copy()
     x, _ = mixed_sources(tokens=200)
     for method in ("random", "random_in_span", "ica"):
         fit_subspace(x, 2, method=method)
     assert torch.equal(state, torch.get_rng_state())
-    assert np.array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(before, numpy_state[1])
 
 
 def test_random_in_span_stays_in_the_span_of_few_tokens():

@@ -34,7 +34,7 @@ def last_token(model):
 
 def swept(model, lesions, plan="auto", readings=None, *, global_change=True, **options):
     readings = readings or [reading(), reading(6, 1)]
-    sink = TargetSink(readings, len(lesions), global_change=global_change)
+    sink = TargetSink(readings, global_change=global_change)
     return sink, run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, **options)
 
 

@@ -1,5 +1,7 @@
 """What a sweep leaves out of a lesion's first block and a masked model's last one; the numbers stay the same."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.sinks import TargetSink
 
-TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
+TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt2", "gpt-neox", "llama"])
@@ -37,7 +39,7 @@ def readings_of(model, n_prompts=2, n_positions=7, readout=(3,)):
 
 def swept(model, lesions, plan, **which):
     readings = readings_of(model, **which)
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
     return sink
 
@@ -54,7 +56,7 @@ def queries(monkeypatch):
     """The shapes [row, pos] that the attention of every layer is asked for, in order."""
 
     def watch(model):
-        seen = {layer: [] for layer in range(model.cfg.n_layers)}
+        seen: dict[int, list[tuple[int, ...]]] = {layer: [] for layer in range(model.cfg.n_layers)}
         for layer, block in enumerate(model.blocks):
             usual = block.attn.calculate_qkv_matrices
 

@@ -1,5 +1,7 @@
 """Every plan equals one plain run per lesion and prompt, on every model family."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from tlesion.sweeps.sinks import TargetSink
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama")
 CAUSAL = FAMILIES[1:]
 # float32 sums in another order: logits of these models are about 1, and 1e-7 relative adds up over a few layers.
-TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
+TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def one_by_one(model, readings, lesions):
 
 
 def swept(model, readings, lesions, plan, **options):
-    sink = TargetSink(readings, len(lesions), global_change=True)
+    sink = TargetSink(readings, global_change=True)
     settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, **options)
     return sink, settled
 
@@ -206,18 +208,20 @@ def test_hidden_states_that_a_sink_receives_are_those_of_a_plain_run(models, fam
 
     class Keep(TargetSink):
         wants_hidden = True
+        seen: dict[tuple[int, int], torch.Tensor]
 
         def hidden(self, layer, lesions, group, lesioned, clean):
             for lesion, rows in zip(lesions, lesioned, strict=True):
                 self.seen[lesion.index, layer] = rows.clone()
+            return {}
 
     for plan in ("loop", "auto"):
-        sink = Keep(readings, len(lesions), global_change=False)
+        sink = Keep(readings, global_change=False)
         sink.seen = {}
         run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
         for (index, layer), rows in sink.seen.items():
             assert layer >= index
-            states = {}
+            states: dict[str, torch.Tensor] = {}
             name = hidden_state(model, layer)
             keep = (name, lambda activation, hook, into=states: into.update(kept=activation.clone()))
             at = readings[0].readout[0], readings[1].readout[0]

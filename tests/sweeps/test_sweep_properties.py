@@ -103,7 +103,7 @@ def test_fast_plans_equal_the_loop_for_any_model_and_lesion(shape, drawn, length
     ]
     results = {}
     for plan in ("loop", "batched", "fanout", "auto"):
-        sink = TargetSink(readings, len(lesions), global_change=True)
+        sink = TargetSink(readings, global_change=True)
         run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan)
         results[plan] = sink
     # Weights of size 0.2 keep activations near 1; without a norm they grow with depth, so that the scale is relative.

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def measured(planted, position, *, about="context", n_pairs=400, n_shared=0):
         word = {"him", "her", "[MASK]"} & set(tokenizer.get_vocab())
         ids = torch.tensor([tokenizer.convert_tokens_to_ids(one) for one in word])
         column = int(torch.isin(tokens[0], ids).nonzero()[0]) - (position == "before")
-        rows = []
+        rows: list[Any] = []
 
         def keep(activation, hook, rows=rows, column=column):
             rows.append(activation[:, column])
@@ -97,8 +98,9 @@ def test_every_activation_is_the_equation_of_the_docstring(planted):
 def test_noise_is_uncorrelated_and_has_the_stated_tails(tails):
     planted = tlesion.toy.planted_model(n_causal=0, n_decoys=0, n_token=0, tails=tails, seed=1)
     assert not planted.truth.effect.any()
-    stream, ids = Stream(4, 48), planted.model.tokenizer.get_vocab()
-    words = planted.model.embed.embed.W_E[[ids[word] for word in planted.language.fillers]].double()
+    model: Any = planted.model
+    stream, ids = Stream(4, 48), model.tokenizer.get_vocab()
+    words = model.embed.embed.W_E[[ids[word] for word in planted.language.fillers]].double()
     words = torch.cat([words[:, stream.own_noise(layer)] for layer in range(4)], dim=1)
     # Over the words exactly: only float32's rounding is left, of sums over 512 words.
     torch.testing.assert_close(words.mean(0), torch.zeros(192, dtype=torch.float64), rtol=0.0, atol=1e-6)

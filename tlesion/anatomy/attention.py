@@ -121,6 +121,7 @@ def _visible(attention: AbstractAttention, start: int, tail: int, device: torch.
     queries = torch.arange(start, start + tail, device=device)[:, None]
     keys = torch.arange(start + tail, device=device)[None, :]
     seen = keys <= queries
-    if attention.attn_type == "local":
-        seen &= keys > queries - attention.cfg.window_size
+    window = attention.cfg.window_size
+    if attention.attn_type == "local" and window is not None:
+        seen &= keys > queries - window
     return seen

@@ -28,6 +28,7 @@ class CausalRunner:
         """Token ids to the residual stream before the first block; ``real`` is not needed to the left of padding."""
         model = self.model
         tokens = tokens.to(model.embed.W_E.device)
+        residual: Tensor
         residual, shortformer = model.get_residual(model.hook_embed(model.embed(tokens)), 0, tokens=tokens)
         self._shortformer = None if shortformer is None else shortformer[:1]
         return residual
@@ -39,13 +40,16 @@ class CausalRunner:
         shortformer = self._shortformer
         if shortformer is not None:
             shortformer = shortformer[:, -residual.shape[1] :].expand_as(residual)
-        return self.model.blocks[layer](residual, shortformer_pos_embed=shortformer, past_kv_cache_entry=cache)
+        block = self.model.blocks[layer]
+        after: Tensor = block(residual, shortformer_pos_embed=shortformer, past_kv_cache_entry=cache)
+        return after
 
     def head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Hidden states of the last block to what the unembedding reads: the final norm."""
         if self.model.cfg.normalization_type is None:
             return hidden
-        return self.model.ln_final(hidden[:, None])[:, 0]
+        normed: Tensor = self.model.ln_final(hidden[:, None])
+        return normed[:, 0]
 
     def cap(self, logits: Tensor) -> Tensor:
         """The soft cap on logits that a few models have."""
@@ -70,7 +74,8 @@ class MaskedRunner:
         if real is not None and not bool(real.all()):
             padding = ~real[:, None, None, :].to(device)
             self._mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
-        return model.hook_full_embed(model.embed(tokens.to(device)))
+        residual: Tensor = model.hook_full_embed(model.embed(tokens.to(device)))
+        return residual
 
     def block(
         self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
@@ -78,11 +83,13 @@ class MaskedRunner:
         """One block. A masked model looks both ways, so that there is no prefix to keep."""
         if cache is not None:
             raise ValueError("a masked model attends in both directions and has no cache of earlier positions")
-        return self.model.blocks[layer](residual, self._mask)
+        after: Tensor = self.model.blocks[layer](residual, self._mask)
+        return after
 
     def head(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row d_model"]:
         """Hidden states of the last block to what the unembedding reads: the language-model head."""
-        return self.model.mlm_head(hidden[:, None])[:, 0]
+        ready: Tensor = self.model.mlm_head(hidden[:, None])
+        return ready[:, 0]
 
     def cap(self, logits: Tensor) -> Tensor:
         """BERT has no cap."""

@@ -1,31 +1,28 @@
 """The command line: ``tlesion <command>``.
 
-A new command adds one module here, ``cli/<command>.py``, with one function, and its name to the list below. It takes
-its shared options from :mod:`tlesion.cli.options`, and raises the package's own errors; :mod:`tlesion.cli.errors` makes
-of each one line on stderr and exit code 2. Whatever is slow to import (the rest of the package, that is) is imported
-inside its function, from a module beside it (``cli/<command>_run.py``): ``tlesion --help`` stays quick. Results are
-written by :mod:`tlesion.cli.folder` and printed by :mod:`tlesion.cli.console`; a kind of result that has a page of its
-own gets a line in :mod:`tlesion.studies.evidence.pages`, and ``tlesion report`` makes the page again.
+A command is one file, ``cli/<command>.py``, with one function of its name: it parses, calls, prints and writes, and
+knows no science. Its options are made of the library's signatures (:mod:`tlesion.cli.command`), their words stand in
+:mod:`tlesion.cli.options`, what is read from files in :mod:`tlesion.cli.inputs`; errors are the package's own, each one
+line on stderr and exit code 2 (:mod:`tlesion.cli.errors`). Its name goes into the list in :mod:`tlesion.cli.group`.
+
+A study in the registry (:mod:`tlesion.studies.common.registry`) that has no file here has a command all the same,
+made of its function's signature (:mod:`tlesion.cli.study`). That is how a user's module, named with ``--use`` or by an
+entry point of the group ``tlesion``, comes to have one.
+
+``tlesion --help`` imports none of these: torch alone takes seconds. The built-in commands' lines are read from the
+files' docstrings, those of studies from the registry, and a command is imported when it is called. Only a user's module
+is imported to be listed. So this file, ``group`` and ``errors`` import nothing that is slow; the others may.
 """
+
+from typing import Annotated
 
 import typer
 
-from tlesion.cli.context import context
-from tlesion.cli.demo import demo
-from tlesion.cli.errors import OneLineErrors
-from tlesion.cli.example import example
-from tlesion.cli.laminar import laminar
-from tlesion.cli.models import models
-from tlesion.cli.neurons import neurons
-from tlesion.cli.options import Debug
-from tlesion.cli.replace import replace
-from tlesion.cli.report import report
-from tlesion.cli.show import show
-from tlesion.cli.subspace import subspace
+from tlesion.cli.group import Commands, use
 
 app = typer.Typer(
     name="tlesion",
-    cls=OneLineErrors,
+    cls=Commands,
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,11 +30,21 @@ app = typer.Typer(
 
 
 @app.callback()
-def main(debug: Debug = False) -> None:
+def main(
+    extensions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--use",
+            metavar="FILE|MODULE",
+            help="Import a Python file or module that registers studies, ablations or statistics; may be repeated.",
+            show_default="only installed ones",
+            callback=use,
+            is_eager=True,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")] = False,
+) -> None:
     """Lesion studies for transformers: find neurons with statistics, cut them out, and say whether it matters."""
 
-
-for command in (demo, laminar, replace, context, subspace, neurons, models, example, show, report):
-    app.command()(command)
 
 __all__ = ["app"]

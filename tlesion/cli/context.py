@@ -5,61 +5,59 @@ from typing import Annotated
 
 import typer
 
-from tlesion.cli import options as given
+from tlesion.cli.command import Chosen, From, command
+from tlesion.cli.console import print_json, print_table, say, working
+from tlesion.cli.inputs import MODEL, TEXTS, Text, TextFile, lines_of, load, texts_in
+from tlesion.cli.options import Checkpoint, Json, ModelName, Option, Out
+from tlesion.hooks import layer_indices
+from tlesion.report import Report
+from tlesion.studies.common.registry import studies
+from tlesion.studies.context.space import common_nouns, space_modulation
+from tlesion.studies.context.study import context_modulation
+from tlesion.studies.context.words import summary
+from tlesion.studies.evidence.folder import check_run_folder
+from tlesion.tokens import is_masked
 
-_TEXT = "Text"
+HEADINGS = {
+    "correlation": "r",
+    "neuron_median": "r by\nneuron",
+    "token_median": "r by\ntoken",
+    "identity_share": "token\nshare",
+}
+WORDS = {
+    "hook_point": Option("Whose activations are compared.", "Comparison", "POINT"),
+    "alone": Option(
+        "What stands around a token that is run alone: as_text (the special tokens that the text has), special, or "
+        "bare.",
+        "Comparison",
+        "WAY",
+    ),
+    "seed": Option("Of sampling, and of the samples of tokens.", "Text"),
+}
 
 
+@command(
+    MODEL,
+    TEXTS,
+    From(context_modulation, only=("hook_point", "alone", "seed", "prepend_bos")),
+    From(space_modulation, only=("hook_point", "prepend_bos")),
+    words=WORDS,
+)
 def context(
-    model: given.ModelName = "toy-gpt",
-    device: given.Device = None,
-    dtype: given.Dtype = "float32",
-    prepend_bos: given.PrependBos = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="A text.", show_default="one that the model generates", rich_help_panel=_TEXT
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Texts, one a line.", show_default="none", rich_help_panel=_TEXT),
-    ] = None,
-    opening: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="What the generated text begins with (causal models).",
-            show_default="I think the world could be better if",
-            rich_help_panel=_TEXT,
-        ),
-    ] = None,
-    n_tokens: Annotated[int, typer.Option(help="How many tokens to generate.", rich_help_panel=_TEXT)] = 200,
-    temperature: Annotated[
-        float, typer.Option(help="Of sampling; 0 takes the likeliest token every time.", rich_help_panel=_TEXT)
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of sampling, and of the samples of tokens.", rich_help_panel=_TEXT)] = 0,
+    chosen: Chosen,
+    *,
+    model: ModelName = "toy-gpt",
+    text: Text = None,
+    file: TextFile = None,
     words: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help="Words for the leading space, one a line (causal models).",
             show_default="100 common nouns",
-            rich_help_panel=_TEXT,
+            rich_help_panel="Text",
         ),
     ] = None,
-    hook_point: Annotated[
-        str, typer.Option(metavar="POINT", help="Whose activations are compared.", rich_help_panel="Comparison")
-    ] = "mlp.hook_post",
-    alone: Annotated[
-        str,
-        typer.Option(
-            metavar="WAY",
-            help="What stands around a token that is run alone: as_text (the special tokens that the text has), "
-            "special, or bare.",
-            rich_help_panel="Comparison",
-        ),
-    ] = "as_text",
     layer: Annotated[
         int | None,
         typer.Option(
@@ -68,32 +66,38 @@ def context(
             rich_help_panel="Comparison",
         ),
     ] = None,
-    out: given.Out = Path("context-report"),
-    checkpoint: given.Checkpoint = None,
-    as_json: given.Json = False,
-    debug: given.Debug = False,
+    out: Out = Path("context-report"),
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
 ) -> None:
     """Compare every token's activations in its text with those of the token alone, layer by layer."""
-    from tlesion.cli.context_run import Reading, run_context
-
-    run_context(
-        model_name=model,
-        device=device,
-        dtype=dtype,
-        reading=Reading(
-            text=text,
-            file=file,
-            opening=opening,
-            n_tokens=n_tokens,
-            temperature=temperature,
-            seed=seed,
-            words=words,
-            prepend_bos=prepend_bos,
-        ),
-        hook_point=hook_point,
-        alone=alone,
-        layer=layer,
-        out=out,
-        checkpoint=checkpoint,
-        as_json=as_json,
-    )
+    folder = check_run_folder(out, ["context", *studies()["context"].beside])
+    loaded = load(chosen, model)
+    shown = None if layer is None else layer_indices(loaded, [layer])[0]
+    texts = texts_in(chosen, loaded, text, file)
+    result = chosen(context_modulation, loaded, texts, checkpoint=checkpoint and checkpoint / "context")
+    made, space = Report({"context": result}), None
+    if not is_masked(loaded):
+        nouns = common_nouns() if words is None else lines_of(words)
+        space = chosen(space_modulation, loaded, nouns, checkpoint=checkpoint and checkpoint / "space")
+        made = Report({"context": result, "space": space})
+    with working(f"writing {folder}"):
+        files = made.write(folder, layer=shown)
+    middle = result.layers[len(result.layers) // 2]
+    sentences = summary(result, space, layer=middle if shown is None else shown)
+    frame = result.to_frame()
+    if space is not None:
+        frame["space"] = space.correlation.numpy()
+    if as_json:
+        layers = frame.to_dict("records")
+        print_json({"summary": sentences, "layers": layers, "files": {name: str(path) for name, path in files.items()}})
+        return
+    rows = [
+        [str(number), *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row[1:])]
+        for number, row in zip(result.layers, frame.values.tolist(), strict=True)
+    ]
+    print_table([HEADINGS.get(name, name) for name in frame.columns], rows, title="In context against alone")
+    for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
+        say(line)
+    for name, path in files.items():
+        say(f"{name:<10} {path}")

@@ -4,17 +4,17 @@ from typing import Annotated
 
 import typer
 
-from tlesion.cli.options import Debug
+from tlesion.checks import one_of
+from tlesion.cli.command import Chosen, command
+from tlesion.stimuli.files import shipped
 
 FILES = {"pairs": "example_pairs.csv", "prompts": "example_prompts.jsonl"}
 
 
+@command()
 def example(
-    what: Annotated[str, typer.Argument(metavar="pairs|prompts", help="Which file.")], debug: Debug = False
+    chosen: Chosen, *, what: Annotated[str, typer.Argument(metavar="pairs|prompts", help="Which file.")]
 ) -> None:
     """Print an example file of pairs or prompts: [b]tlesion example pairs > my_pairs.csv[/b]"""
-    from tlesion.checks import one_of
-    from tlesion.stimuli.files import shipped
-
     one_of("example", what, FILES)
     typer.echo(shipped(FILES[what]).read_text(encoding="utf-8"), nl=False)

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
-from tlesion.cli.options import Debug, Json
+from tlesion.cli.command import Chosen, command
+from tlesion.cli.console import print_json, print_table, say
+from tlesion.cli.options import Json
+from tlesion.models.names import SHIPPED, official_names
 
 
+@command()
 def models(
+    chosen: Chosen,
+    *,
     search: Annotated[
         str | None,
         typer.Option(
@@ -22,12 +28,8 @@ def models(
         ),
     ] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """List the models that ship with the package, and find others by name."""
-    from tlesion.cli.console import print_json, print_table, say
-    from tlesion.models.names import SHIPPED, official_names
-
     shipped = {name: _sizes(folder) for name, folder in SHIPPED.items()}
     found = [] if search is None else official_names(search)
     if as_json:

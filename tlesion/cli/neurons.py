@@ -3,12 +3,42 @@
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
-from tlesion.cli import options as given
+from tlesion.checks import one_of
+from tlesion.cli.command import Chosen, From, command
+from tlesion.cli.console import print_json, print_table, say
+from tlesion.cli.inputs import MODEL, Conditions, Pairs, Words, contrast_in, load
+from tlesion.cli.options import Json, ModelName
+from tlesion.keep.writing import check_file, write_whole
+from tlesion.selection import NeuronSelection, select_neurons
+from tlesion.studies.evidence.folder import load_results
+from tlesion.studies.selecting.words import identical_pairs
+
+SELECTION = From(
+    select_neurons,
+    only=(
+        "prepend_bos",
+        "hook_point",
+        "position",
+        "test",
+        "correction",
+        "family",
+        "alpha",
+        "min_effect",
+        "top_k",
+        "n_permutations",
+        "batch_size",
+        "seed",
+    ),
+)
 
 
+@command(MODEL, SELECTION)
 def neurons(
+    chosen: Chosen,
+    *,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -32,24 +62,10 @@ def neurons(
     limit: Annotated[
         int, typer.Option(help="Rows to print, the largest |t| first; 0: all.", rich_help_panel="Which")
     ] = 20,
-    model: given.ModelName = "toy-bert",
-    device: given.Device = None,
-    dtype: given.Dtype = "float32",
-    prepend_bos: given.PrependBos = None,
-    pairs: given.Pairs = None,
-    words: given.Words = None,
-    conditions: given.Conditions = None,
-    hook_point: given.HookPoint = "mlp.hook_pre",
-    position: given.Position = "word",
-    test: given.Test = "welch",
-    correction: given.Correction = None,
-    family: given.Family = "layer",
-    alpha: given.Alpha = 0.05,
-    min_effect: given.MinEffect = 0.0,
-    top_k: given.TopK = None,
-    n_permutations: given.Permutations = 10_000,
-    batch_size: given.BatchSize = 32,
-    seed: given.Seed = 0,
+    model: ModelName = "toy-bert",
+    pairs: Pairs = None,
+    words: Words = None,
+    conditions: Conditions = None,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -59,32 +75,65 @@ def neurons(
             rich_help_panel="Output",
         ),
     ] = None,
-    as_json: given.Json = False,
-    debug: given.Debug = False,
+    as_json: Json = False,
 ) -> None:
     """List the neurons that tell two conditions apart, of a saved selection or of a new one."""
-    from tlesion.cli.neurons_run import list_neurons, saved_selection, select_anew
-    from tlesion.cli.selecting import Selecting
-
+    if csv is not None:
+        check_file(csv)
     if folder is not None:
         selection = saved_selection(folder)
     else:
-        selecting = Selecting(
-            pairs=pairs,
-            words=given.two_words(words, "--words"),
-            conditions=given.two_words(conditions, "--conditions"),
-            hook_point=hook_point,
-            position=given.number_or_name(position),
-            test=test,
-            correction=correction,
-            family=family,
-            alpha=alpha,
-            min_effect=min_effect,
-            top_k=top_k,
-            n_permutations=n_permutations,
-            seed=seed,
-            batch_size=batch_size,
-            prepend_bos=prepend_bos,
-        )
-        selection = select_anew(model, selecting, device=device, dtype=dtype, csv=csv)
-    list_neurons(selection, layer=layer, direction=direction, limit=limit, csv=csv, as_json=as_json)
+        contrast = contrast_in(pairs, words, conditions)
+        selection = chosen(select_neurons, load(chosen, model), contrast)
+    if limit < 0:
+        raise ValueError(f"--limit {limit} is no number of rows; give 0 for all, or more")
+    if layer is not None and layer not in selection.layers:
+        raise ValueError(f"--layer {layer} is not in this selection; it has the layers {list(selection.layers)}")
+    one_of("--direction", direction, (*selection.conditions, "any"))
+    frame = selection.to_frame()
+    if csv is not None:
+        write_whole(csv, frame.to_csv(index=False))
+    found = frame[frame["direction"] != "none" if direction == "any" else frame["direction"] == direction]
+    found = found if layer is None else found[found["layer"] == layer]
+    found = found.sort_values("t", key=abs, ascending=False, kind="stable")
+    shown = found.head(limit) if limit else found
+    if as_json:
+        print_json({"n_selected": len(found), "n_neurons": len(frame), "neurons": shown.to_dict("records")})
+        return
+    _print(shown, n_selected=len(found), n_neurons=len(frame), csv=csv)
+    if alike := identical_pairs(selection):
+        say(alike)
+
+
+def saved_selection(folder: Path) -> NeuronSelection:
+    """The selection in a folder.
+
+    Raises:
+        ValueError: There is none.
+    """
+    results = load_results(folder)
+    for result in results.values():
+        if isinstance(result, NeuronSelection):
+            return result
+    kinds = ", ".join(sorted(type(result).__name__ for result in results.values()))
+    raise ValueError(f"the folder {str(folder)!r} holds no selection, only: {kinds}")
+
+
+def _print(shown: pd.DataFrame, *, n_selected: int, n_neurons: int, csv: Path | None) -> None:
+    columns = ("layer", "neuron", "larger for", "t", "effect size", "p", "adjusted p")
+    rows = [
+        [
+            str(row.layer),
+            str(row.neuron),
+            str(row.direction),
+            f"{row.t:.2f}",
+            f"{row.effect_size:.2f}",
+            f"{row.p:.1e}",
+            f"{row.p_adjusted:.1e}",
+        ]
+        for row in shown.itertuples()
+    ]
+    print_table(columns, rows, left=("larger for",))
+    say(f"{len(shown)} of {n_selected} selected neurons ({n_neurons} tested), the largest |t| first.")
+    if csv is not None:
+        say(f"all {n_neurons} neurons: {csv}")

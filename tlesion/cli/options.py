@@ -1,11 +1,178 @@
-"""Options that several commands share, explained once."""
+"""How parameters of the library are asked for on the command line: one table of words, and the options made of it.
 
+Names, defaults and kinds of value stand in the library's own signatures (:mod:`tlesion.cli.command` reads them); here
+stands only what a signature cannot say: the help, the heading under which it is listed, what happens without it, and
+how text becomes a value. A parameter that is not in the table has the help of its docstring.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")]
+from tlesion.interventions import ablations
+from tlesion.positions import read_position
+from tlesion.selection import TESTS
+
+PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
+"""Headings in the order of the help; those that are not here come next, and "Output" last."""
+
+
+def position(text: str, option: str) -> Any:
+    """A position as the library takes it; see :func:`tlesion.positions.read_position`."""
+    return read_position(text)
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """``0,5,-1`` as numbers.
+
+    Raises:
+        ValueError: It is no list of whole numbers.
+
+    Example:
+        >>> numbers("0, 5,-1", "--layers")
+        [0, 5, -1]
+    """
+    return _split(text, option, int)
+
+
+def decimals(text: str, option: str) -> list[float]:
+    """``0.1,10`` as numbers."""
+    return _split(text, option, float)
+
+
+def all_or_numbers(text: str, option: str) -> str | list[int]:
+    """``all``, ``each``, or numbers with commas."""
+    return text if text in ("all", "each") else numbers(text, option)
+
+
+def word_list(text: str, option: str) -> list[str]:
+    """Words with commas."""
+    return [word.strip() for word in text.split(",")]
+
+
+def two_words(text: str | None, option: str) -> tuple[str, str] | None:
+    """The two words of ``--words him,her``.
+
+    Raises:
+        ValueError: There are not two.
+
+    Example:
+        >>> two_words("him, her", "--words")
+        ('him', 'her')
+    """
+    if text is None:
+        return None
+    found = word_list(text, option)
+    if len(found) != 2 or not all(found):
+        raise ValueError(f"{option} {text!r} is not understood; give two words with a comma, such as {option} him,her")
+    return found[0], found[1]
+
+
+def _split(text: str, option: str, kind: Any) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{option} {text!r} is not understood; give numbers with commas, such as 0,5") from None
+
+
+@dataclass(frozen=True)
+class Option:
+    """The words of an option.
+
+    Attributes:
+        help: What it is for; a function where it lists names that a user's module may add to.
+        panel: The heading under which it is listed; None: among the first.
+        metavar: What stands for its value in the help; None: its kind.
+        without: What happens where it is not given, for one without a default value.
+        flags: How it is written, where that is not ``--its-name``.
+        read: Makes the value of the text and of the option's name; None: typer does.
+    """
+
+    help: str | Callable[[], str]
+    panel: str | None = None
+    metavar: str | None = None
+    without: str = "none"
+    flags: tuple[str, ...] = ()
+    read: Callable[[str, str], Any] | None = None
+
+
+_TOKENS = "readout (where logits are read), all, or an index"
+
+TABLE: Mapping[str, Option] = {
+    "device": Option(
+        "Where the model runs, as torch names it.", "Model", "DEVICE", without="cuda if there is one, else cpu"
+    ),
+    "dtype": Option("float32, bfloat16, float16 or float64.", "Model", "DTYPE"),
+    "prepend_bos": Option(
+        "Begin every text with the beginning-of-sequence token; masked models ignore it.",
+        "Model",
+        without="as TransformerLens does for the model",
+        flags=("--prepend-bos/--no-prepend-bos",),
+    ),
+    "opening": Option(
+        "What the generated text begins with (causal models).",
+        "Text",
+        "TEXT",
+        without="I think the world could be better if",
+    ),
+    "n_tokens": Option("How many tokens to generate.", "Text"),
+    "temperature": Option("Of sampling; 0 takes the likeliest token every time.", "Text"),
+    "hook_point": Option("Where neurons are tested.", "Selection", "POINT"),
+    "position": Option(
+        "Where in a sentence: word (its own token), mask (a mask token in its place; masked models), before (the token "
+        "that predicts it; causal models), word+1, word-1 and so on, or the index of a token.",
+        "Selection",
+        "POSITION",
+        read=position,
+    ),
+    "test": Option(lambda: f"{', '.join(TESTS)} (of the words' labels).", "Selection", "TEST"),
+    "correction": Option(
+        "For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), none, or max_t for "
+        "permutations.",
+        "Selection",
+        "METHOD",
+        without="fdr_bh; max_t for permutations",
+    ),
+    "family": Option("What one correction spans: a layer, or the model.", "Selection", "FAMILY"),
+    "alpha": Option("Level of the corrected p-values.", "Selection"),
+    "min_effect": Option("Smallest effect size that counts, in standard deviations (d, or d_z of pairs).", "Selection"),
+    "top_k": Option(
+        "At most so many neurons per layer and direction, the strongest first.", "Selection", "K", without="no limit"
+    ),
+    "n_permutations": Option("Relabellings that the permutation test draws.", "Selection"),
+    "batch_size": Option("Sentences in a forward pass.", "Selection"),
+    "ablation": Option(
+        lambda: (
+            "What is put in place of the neurons' activations: "
+            + "; ".join(f"{name} ({ablations.named(name).summary})" for name in ablations.names())
+            + ". A reference set is the pairs' sentences."
+        ),
+        "Lesion",
+        "KIND",
+    ),
+    "lesion_point": Option("Where the selected neurons are ablated.", "Lesion", "POINT"),
+    "lesion_position": Option(f"At which token of a prompt: {_TOKENS}.", "Lesion", "POSITION", read=position),
+    "plan": Option(
+        "How the runs are shared: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
+    ),
+    "controls": Option(
+        "Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",
+        "Verdict",
+        "N",
+    ),
+    "allow_shared": Option(
+        "Take prompts that are made from the sentences that neurons are selected on (they overstate effects).",
+        "Verdict",
+        flags=("--allow-shared",),
+    ),
+    "layers": Option("Which layers: all, or numbers with commas.", "Lesion", "LAYERS", read=all_or_numbers),
+    "seed": Option("Of permutations, gaussian noise and controls."),
+}
+"""By the option's name, with underscores."""
+
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON for machines instead of a table.", rich_help_panel="Output")
 ]
@@ -28,7 +195,6 @@ Checkpoint: TypeAlias = Annotated[
         rich_help_panel="Output",
     ),
 ]
-
 ModelName: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -39,199 +205,3 @@ ModelName: TypeAlias = Annotated[
         rich_help_panel="Model",
     ),
 ]
-Device: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DEVICE",
-        help="Where the model runs, as torch names it.",
-        show_default="cuda if there is one, else cpu",
-        rich_help_panel="Model",
-    ),
-]
-Dtype: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="DTYPE", help="float32, bfloat16, float16 or float64.", rich_help_panel="Model"),
-]
-PrependBos: TypeAlias = Annotated[
-    bool | None,
-    typer.Option(
-        "--prepend-bos/--no-prepend-bos",
-        help="Begin every text with the beginning-of-sequence token; masked models ignore it.",
-        show_default="as TransformerLens does for the model",
-        rich_help_panel="Model",
-    ),
-]
-
-Pairs: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Pairs of sentences, CSV or JSON lines with the columns a, b, word_a, word_b (tlesion example pairs).",
-        show_default="the shipped him/her pairs",
-        rich_help_panel="Data",
-    ),
-]
-Words: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B",
-        help="The two words that matter, where the file has no columns word_a and word_b.",
-        show_default="the file's columns",
-        rich_help_panel="Data",
-    ),
-]
-Conditions: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B",
-        help="What the two conditions are called.",
-        show_default="their words",
-        rich_help_panel="Data",
-    ),
-]
-Prompts: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Prompts, CSV or JSON lines with the columns text, targets, correct (tlesion example prompts).",
-        show_default="the shipped him/her prompts",
-        rich_help_panel="Data",
-    ),
-]
-
-HookPoint: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="POINT", help="Where neurons are tested.", rich_help_panel="Selection"),
-]
-Position: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="POSITION",
-        help="Where in a sentence: word (its own token), mask (a mask token in its place; masked models), before "
-        "(the token that predicts it; causal models), or a number of tokens from the word.",
-        rich_help_panel="Selection",
-    ),
-]
-Test: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="TEST",
-        help="student, welch, paired, moderated, moderated_paired, or permutation (of the words' labels).",
-        rich_help_panel="Selection",
-    ),
-]
-Correction: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="METHOD",
-        help="For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), none, or "
-        "max_t for permutations.",
-        show_default="fdr_bh; max_t for permutations",
-        rich_help_panel="Selection",
-    ),
-]
-Family: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="FAMILY", help="What one correction spans: a layer, or the model.", rich_help_panel="Selection"
-    ),
-]
-Alpha: TypeAlias = Annotated[float, typer.Option(help="Level of the corrected p-values.", rich_help_panel="Selection")]
-MinEffect: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        help="Smallest effect size that counts, in standard deviations (d, or d_z of pairs).",
-        rich_help_panel="Selection",
-    ),
-]
-TopK: TypeAlias = Annotated[
-    int | None,
-    typer.Option(
-        metavar="K",
-        help="At most so many neurons per layer and direction, the strongest first.",
-        show_default="no limit",
-        rich_help_panel="Selection",
-    ),
-]
-Permutations: TypeAlias = Annotated[
-    int,
-    typer.Option(help="Relabellings that the permutation test draws.", rich_help_panel="Selection"),
-]
-BatchSize: TypeAlias = Annotated[int, typer.Option(help="Sentences in a forward pass.", rich_help_panel="Selection")]
-
-
-Ablation: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="KIND",
-        help="What is put in place: zero, mean or median (over the pairs' sentences), or gaussian (standard normal).",
-        rich_help_panel="Lesion",
-    ),
-]
-LesionPoint: TypeAlias = Annotated[
-    str, typer.Option(metavar="POINT", help="Where the selected neurons are ablated.", rich_help_panel="Lesion")
-]
-LesionPosition: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="POSITION",
-        help="At which token of a prompt: readout (where logits are read), all, or an index.",
-        rich_help_panel="Lesion",
-    ),
-]
-Seed: TypeAlias = Annotated[int, typer.Option(help="Of permutations, gaussian noise and controls.")]
-Controls: TypeAlias = Annotated[
-    int,
-    typer.Option(
-        metavar="N",
-        help="Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",
-        rich_help_panel="Verdict",
-    ),
-]
-AllowShared: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--allow-shared",
-        help="Take prompts that are made from the sentences that neurons are selected on (they overstate effects).",
-        rich_help_panel="Verdict",
-    ),
-]
-Plan: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="PLAN",
-        help="How the runs are shared: auto, loop, batched, fanout or prefix; all give the same numbers.",
-        rich_help_panel="Lesion",
-    ),
-]
-
-
-def two_words(text: str | None, option: str) -> tuple[str, str] | None:
-    """The two words of ``--words him,her``.
-
-    Raises:
-        ValueError: There are not two.
-
-    Example:
-        >>> two_words("him, her", "--words")
-        ('him', 'her')
-    """
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if len(words) != 2 or not all(words):
-        raise ValueError(f"{option} {text!r} is not understood; give two words with a comma, such as {option} him,her")
-    return words[0], words[1]
-
-
-def number_or_name(text: str) -> str | int:
-    """A position as the library takes it: a number where it reads as one.
-
-    Example:
-        >>> number_or_name("-1"), number_or_name("word")
-        (-1, 'word')
-    """
-    try:
-        return int(text)
-    except ValueError:
-        return text

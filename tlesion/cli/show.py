@@ -1,25 +1,25 @@
 """``tlesion show``: what is in a folder that tlesion wrote?"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from tlesion.cli.options import Debug, Json
+from tlesion.cli.command import Chosen, command
+from tlesion.cli.console import print_json, print_table
+from tlesion.cli.options import Json
+from tlesion.keep.results import Result
+from tlesion.studies.evidence.folder import load_results
 
-if TYPE_CHECKING:
-    from tlesion.keep.results import Result
 
-
+@command()
 def show(
+    chosen: Chosen,
+    *,
     folder: Annotated[Path, typer.Argument(help="A saved result, or a folder of them (what --out names).")],
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Say what a saved result is: model, settings, versions, stimuli, sizes. Verifies its checksums."""
-    from tlesion.cli.console import print_json, print_table
-    from tlesion.cli.folder import load_results
-
     records = {name: described(result) for name, result in load_results(folder).items()}
     if as_json:
         print_json(records)
@@ -28,7 +28,7 @@ def show(
         print_table([], _rows(record), title=f"{name}: {record['kind']}")
 
 
-def described(result: "Result") -> dict[str, Any]:
+def described(result: Result) -> dict[str, Any]:
     """A result's kind, provenance, content hash and the sizes of its arrays."""
     provenance = result.provenance
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__}

@@ -1,97 +1,81 @@
 """``tlesion subspace``: cut the leading directions of each layer's activations, and see what breaks."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tlesion.cli import options as given
+from tlesion.cli.command import Chosen, From, command
+from tlesion.cli.console import print_json, print_table, say, working
+from tlesion.cli.inputs import MODEL, TEXTS, Text, TextFile, load, texts_in
+from tlesion.cli.options import Checkpoint, Json, ModelName, Option, Out, numbers
+from tlesion.hooks import layer_indices
+from tlesion.report import Report
+from tlesion.studies.evidence.folder import check_run_folder
+from tlesion.studies.subspace_removal.ranks import usual_ranks
+from tlesion.studies.subspace_removal.result import SubspaceRemoval
+from tlesion.studies.subspace_removal.study import subspace_removal
+from tlesion.studies.subspace_removal.words import summary
 
-_TEXT, _CUT = "Text", "Lesion"
+WORDS = {
+    "hook_point": Option(
+        "Whose activations are cut: mlp.hook_pre, mlp.hook_post, hook_resid_post, attn.hook_z.", "Lesion", "POINT"
+    ),
+    "components": Option(
+        "Which components instead of the first ones, counted from 0: 2,5.",
+        "Lesion",
+        "LIST",
+        without="the first",
+        read=numbers,
+    ),
+    "method": Option("svd, ica, random or random_in_span.", "Lesion", "METHOD"),
+    "n_random": Option("How many random subspaces of equal rank to cut as controls.", "Lesion"),
+    "control": Option(
+        "Where controls are drawn: random (the whole space), or random_in_span (of the activations).", "Lesion", "KIND"
+    ),
+    "restore_mean": Option("Add the mean back.", "Lesion", flags=("--restore-mean/--drop-mean",)),
+    "rank": Option("How many directions are cut.", "Lesion"),
+    "seed": Option("Of all that is drawn.", "Lesion"),
+}
 
 
+@command(
+    MODEL,
+    From(TEXTS.function, only=TEXTS.only, defaults={"n_tokens": 100}),
+    From(
+        subspace_removal,
+        only=(
+            "rank",
+            "hook_point",
+            "layers",
+            "method",
+            "components",
+            "n_random",
+            "control",
+            "restore_mean",
+            "seed",
+            "plan",
+            "prepend_bos",
+        ),
+        defaults={"rank": 1, "n_random": 8},
+    ),
+    words=WORDS,
+)
 def subspace(
-    model: given.ModelName = "toy-gpt",
-    device: given.Device = None,
-    dtype: given.Dtype = "float32",
-    prepend_bos: given.PrependBos = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="A text.", show_default="one that the model generates", rich_help_panel=_TEXT
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Texts, one a line; the test is then over texts.",
-            show_default="none",
-            rich_help_panel=_TEXT,
-        ),
-    ] = None,
-    opening: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="What the generated text begins with (causal models).",
-            show_default="I think the world could be better if",
-            rich_help_panel=_TEXT,
-        ),
-    ] = None,
-    n_tokens: Annotated[int, typer.Option(help="How many tokens to generate.", rich_help_panel=_TEXT)] = 100,
-    temperature: Annotated[
-        float, typer.Option(help="Of sampling; 0 takes the likeliest token every time.", rich_help_panel=_TEXT)
-    ] = 1.0,
-    hook_point: Annotated[
-        str,
-        typer.Option(
-            metavar="POINT",
-            help="Whose activations are cut: mlp.hook_pre, mlp.hook_post, hook_resid_post, attn.hook_z.",
-            rich_help_panel=_CUT,
-        ),
-    ] = "mlp.hook_pre",
-    layers: Annotated[
-        str, typer.Option(metavar="LAYERS", help="Which layers: all, or numbers with commas.", rich_help_panel=_CUT)
-    ] = "all",
-    rank: Annotated[int, typer.Option(help="How many directions are cut.", rich_help_panel=_CUT)] = 1,
-    components: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Which components instead of the first ones, counted from 0: 2,5.",
-            show_default="the first",
-            rich_help_panel=_CUT,
-        ),
-    ] = None,
-    method: Annotated[
-        str, typer.Option(metavar="METHOD", help="svd, ica, random or random_in_span.", rich_help_panel=_CUT)
-    ] = "svd",
+    chosen: Chosen,
+    *,
+    model: ModelName = "toy-gpt",
+    text: Text = None,
+    file: TextFile = None,
     ranks: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
             help="Ranks to sweep, with commas; '' for none.",
             show_default="1,2,4,8,16, as far as the texts have tokens; none with --components",
-            rich_help_panel=_CUT,
+            rich_help_panel="Lesion",
         ),
     ] = None,
-    n_random: Annotated[
-        int, typer.Option(help="How many random subspaces of equal rank to cut as controls.", rich_help_panel=_CUT)
-    ] = 8,
-    control: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND",
-            help="Where controls are drawn: random (the whole space), or random_in_span (of the activations).",
-            rich_help_panel=_CUT,
-        ),
-    ] = "random",
-    restore_mean: Annotated[
-        bool, typer.Option("--restore-mean/--drop-mean", help="Add the mean back.", rich_help_panel=_CUT)
-    ] = True,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.", rich_help_panel=_CUT)] = 0,
-    plan: given.Plan = "auto",
     layer: Annotated[
         int | None,
         typer.Option(
@@ -100,43 +84,56 @@ def subspace(
             rich_help_panel="Output",
         ),
     ] = None,
-    out: given.Out = Path("subspace-report"),
-    checkpoint: given.Checkpoint = None,
-    as_json: given.Json = False,
-    debug: given.Debug = False,
+    out: Out = Path("subspace-report"),
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
 ) -> None:
     """Cut a direction instead of a neuron, layer by layer: what breaks, where, and how does the damage grow?"""
-    from tlesion.cli.context_run import Reading
-    from tlesion.cli.subspace_run import Cutting, run_subspace
+    folder = check_run_folder(out, ["subspace"])
+    swept = numbers(ranks, "--ranks") if ranks and ranks.strip() else []
+    loaded = load(chosen, model)
+    shown = None if layer is None else layer_indices(loaded, [layer])[0]
+    texts = texts_in(chosen, loaded, text, file)
+    more: dict[str, Any] = {"ranks": swept, "checkpoint": checkpoint}
+    if chosen["components"] is not None:
+        more["rank"] = None
+    elif ranks is None:
+        more["ranks"] = usual_ranks(loaded, texts, prepend_bos=chosen["prepend_bos"])
+    result = chosen(subspace_removal, loaded, texts, **more)
+    with working(f"writing {folder}"):
+        files = Report({"subspace": result}).write(folder, layer=shown)
+    _print(result, files, as_json=as_json)
 
-    run_subspace(
-        model_name=model,
-        device=device,
-        dtype=dtype,
-        reading=Reading(
-            text=text,
-            file=file,
-            opening=opening,
-            n_tokens=n_tokens,
-            temperature=temperature,
-            seed=seed,
-            prepend_bos=prepend_bos,
-        ),
-        cutting=Cutting(
-            hook_point=hook_point,
-            layers=layers,
-            rank=rank,
-            components=components,
-            method=method,
-            ranks=ranks,
-            n_random=n_random,
-            control=control,
-            restore_mean=restore_mean,
-            seed=seed,
-            plan=plan,
-        ),
-        layer=layer,
-        out=out,
-        checkpoint=checkpoint,
-        as_json=as_json,
-    )
+
+def _print(result: SubspaceRemoval, files: dict[str, Path], *, as_json: bool) -> None:
+    frame = result.to_frame()
+    sentences = summary(result)
+    if as_json:
+        record = {
+            "summary": sentences,
+            "caveat": result.caveat,
+            "layers": frame.to_dict("records"),
+            "files": {name: str(path) for name, path in files.items()},
+        }
+        print_json(record)
+        return
+    rows = [
+        [
+            str(row["layer"]),
+            f"{row['variance_ratio']:.1%}",
+            f"{row['mean_drop']:.3f}",
+            f"{row['drop_low']:.3f}",
+            f"{row['drop_high']:.3f}",
+            f"{row['t']:.2f}",
+            f"{row['p']:.2g}",
+            f"{row['drift_at_lesion']:.1%}",
+            f"{row['drift_at_end']:.1%}",
+        ]
+        for row in frame.to_dict("records")
+    ]
+    columns = ["layer", "variance", "drop", "low", "high", "t", "p", "drift at\nthe cut", "drift at\nthe end"]
+    print_table(columns, rows, title=f"{result.cut.label} of {result.hook_point}, one layer at a time")
+    for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
+        say(line)
+    for name, path in files.items():
+        say(f"{name:<10} {path}")

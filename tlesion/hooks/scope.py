@@ -34,7 +34,7 @@ def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
     pairs = list(fwd_hooks)
     for name, _ in pairs:
         require_name(model, name)
-    with model.hooks(fwd_hooks=pairs):
+    with model.hooks(fwd_hooks=[*pairs]):
         yield
 
 

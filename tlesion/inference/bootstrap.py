@@ -176,4 +176,6 @@ def _quantile(ranked: Array, share: Array) -> Array:
     left = np.floor(place).astype(int)
     right = np.minimum(left + 1, ranked.shape[1] - 1)
     rows = np.arange(len(ranked))
-    return ranked[rows, left] + (place - left) * (ranked[rows, right] - ranked[rows, left])
+    lower, upper = ranked[rows, left], ranked[rows, right]
+    between: Array = lower + (place - left) * (upper - lower)
+    return between

@@ -4,6 +4,7 @@ from tlesion import interventions as iv
 model.run_with_hooks(tokens, fwd_hooks=[iv.zero("blocks.3.mlp.hook_post", units=[5, 7], positions=-1)])
 """
 
+from tlesion.interventions import ablations
 from tlesion.interventions.edits import Edit, Gaussian, Replace, Scale, Zero
 from tlesion.interventions.make import Intervention, gaussian, replace, scale, zero
 from tlesion.interventions.region import Positions, Region, Units
@@ -21,6 +22,7 @@ __all__ = [
     "Scale",
     "Units",
     "Zero",
+    "ablations",
     "gaussian",
     "remove_leading",
     "remove_subspace",

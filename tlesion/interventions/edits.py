@@ -116,8 +116,8 @@ class Replace(Edit):
 
     Args:
         values: Whatever broadcasts against ``[batch, pos, ...]``: a number, ``[unit]``, ``[pos, unit]``,
-            or a whole activation, for example of another prompt. Inside attention also one value for every unit of
-            all heads side by side.
+            or a whole activation, for example of another prompt. Inside attention units may also be those of all
+            heads side by side.
     """
 
     values: Tensor
@@ -125,8 +125,9 @@ class Replace(Edit):
     def new_values(self, part: Tensor, positions: Tensor) -> Tensor:
         values = self.values.to(part.device)
         channels = part.ndim - 2
-        if channels == 2 and values.ndim == 1 and len(values) == part.shape[2] * part.shape[3] != part.shape[3]:
-            values = values.view(part.shape[2:])
+        heads = part.shape[2:]
+        if channels == 2 and values.shape[-1:] == (heads.numel(),) and values.shape[-2:] != heads:
+            values = values.unflatten(-1, heads)
         try:
             if values.ndim > channels and values.shape[-channels - 1] != 1:
                 values = self._at_positions(values, positions, channels)

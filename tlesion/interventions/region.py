@@ -147,7 +147,7 @@ def _is_empty(part: Any) -> bool:
         return not bool(part.any()) if part.dtype == torch.bool else part.numel() == 0
     if isinstance(part, slice) and part.stop is not None:
         start = part.start or 0
-        return (start < 0) == (part.stop < 0) and part.stop <= start
+        return bool((start < 0) == (part.stop < 0) and part.stop <= start)
     return False
 
 

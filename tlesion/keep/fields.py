@@ -42,7 +42,7 @@ def put_together(kind: type[Record], values: Mapping[str, Any]) -> Record:
         if field.name in values:
             built[field.name] = _restored(hints[field.name], values[field.name], _below(values, field.name))
         elif field.init and field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"a {kind.__name__} needs the field {field.name!r}, which is not there")
+            raise ValueError(f"{kind.__name__} needs the field {field.name!r}, which is not there")
     return kind(**built)
 
 
@@ -122,12 +122,13 @@ def _part_of(hint: Any) -> type | None:
 
 def _require_part(value: Any, hint: Any, name: str) -> None:
     # Reading goes by the annotation alone: nothing that a file names is ever looked up.
+    own = type(value).__name__
     if not getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
-        raise TypeError(f"{name} holds a {type(value).__name__}, which is no frozen dataclass; make it one")
+        raise TypeError(f"{name} holds an object of class {own}, which is no frozen dataclass; make it one")
     if _part_of(hint) is not type(value):
         raise TypeError(
-            f"{name} holds a {type(value).__name__} and is annotated {hint!r}, by which it could not be read back; "
-            f"annotate the field with {type(value).__name__}, defined at the top of a module"
+            f"{name} holds an object of class {own} and is annotated {hint!r}, by which it could not be read back; "
+            f"annotate the field with {own}, defined at the top of a module"
         )
 
 

@@ -1,6 +1,6 @@
 """A result in a few lines: what it is of, how it was made, and how large its arrays are; never their numbers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -31,10 +31,7 @@ def outline(record: Any) -> str:
     lines = [_cut(f"{type(record).__name__} of {about}" if about else type(record).__name__)]
     lines += _filled("settings: ", [f"{key}={_short(value)}" for key, value in settings.items()], _LINES_OF_SETTINGS)
     lines += _filled("", values, _LINES_OF_VALUES)
-    rows = [_row(dtype, axes, names) for (dtype, axes), names in arrays.items()]
-    lines += [_cut(f"  {row}") for row in rows[:_LINES_OF_ARRAYS]]
-    more = sum(map(len, list(arrays.values())[_LINES_OF_ARRAYS:]))
-    return "\n".join([*lines, f"  and {more} more arrays"] if more else lines)
+    return "\n".join([*lines, *_rows(arrays)])
 
 
 def _leaves(record: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -62,6 +59,15 @@ def _axes(value: Tensor, hint: Any) -> tuple[str, ...]:
     return tuple(map(str, value.shape))
 
 
+def _rows(arrays: Mapping[tuple[str, tuple[str, ...]], list[str]]) -> list[str]:
+    """A line for the arrays of each type and shape; a last one says how many did not fit."""
+    rows = [_cut(f"  {_row(dtype, axes, names)}") for (dtype, axes), names in arrays.items()]
+    if len(rows) <= _LINES_OF_ARRAYS:
+        return rows
+    more = sum(map(len, list(arrays.values())[_LINES_OF_ARRAYS - 1 :]))
+    return [*rows[: _LINES_OF_ARRAYS - 1], f"  and {more} more arrays"]
+
+
 def _row(dtype: str, axes: tuple[str, ...], names: list[str]) -> str:
     shape = f": {dtype} [{', '.join(axes)}]"
     room = MOST_COLUMNS - len(shape) - 2
@@ -75,6 +81,8 @@ def _row(dtype: str, axes: tuple[str, ...], names: list[str]) -> str:
 
 def _short(value: Any) -> str:
     """A value in a few letters; of a long collection how many items it has."""
+    if isinstance(value, tuple) and any(map(is_dataclass, value)):
+        return f"<{len(value)} parts>"
     if isinstance(value, tuple | list | dict) and len(value) > _MOST_ITEMS:
         return f"<{len(value)} items>"
     text = " ".join(repr(value).split())

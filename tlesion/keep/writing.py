@@ -142,11 +142,12 @@ def _replace(target: Path, staging: Path) -> None:
         staging.rename(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", suffix=_suffix(), dir=target.parent))
-    target.rename(old / "old")
     try:
+        target.rename(old / "old")
         staging.rename(target)
     except BaseException:
-        (old / "old").rename(target)
+        if (old / "old").exists():
+            (old / "old").rename(target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

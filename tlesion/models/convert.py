@@ -19,13 +19,14 @@ from transformer_lens.config.hooked_transformer_config import HookedTransformerC
 from transformer_lens.utilities.activation_functions import SUPPORTED_ACTIVATIONS
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from tlesion.anatomy.model import Model, is_masked
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
 from tlesion.models.probe import check_agreement
 
 
-def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> HookedEncoder | HookedTransformer:
+def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> Model:
     """Build the hooked model with the weights of a checkpoint, on the device where they are.
 
     Args:
@@ -120,8 +121,8 @@ def _hooked_config(
     return HookedTransformerConfig.from_dict(fields)
 
 
-def _fill(model: HookedEncoder | HookedTransformer, checkpoint: Checkpoint, folder: Path) -> None:
-    is_bert = isinstance(model, HookedEncoder)
+def _fill(model: Model, checkpoint: Checkpoint, folder: Path) -> None:
+    is_bert = is_masked(model)
     weights = bert.complete(checkpoint.hf_model, checkpoint.absent) if is_bert else checkpoint.hf_model
     state = loading.get_pretrained_state_dict(str(folder), model.cfg, weights, dtype=model.cfg.dtype)
     # Not strict: some converters add biases that a norm has not. A weight that is missing raises here.
@@ -148,7 +149,7 @@ def _corrections(config: PretrainedConfig) -> dict[str, Any]:
 
 def _empty_model(
     cfg: HookedTransformerConfig, tokenizer: PreTrainedTokenizerBase | None, config: PretrainedConfig
-) -> HookedEncoder | HookedTransformer:
+) -> Model:
     if config.model_type == "bert":
         if tokenizer is not None:
             tokenizers.mark_token_types(tokenizer)

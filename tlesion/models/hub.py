@@ -60,9 +60,10 @@ def load_by_transformer_lens(name: str, *, tokenizer: Any, dtype: torch.dtype, d
     repository = names.official_name(name) or name
     with _reaching(name, repository):
         try:
-            return HookedTransformer.from_pretrained_no_processing(
+            model: HookedTransformer = HookedTransformer.from_pretrained_no_processing(
                 repository, tokenizer=tokenizer, dtype=dtype, device=device
             )
+            return model
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"TransformerLens cannot load {name!r}: {first_line(error)}") from error
 

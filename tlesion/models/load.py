@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformer_lens import HookedEncoder, HookedTransformer
+from transformer_lens import HookedTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tlesion.anatomy.layout import lay_out_
+from tlesion.anatomy.model import Model
 from tlesion.models import hub, names, provenance
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder
@@ -26,7 +27,7 @@ def load_model(
     tokenizer: Any = None,
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
-) -> HookedEncoder | HookedTransformer:
+) -> Model:
     """Load a model so that its logits and hidden states equal Hugging Face's.
 
     Nothing is folded or centred, and the model is in eval mode. A BERT becomes a `HookedEncoder`, a causal language
@@ -71,9 +72,7 @@ def load_model(
         return model
 
 
-def _named(
-    name: str | os.PathLike[str] | None, tokenizer: Any, *, dtype: torch.dtype, device: str
-) -> HookedEncoder | HookedTransformer:
+def _named(name: str | os.PathLike[str] | None, tokenizer: Any, *, dtype: torch.dtype, device: str) -> Model:
     """A model by folder, shipped name, or name on the hub."""
     label, folder, source = _locate(name)
     checkpoint = read_folder(folder, dtype=dtype) if folder else hub.fetch(label, dtype=dtype)
@@ -103,7 +102,8 @@ def _dtype(dtype: object) -> torch.dtype:
     key = str(dtype).removeprefix("torch.")
     if key not in DTYPES:
         raise ValueError(f"dtype {str(dtype)!r} is not supported; allowed: {', '.join(map(repr, DTYPES))}")
-    return getattr(torch, key)
+    found: torch.dtype = getattr(torch, key)
+    return found
 
 
 def _device(device: torch.device | str | None) -> str:
@@ -135,10 +135,8 @@ def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]
     return label, None, "hub"
 
 
-def _hooked(
-    checkpoint: Checkpoint, name: str, source: str, *, dtype: torch.dtype, device: str
-) -> HookedEncoder | HookedTransformer:
-    model = convert(checkpoint, name=name, dtype=dtype)
+def _hooked(checkpoint: Checkpoint, name: str, source: str, *, dtype: torch.dtype, device: str) -> Model:
+    model: Model = convert(checkpoint, name=name, dtype=dtype)
     provenance.record(
         model,
         name=name,
@@ -147,7 +145,8 @@ def _hooked(
         architecture=checkpoint.architecture,
         has_logits=has_language_head(checkpoint),
     )
-    return model.to(device, print_details=False)
+    model.to(device, print_details=False)
+    return model
 
 
 def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, device: str) -> HookedTransformer:

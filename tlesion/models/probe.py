@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformer_lens import HookedEncoder, HookedTransformer
 from transformers import PreTrainedModel
+
+from tlesion.anatomy.model import Model, is_masked
 
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 2e-1}
 """Largest relative difference, by the coarser of the two dtypes. Rounding alone reached 1.3e-6 in float32, 3e-3 in
@@ -18,9 +19,7 @@ LENGTH = 24
 
 
 @torch.no_grad()
-def check_agreement(
-    model: HookedEncoder | HookedTransformer, hf_model: PreTrainedModel, *, name: str, logits: bool
-) -> None:
+def check_agreement(model: Model, hf_model: PreTrainedModel, *, name: str, logits: bool) -> None:
     """Refuse a conversion that does not compute what the original computes.
 
     Compared are the last hidden states (after the final norm, if there is one) and, where there are any, the
@@ -57,20 +56,20 @@ def relative_difference(ours: Float[Tensor, "*shape"], theirs: Float[Tensor, "*s
     return float((a - b).square().mean().sqrt() / b.square().mean().sqrt())
 
 
-def _probe_tokens(model: HookedEncoder | HookedTransformer) -> Int[Tensor, "1 pos"]:
+def _probe_tokens(model: Model) -> Int[Tensor, "1 pos"]:
     """Spread tokens over the vocabulary; a prime step repeats none of them soon."""
     steps = torch.arange(min(LENGTH, model.cfg.n_ctx), device=model.cfg.device)
     return ((7919 * steps + 1) % model.cfg.d_vocab)[None]
 
 
-def _last_state(
-    model: HookedEncoder | HookedTransformer, tokens: Int[Tensor, "1 pos"]
-) -> Float[Tensor, "1 pos d_model"]:
-    if isinstance(model, HookedEncoder):
+def _last_state(model: Model, tokens: Int[Tensor, "1 pos"]) -> Float[Tensor, "1 pos d_model"]:
+    if is_masked(model):
         return model.encoder_output(tokens)
-    return model.ln_final(model(tokens, stop_at_layer=model.cfg.n_layers))
+    state: Tensor = model.ln_final(model(tokens, stop_at_layer=model.cfg.n_layers))
+    return state
 
 
 def _their_logits(output: Any) -> Float[Tensor, "1 pos d_vocab"]:
     # A BERT with both pre-training heads calls them otherwise.
-    return output["prediction_logits"] if "prediction_logits" in output else output["logits"]
+    logits: Tensor = output["prediction_logits" if "prediction_logits" in output else "logits"]
+    return logits

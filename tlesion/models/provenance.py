@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from transformer_lens import HookedEncoder, HookedTransformer
-
+from tlesion.anatomy.model import Model
 from tlesion.models.weights import known_fingerprint
 
 _ATTRIBUTE = "tlesion_info"
@@ -37,7 +36,7 @@ class ModelInfo:
 
 
 def record(
-    model: HookedEncoder | HookedTransformer,
+    model: Model,
     *,
     name: str,
     source: str,
@@ -59,7 +58,7 @@ def record(
     setattr(model, _ATTRIBUTE, note)
 
 
-def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
+def info(model: Model) -> ModelInfo:
     """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
 
     Works for models from anywhere; what only `tlesion.load_model` could know is then "unknown".
@@ -96,7 +95,7 @@ def info(model: HookedEncoder | HookedTransformer) -> ModelInfo:
     )
 
 
-def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
+def has_logits(model: Model) -> bool:
     """Tell whether a model's logits mean anything: False for a checkpoint without a language-model head.
 
     TransformerLens builds a head for every model. Where the checkpoint had none, `tlesion.load_model` fills it with
@@ -117,7 +116,7 @@ def has_logits(model: HookedEncoder | HookedTransformer) -> bool:
     return note is None or note.has_logits
 
 
-def require_logits(model: HookedEncoder | HookedTransformer, purpose: str) -> None:
+def require_logits(model: Model, purpose: str) -> None:
     """Stop what needs logits if the model has none.
 
     Args:

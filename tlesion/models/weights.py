@@ -96,7 +96,7 @@ def _everywhere(shape: torch.Size, device: torch.device) -> tuple[Tensor, ...]:
     return tuple((step + step // longest * (size * axis // 3)) % size for axis, size in enumerate(shape))
 
 
-def _checksum(looked_at: Sequence[UInt8[Tensor, " byte"]]) -> int:
+def _checksum(looked_at: Sequence[Tensor]) -> int:
     """Eight bytes as one number of a table: sums of its rows and columns, each times an odd factor, modulo 2^64.
 
     A change of one number changes the sum of its row, and an odd factor loses nothing of that. An exchange of two

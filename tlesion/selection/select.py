@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tlesion.encoding import Position, encode_sentence, reads_the_same
+from tlesion.encoding import encode_sentence, reads_the_same
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.stream import stream_rows
@@ -18,7 +19,7 @@ def select_neurons(
     contrast: Contrast,
     *,
     hook_point: str = "mlp.hook_pre",
-    position: Position = "word",
+    position: SentencePosition = "word",
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
@@ -45,8 +46,9 @@ def select_neurons(
         contrast: Condition a against condition b; a row of the test is one sentence at one position.
         hook_point: Where activations are taken: a short form for every layer, or one full name.
         position: ``"word"``: at the word's own token. ``"mask"``: at the mask token put in its place (masked
-            models). ``"before"``: at the token before it, which predicts it (causal models). An int: that many
-            tokens after the word, or before it where negative.
+            models). ``"before"``: at the token before it, which predicts it (causal models). ``Offset(n)``: n
+            tokens after the word, or before it where negative. An int: at that token of every sentence, special
+            tokens counted, from the end where negative.
         test: ``"student"``, ``"welch"``, ``"paired"``, ``"moderated"``, ``"moderated_paired"``, or ``"permutation"``:
             the words' labels are swapped within pairs (paired t), or shuffled if the contrast has none (Welch's t).
         correction: A method of statsmodels' ``multipletests``, ``"none"``, or for permutations ``"max_t"`` (adjusted
@@ -93,7 +95,8 @@ def select_neurons(
     b = [encode_sentence(model, sentence, **options) for sentence in contrast.b]
     sinks = {name: criterion.sink(pairs=contrast.paired) for name in names}
     stream_rows(model, a, b, dict(sinks), paired=contrast.paired, batch_size=batch_size)
-    settings = asdict(criterion) | options | {"hook_point": hook_point, "conditions": list(contrast.conditions)}
+    settings = asdict(criterion) | options | recorded(position)
+    settings |= {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
     same = [contrast.paired and reads_the_same(model, *pair) for pair in zip(a, b, strict=False)]
     settings["identical_pairs"] = sum(same)

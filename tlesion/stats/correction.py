@@ -122,7 +122,8 @@ def _adjust_family(p: np.ndarray, method: str, alpha: float) -> np.ndarray:
         return p
     if method == "holm":
         return _holm(p)
-    return multipletests(p, alpha=alpha, method=method)[1]
+    adjusted: np.ndarray = multipletests(p, alpha=alpha, method=method)[1]
+    return adjusted
 
 
 def _holm(p: np.ndarray) -> np.ndarray:

@@ -86,4 +86,5 @@ def _surely_beyond(t: Array, dof: Array, tail: float) -> Array:
 def _solve(function: Callable[..., Any], low: Array, high: Array, *args: Array) -> Array:
     """Root of ``function(x, *args)`` between low and high, for every element by itself."""
     find_root: Any = elementwise.find_root  # its type stub knows functions of one argument only
-    return find_root(function, (low, high), args=args).x
+    root: Array = find_root(function, (low, high), args=args).x
+    return root

@@ -92,14 +92,16 @@ def _log_integrand(y: Array, t: Array, nu: Array, shift: Array) -> Array:
     tw = t * np.exp(y)
     with np.errstate(over="ignore"):
         log_chi = -nu * (np.expm1(2 * y) - 2 * y) / 2
-    return log_chi + np.logaddexp(special.log_ndtr(shift - tw), special.log_ndtr(-shift - tw))
+    log_normal: Array = np.logaddexp(special.log_ndtr(shift - tw), special.log_ndtr(-shift - tw))
+    return log_chi + log_normal
 
 
 def _slope(y: Array, t: Array, nu: Array, shift: Array) -> Array:
     """Derivative of the log integrand's larger part: positive below the peak."""
     tw = t * np.exp(y)
     inverse_mills = np.sqrt(2 / np.pi) / special.erfcx((tw - shift) / np.sqrt(2))  # of delta - tw
-    return -nu * np.expm1(2 * y) - tw * inverse_mills
+    slope: Array = -nu * np.expm1(2 * y) - tw * inverse_mills
+    return slope
 
 
 def _log_norm(nu: Array) -> Array:
@@ -110,7 +112,8 @@ def _log_norm(nu: Array) -> Array:
     stirling = 0.5 * np.log(large / (2 * np.pi)) - series
     small = np.minimum(half, 30.0)
     direct = special.xlogy(small, small) - small - special.gammaln(small)
-    return np.log(2) + np.where(half > 30.0, stirling, direct)
+    log_norm: Array = np.log(2) + np.where(half > 30.0, stirling, direct)
+    return log_norm
 
 
 def _bisect(function: Callable[[Array], Array], low: Array, high: Array, n_steps: int = 40) -> Array:

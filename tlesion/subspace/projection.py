@@ -78,7 +78,8 @@ def orthonormalise(directions: Float[Tensor, "rank unit"]) -> Float[Tensor, "ran
         raise ValueError(
             f"direction {index} of {rank} (counted from 0) depends linearly on those before it; leave it out"
         )
-    return (q * sines.sign()).T.contiguous()
+    signed: Tensor = q * sines.sign()
+    return signed.T.contiguous()
 
 
 def orient(directions: Float[Tensor, "rank unit"]) -> Float[Tensor, "rank unit"]:

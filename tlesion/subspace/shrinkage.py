@@ -32,8 +32,9 @@ class ShrunkCovariance:
         ridge = self.weight * self.scale * n * torch.eye(len(self.gram), dtype=vector.dtype, device=vector.device)
         system = (1 - self.weight) * self.gram + ridge
         if width <= n:
-            return torch.linalg.solve(system, vector)
-        inner = torch.linalg.solve(system, (1 - self.weight) * (self.rows @ vector))
+            direction: Tensor = torch.linalg.solve(system, vector)
+            return direction
+        inner: Tensor = torch.linalg.solve(system, (1 - self.weight) * (self.rows @ vector))
         return vector - self.rows.T @ inner
 
 

@@ -1,4 +1,4 @@
-"""Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a sink that keeps the results."""
+"""Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a store that keeps the results."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ from tlesion.sweeps.plans.loop import loop
 from tlesion.sweeps.plans.prefix import prefix
 from tlesion.sweeps.portions import portions
 from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.store import Store
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ def run_sweep(
     max_bytes: int | None = None,
     checkpoint: Checkpoint = NOTHING_KEPT,
 ) -> Settled:
-    """Run lesions over readings and hand everything to a sink.
+    """Run lesions over readings, and fill the arrays that a sink declares; it holds them afterwards.
 
     Args:
         model: The model; it carries the same hooks afterwards as before.
         readings: Texts and where to read them.
         lesions: From :func:`tlesion.sweeps.lesions.read_lesions`.
-        sink: Takes logits and hidden states.
+        sink: Says what is kept of logits and hidden states.
         plan: ``"auto"``, ``"loop"``, ``"batched"``, ``"fanout"`` or ``"prefix"``.
         max_bytes: Budget for activations; default: a share of what is free. Prompts are batched by it, so that a
             checkpoint needs one that stays (:func:`tlesion.sweeps.memory.settled_max_bytes`).
@@ -71,6 +72,7 @@ def run_sweep(
     by_plan: dict[str, list[Lesion]] = {}
     for choice, lesion in zip(choices, lesions, strict=True):
         by_plan.setdefault(choice.plan, []).append(lesion)
+    store = Store(sink, lesions, readings, model.cfg.n_layers)
     jobs = [
         _Job(name, group, portion)
         for group, (name, few) in itertools.product(groups, by_plan.items())
@@ -84,7 +86,7 @@ def run_sweep(
         tqdm(total=total, unit="row-layer", desc="sweep", disable=None, leave=False) as bar,
     ):
         for number, job in enumerate(jobs):
-            _run_or_take(job, f"{number:05d}", runner, sink, budget, bar.update, checkpoint)
+            _run_or_take(job, f"{number:05d}", runner, store, budget, bar.update, checkpoint)
     return _settled(choices)
 
 
@@ -119,43 +121,39 @@ class _Job:
             passes = n_layers + sum(n_layers - lesion.first_layer for lesion in live)
         return self.group.n_prompts * passes
 
-    def run(self, runner: Runner, sink: Sink, max_bytes: int, advance: Callable[..., object]) -> None:
-        """Do the work, and hand what comes of it to the sink."""
+    def run(self, runner: Runner, store: Store, max_bytes: int, advance: Callable[..., object]) -> None:
+        """Do the work, and hand what comes of it to the store."""
         if self.plan == "loop":
-            loop(runner.model, self.group, self.lesions, sink, advance=advance)
+            loop(runner.model, self.group, self.lesions, store, advance=advance)
         elif self.plan == "prefix":
             assert isinstance(runner, CausalRunner)
-            prefix(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance)
+            prefix(runner, self.group, self.lesions, store, max_bytes=max_bytes, advance=advance)
         else:
             start = self.plan == "batched"
-            fan_out(runner, self.group, self.lesions, sink, max_bytes=max_bytes, advance=advance, from_start=start)
+            fan_out(runner, self.group, self.lesions, store, max_bytes=max_bytes, advance=advance, from_start=start)
 
 
 def _run_or_take(
     job: _Job,
     name: str,
     runner: Runner,
-    sink: Sink,
+    store: Store,
     max_bytes: int,
     advance: Callable[..., object],
     checkpoint: Checkpoint,
 ) -> None:
-    """Run a job and keep what came of it, or put into the sink what an earlier run has kept."""
+    """Run a job and keep what came of it, or put into the store what an earlier run has kept."""
     lesions = [lesion.index for lesion in job.lesions]
     covers = {"plan": job.plan, "prompts": list(job.group.members), "lesions": lesions}
     kept = checkpoint.read(name, covers=covers)
-    if kept is None:
-        job.run(runner, sink, max_bytes, advance)
-    if not checkpoint.keeps:
+    if kept is not None:
+        store.put_part(kept, job.lesions, job.group)
+        advance(job.row_layers(runner.model))
         return
-    places = sink.places(job.lesions, job.group)
-    if kept is None:
-        found = {field: place.tensor[place.at] for field, place in places.items()}
-        checkpoint.write(name, found, covers=covers)
-        return
-    for field, value in kept.items():
-        places[field].tensor[places[field].at] = value
-    advance(job.row_layers(runner.model))
+    store.begin_part()
+    job.run(runner, store, max_bytes, advance)
+    if checkpoint.keeps:
+        checkpoint.write(name, store.part(job.lesions, job.group), covers=covers)
 
 
 def _settled(choices: Sequence[Choice]) -> Settled:

@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from tlesion.function_id import function_id
 from tlesion.keep.hashing import tensor_hash
+from tlesion.registry import module_of
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion
 
@@ -42,10 +44,16 @@ def _described(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
         return [_described(part, name) for part in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _described(getattr(value, field.name), name) for field in dataclasses.fields(value)}
-        return {"kind": type(value).__qualname__, **fields}
+        # A field that does not count in comparisons is no part of what the edit is.
+        telling = [field.name for field in dataclasses.fields(value) if field.compare]
+        return {"kind": _kind(type(value)), **{field: _described(getattr(value, field), name) for field in telling}}
     raise TypeError(
         f"the hook function {value!r} at {name!r} is one of your own, and a checkpoint cannot tell whether it is the "
         "same when the run continues; use tlesion.interventions, write yours as a frozen dataclass, or leave "
         "checkpoint out"
     )
+
+
+def _kind(cls: type) -> str:
+    """The name of an edit's class; of a user's own class also what it does."""
+    return cls.__qualname__ if module_of(cls).startswith("tlesion.") else function_id(cls)

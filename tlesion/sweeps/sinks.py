@@ -1,7 +1,12 @@
-"""What a sweep keeps of every lesioned run: sinks take logits and hidden states as they come."""
+"""What a sweep keeps of every lesioned run: sinks reduce logits and hidden states to the numbers that a study needs.
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+A sink declares its fields and returns their values for the lesions and prompts that it is handed; the sweep makes the
+arrays, puts values in their place, and keeps finished parts of them (:mod:`tlesion.sweeps.store`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -14,27 +19,63 @@ from tlesion.sweeps.memory import ranges
 _NUMBERS_AT_ONCE = 2**23
 
 
-class Place(NamedTuple):
-    """Where in a sink's tensors some numbers go: ``tensor[at]``."""
+@dataclass(frozen=True)
+class Field:
+    """An array that a sweep fills.
 
-    tensor: Tensor
-    at: tuple[Any, ...]
+    Attributes:
+        axes: A name or a number for each axis. ``"lesion"``, ``"layer"`` and ``"prompt"`` are what they say;
+            ``"token"`` are the positions of all prompts side by side, ``"readout"`` the readout positions of all
+            prompts side by side; a number is the size of an axis of the sink's own.
+        dtype: Of the numbers.
+        fill: What stands where no value comes; None: NaN, in arrays of whole numbers 0.
+        n_lesions: Only so many of the first lesions are kept; None: all.
+        n_prompts: Only so many of the first prompts, or their tokens, are kept; None: all.
+    """
+
+    axes: tuple[str | int, ...]
+    dtype: torch.dtype = torch.float64
+    fill: float | None = None
+    n_lesions: int | None = None
+    n_prompts: int | None = None
 
 
-@runtime_checkable
-class Sink(Protocol):
-    """Receives what a sweep computes; it keeps what its study needs and drops the rest.
+class Sink(ABC):
+    """What a study asks of a sweep, and what it makes of it.
+
+    Of a block of runs, some lesions over some prompts, it returns values by field. They have the field's axes in order,
+    with as many lesions and prompts as were handed over, on any device and in any dtype. An axis ``"token"`` stands
+    for ``[prompt, pos]`` there, ``"readout"`` for ``[prompt, read]``; ``"layer"`` is left out, since hidden states come
+    from one layer at a time.
 
     Attributes:
         wants_hidden: Ask for hidden states after every block.
         wants_vocabulary: Ask for logits of the whole vocabulary; otherwise of the targets alone.
+        values: The arrays, once a sweep has run; each is also an attribute, by the name of its field.
     """
 
-    wants_hidden: bool
-    wants_vocabulary: bool
+    wants_hidden: bool = False
+    wants_vocabulary: bool = False
+    values: Mapping[str, Tensor]
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """Hidden states after a block, for lesions that have begun by then.
+    def __getattr__(self, name: str) -> Tensor:
+        """A field of a sink that a sweep has filled."""
+        values: Mapping[str, Tensor] = vars(self).get("values", {})
+        if name not in values:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r}; "
+                + (f"the sweep has filled {', '.join(values)}" if values else "no sweep has filled it yet")
+            )
+        return values[name]
+
+    @abstractmethod
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
+        """The arrays that are to be made for a sweep of these lesions."""
+
+    def hidden(
+        self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor
+    ) -> Mapping[str, Tensor]:
+        """Values from the hidden states after a block, for lesions that have begun by then.
 
         Args:
             layer: The block.
@@ -43,72 +84,64 @@ class Sink(Protocol):
             lesioned: ``[lesion, prompt, pos, d_model]``; where a sweep carries a tail of the positions, the tail.
             clean: ``[prompt, pos, d_model]``, the same positions.
         """
-        ...
+        return {}
 
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """Logits at the readout positions: ``[lesion, prompt, read, column]`` and ``[prompt, read, column]``."""
-        ...
+    @abstractmethod
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
+        """Values from the logits at the readout positions.
 
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
-        """Where everything goes that is handed over for some lesions over some prompts, and nothing else does."""
-        ...
+        Args:
+            lesions: Those whose rows these are.
+            group: The prompts.
+            lesioned: ``[lesion, prompt, read, column]``.
+            clean: ``[prompt, read, column]``.
+        """
 
 
-class TargetSink:
+class TargetSink(Sink):
     """Keeps the targets' logits, and how far the whole vocabulary moved.
 
+    Args:
+        readings: What is read.
+        global_change: Whether the whole vocabulary is looked at.
+
     Attributes:
-        clean: Clean logits of the targets, ``[reading, read, target]``.
-        lesioned: Lesioned logits of the targets, ``[lesion, reading, read, target]``.
+        clean: Clean logits of the targets, ``[prompt, read, target]``.
+        lesioned: Lesioned logits of the targets, ``[lesion, prompt, read, target]``.
         global_change: Root mean square over the vocabulary of (lesioned − clean) logits,
-            ``[lesion, reading, read]``; NaN where it was not asked for.
+            ``[lesion, prompt, read]``; NaN where it was not asked for.
     """
 
-    wants_hidden = False
-
-    def __init__(self, readings: Sequence[Reading], n_lesions: int, *, global_change: bool) -> None:
-        n_read, n_targets = readings[0].targets.shape
+    def __init__(self, readings: Sequence[Reading], *, global_change: bool) -> None:
+        self._n_read, self._n_targets = readings[0].targets.shape
         self.wants_vocabulary = global_change
-        self.clean: Float[Tensor, "reading read target"] = torch.full((len(readings), n_read, n_targets), torch.nan)
-        self.lesioned: Float[Tensor, "lesion reading read target"] = torch.full(
-            (n_lesions, len(readings), n_read, n_targets), torch.nan
-        )
-        self.global_change: Float[Tensor, "lesion reading read"] = torch.full(
-            (n_lesions, len(readings), n_read), torch.nan
-        )
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """Not asked for."""
-
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])
-        if self.wants_vocabulary:
-            moved = (lesioned.float() - clean.float()).square_().mean(dim=-1).sqrt_()
-            self.global_change[rows[:, None], members] = moved.cpu()
-            lesioned, clean = pick(lesioned, group.targets), pick(clean, group.targets)
-        self.lesioned[rows[:, None], members] = lesioned.float().cpu()
-        self.clean[members] = clean.float().cpu()
-
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
-        """See :class:`Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
         return {
-            "clean": Place(self.clean, (members,)),
-            "lesioned": Place(self.lesioned, (rows, members)),
-            "global_change": Place(self.global_change, (rows, members)),
+            "clean": Field(("prompt", self._n_read, self._n_targets), torch.float32),
+            "lesioned": Field(("lesion", "prompt", self._n_read, self._n_targets), torch.float32),
+            "global_change": Field(("lesion", "prompt", self._n_read), torch.float32),
+        }
+
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
+        """See :class:`Sink`."""
+        if not self.wants_vocabulary:
+            return {"lesioned": lesioned, "clean": clean}
+        return {
+            "lesioned": pick(lesioned, group.targets),
+            "clean": pick(clean, group.targets),
+            "global_change": (lesioned.float() - clean.float()).square_().mean(dim=-1).sqrt_(),
         }
 
 
 def few_at_once(
-    lesions: Sequence[Lesion], lesioned: Float[Tensor, "lesion *rest"]
-) -> Iterator[tuple[Sequence[Lesion], Float[Tensor, "few *rest"]]]:
-    """A few lesions at a time, with their rows: for sinks that make float64 copies, which would not fit of all."""
+    lesioned: Float[Tensor, "lesion *rest"], measure: Callable[[Tensor], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Values of a few lesions at a time, joined: for sinks that make float64 copies, which would not fit of all."""
     size = max(1, _NUMBERS_AT_ONCE // max(1, lesioned[0].numel()))
-    for first, end in ranges(len(lesions), size):
-        yield lesions[first:end], lesioned[first:end]
+    parts = [measure(lesioned[first:end]) for first, end in ranges(len(lesioned), size)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def pick(

@@ -138,7 +138,7 @@ def sweep(
         stimuli=hashes_of_readings(readings),
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
     )
-    sink = TargetSink(readings, len(read), global_change=global_change)
+    sink = TargetSink(readings, global_change=global_change)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
     clean = sink.clean[:, 0].double()

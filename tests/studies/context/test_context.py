@@ -24,7 +24,7 @@ def masked(checkpoint_folder):
 def test_with_and_without_the_beginning_token_and_both_are_told(model):
     with_bos = tlesion.context_modulation(model, TEXT, context_lengths=[1])
     assert with_bos.alone == ("after <|endoftext|>", "by itself, without any other token")
-    assert with_bos.position[0] == 1, "the special token is read and not compared"
+    assert with_bos.texts.position[0] == 1, "the special token is read and not compared"
     bare = tlesion.context_modulation(model, TEXT, alone="bare", context_lengths=[1])
     assert bare.alone[0] == "by itself, without any other token"
     assert torch.equal(bare.in_context, with_bos.in_context)
@@ -33,7 +33,7 @@ def test_with_and_without_the_beginning_token_and_both_are_told(model):
     torch.testing.assert_close(with_bos.correlation, bare.correlation_by_alone[1])
     without = tlesion.context_modulation(model, TEXT, prepend_bos=False, context_lengths=[1])
     assert without.alone[0] == bare.alone[0]
-    assert without.position[0] == 0
+    assert without.texts.position[0] == 0
     assert without.tokens == with_bos.tokens
 
 
@@ -51,8 +51,8 @@ def test_texts_token_ids_and_lists_of_both_are_the_same(model):
     for given in (ids, ids[None], ids.tolist(), [ids], [TEXT]):
         assert torch.equal(tlesion.context_modulation(model, given).in_context, reference.in_context)
     both = tlesion.context_modulation(model, [OTHER, TEXT])
-    assert both.text.unique().tolist() == [0, 1]
-    mine = both.text == 1
+    assert both.texts.text.unique().tolist() == [0, 1]
+    mine = both.texts.text == 1
     assert tuple(np.array(both.tokens)[mine.numpy()]) == reference.tokens
     torch.testing.assert_close(both.in_context[:, mine], reference.in_context, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(both.isolated[:, mine], reference.isolated, rtol=1e-4, atol=1e-5)
@@ -73,19 +73,19 @@ def test_some_layers_or_one_full_name(model):
 
 def test_windows_are_the_same_tokens_for_every_length_and_seeded(model):
     result = tlesion.context_modulation(model, [TEXT, OTHER], n_windows=6, seed=1)
-    assert result.context_lengths == (1, 2, 4, 8)
-    assert result.n_windows == 6
+    assert result.by_length.lengths == (1, 2, 4, 8)
+    assert result.by_length.n_tokens == 6
     again = tlesion.context_modulation(model, [TEXT, OTHER], n_windows=6, seed=1)
-    assert torch.equal(result.correlation_by_length, again.correlation_by_length)
+    assert torch.equal(result.by_length.correlation, again.by_length.correlation)
     other = tlesion.context_modulation(model, [TEXT, OTHER], n_windows=6, seed=2)
-    assert not torch.equal(result.correlation_by_length, other.correlation_by_length)
+    assert not torch.equal(result.by_length.correlation, other.by_length.correlation)
     frame = result.lengths_frame()
     assert len(frame) == 5 * 3
-    assert frame[frame["whole_text"]]["correlation"].tolist() == result.correlation_whole.tolist()
+    assert frame[frame["whole_text"]]["correlation"].tolist() == result.by_length.whole.tolist()
     none = tlesion.context_modulation(model, TEXT, context_lengths=[])
-    assert none.context_lengths == ()
-    assert none.correlation_by_length.shape == (0, 3)
-    assert none.correlation_whole.isnan().all()
+    assert none.by_length.lengths == ()
+    assert none.by_length.correlation.shape == (0, 3)
+    assert none.by_length.whole.isnan().all()
 
 
 def test_intervals_are_over_texts_where_there_are_enough(model):
@@ -105,13 +105,13 @@ def test_notable_neurons_and_the_tokens_that_drive_them(model):
     expected = change.square().mean(dim=0).sqrt().sort(descending=True).indices[:4].tolist()
     assert sensitive["neuron"].tolist() == expected
     strongest = int(change[:, expected[0]].abs().argmax())
-    assert int(result.changed_tokens[1, expected[0], 0]) == strongest
+    assert int(result.by_neuron.changed_tokens[1, expected[0], 0]) == strongest
     # Kept activations are float32, and so rounded; the change was taken before.
-    measured = result.token_change[1, expected[0], 0].item()
+    measured = result.by_neuron.token_change[1, expected[0], 0].item()
     assert measured == pytest.approx(change[strongest, expected[0]].abs().item(), rel=1e-6)
     assert sensitive["changed_at"].iloc[0].startswith(repr(result.tokens[strongest]))
     peak = int(result.in_context[1, :, expected[0]].argmax())
-    assert int(result.peak_tokens[1, expected[0], 0]) == peak
+    assert int(result.by_neuron.peak_tokens[1, expected[0], 0]) == peak
     stable = result.notable_neurons(1, "stable", n=4)
     frame = result.neurons_frame(1)
     loud = frame[frame["deviation"] >= frame["deviation"].median()]
@@ -224,5 +224,5 @@ def test_a_text_of_one_token_has_no_spread_over_tokens(model):
     result = tlesion.context_modulation(model, torch.tensor([9]), alone="special")
     assert result.correlation.isfinite().all()
     assert result.correlation_low.isnan().all()
-    assert result.correlation_by_neuron.isnan().all()
-    assert result.context_lengths == ()
+    assert result.by_neuron.correlation.isnan().all()
+    assert result.by_length.lengths == ()

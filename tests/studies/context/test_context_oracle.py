@@ -57,7 +57,7 @@ def test_in_context_and_alone_equal_hugging_face(checkpoint_folder, family):
     inner = slice(len(lead), len(ids) - len(tail))
     bos = None if family == "llama" else False
     result = tlesion.context_modulation(tlesion.load_model(folder), TEXT, prepend_bos=bos)
-    assert result.token_ids.tolist() == ids[inner]
+    assert result.texts.ids.tolist() == ids[inner]
     torch.testing.assert_close(result.in_context, activations(model, family, ids)[:, inner], **CLOSE)
     alone = [activations(model, family, [*lead, token, *tail])[:, len(lead)] for token in ids[inner]]
     torch.testing.assert_close(result.isolated, torch.stack(alone, dim=1), **CLOSE)
@@ -86,22 +86,22 @@ def test_streamed_correlations_equal_scipy_on_the_stored_activations(checkpoint_
         by_token = [stats.pearsonr(a, b)[0] for a, b in zip(x[layer], y[layer], strict=True)]
         np.testing.assert_allclose(result.correlation_by_token[layer].numpy(), by_token, atol=1e-10)
         by_neuron = [stats.pearsonr(a, b)[0] for a, b in zip(x[layer].T, y[layer].T, strict=True)]
-        np.testing.assert_allclose(result.correlation_by_neuron[layer].numpy(), by_neuron, atol=1e-10)
-        np.testing.assert_allclose(result.deviation[layer].numpy(), x[layer].std(axis=0, ddof=1), rtol=1e-10)
+        np.testing.assert_allclose(result.by_neuron.correlation[layer].numpy(), by_neuron, atol=1e-10)
+        np.testing.assert_allclose(result.by_neuron.deviation[layer].numpy(), x[layer].std(axis=0, ddof=1), rtol=1e-10)
         rms = np.sqrt(np.square(x[layer] - y[layer]).mean(axis=0))
-        np.testing.assert_allclose(result.rms_change[layer].numpy(), rms, rtol=1e-10)
+        np.testing.assert_allclose(result.by_neuron.rms_change[layer].numpy(), rms, rtol=1e-10)
 
 
 def test_identity_share_is_the_adjusted_r_squared_of_the_token(checkpoint_folder):
     texts = [TEXT, "The old teacher gave the boy an apple and told him to share it with the girl.", TEXT[:40]]
     result = tlesion.context_modulation(tlesion.load_model(checkpoint_folder("gpt2")), texts)
-    ids = result.token_ids.numpy()
+    ids = result.texts.ids.numpy()
     often = np.isin(ids, [token for token in np.unique(ids) if (ids == token).sum() >= 2])
-    assert result.n_repeated == often.sum()
+    assert result.by_neuron.n_repeated == often.sum()
     factor = (ids[often][:, None] == np.unique(ids[often])[None]).astype(float)
     for layer, neuron in [(0, 0), (1, 17), (2, 100)]:
         fitted = OLS(result.in_context[layer, torch.from_numpy(often), neuron].double().numpy(), factor).fit()
-        assert abs(result.identity_share[layer, neuron].item() - fitted.rsquared_adj) < 1e-9
+        assert abs(result.by_neuron.identity_share[layer, neuron].item() - fitted.rsquared_adj) < 1e-9
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
@@ -112,7 +112,7 @@ def test_windows_equal_hugging_face_on_the_shorter_text(checkpoint_folder, famil
     result = tlesion.context_modulation(
         tlesion.load_model(folder), torch.tensor(ids), context_lengths=[1, 3], n_windows=99
     )
-    assert result.n_windows == len(ids) - 3, "every token that has three before it"
+    assert result.by_length.n_tokens == len(ids) - 3, "every token that has three before it"
     tokens = range(3, len(ids))
     alone = torch.stack([activations(model, family, [ids[token]])[:, 0] for token in tokens], dim=1)
     whole = activations(model, family, ids)[:, 3:]
@@ -121,9 +121,9 @@ def test_windows_equal_hugging_face_on_the_shorter_text(checkpoint_folder, famil
         for layer in range(len(window)):
             expected = stats.pearsonr(window[layer].flatten().double(), alone[layer].flatten().double())[0]
             # Correlations of float32 activations that agree to 1e-5.
-            assert abs(result.correlation_by_length[row, layer].item() - expected) < 1e-5
+            assert abs(result.by_length.correlation[row, layer].item() - expected) < 1e-5
     expected = stats.pearsonr(whole[1].flatten().double(), alone[1].flatten().double())[0]
-    assert abs(result.correlation_whole[1].item() - expected) < 1e-5
+    assert abs(result.by_length.whole[1].item() - expected) < 1e-5
 
 
 def test_space_modulation_equals_hugging_face_and_scipy(checkpoint_folder):
@@ -143,17 +143,19 @@ def test_space_modulation_equals_hugging_face_and_scipy(checkpoint_folder):
         assert abs(result.correlation[layer].item() - stats.pearsonr(x[layer].ravel(), y[layer].ravel())[0]) < 1e-10
         assert abs(result.spearman[layer].item() - stats.spearmanr(x[layer].ravel(), y[layer].ravel())[0]) < 1e-10
         np.testing.assert_allclose(
-            result.correlation_by_word[layer],
+            result.by_word.correlation[layer],
             [stats.pearsonr(a, b)[0] for a, b in zip(x[layer], y[layer], strict=True)],
         )
         np.testing.assert_allclose(
-            result.spearman_by_neuron[layer],
+            result.by_neuron.spearman[layer],
             [stats.spearmanr(a, b)[0] for a, b in zip(x[layer].T, y[layer].T, strict=True)],
         )
         test = stats.ttest_rel(x[layer], y[layer])
-        np.testing.assert_allclose(result.t[layer], test.statistic, rtol=1e-9)
-        np.testing.assert_allclose(result.p[layer], test.pvalue, rtol=1e-9)
-        np.testing.assert_allclose(result.p_adjusted[layer], stats.false_discovery_control(test.pvalue), rtol=1e-9)
+        np.testing.assert_allclose(result.by_neuron.t[layer], test.statistic, rtol=1e-9)
+        np.testing.assert_allclose(result.by_neuron.p[layer], test.pvalue, rtol=1e-9)
+        np.testing.assert_allclose(
+            result.by_neuron.p_adjusted[layer], stats.false_discovery_control(test.pvalue), rtol=1e-9
+        )
 
 
 def test_a_seeded_sample_of_tokens_is_kept_where_all_would_be_too_many(checkpoint_folder, monkeypatch):

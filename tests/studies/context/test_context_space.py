@@ -37,7 +37,8 @@ def test_the_beginning_token_matters_and_is_told(model, result):
 
 def test_intervals_hold_the_estimate_and_come_from_leaving_words_out(result):
     for name in ("correlation", "spearman"):
-        r, low, high = (getattr(result, f"{name}{end}") for end in ("", "_low", "_high"))
+        ends = ("low", "high") if name == "correlation" else (f"{name}_low", f"{name}_high")
+        r, low, high = (getattr(result.overall, one) for one in (name, *ends))
         assert ((low < r) & (r < high)).all()
     x, y = result.with_space[1].double().numpy(), result.without_space[1].double().numpy()
     n = len(x)
@@ -45,12 +46,12 @@ def test_intervals_hold_the_estimate_and_come_from_leaving_words_out(result):
     z = np.arctanh(without)
     half = stats.t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * np.square(z - z.mean()).sum())
     expected = np.tanh(np.arctanh(result.correlation[1].item()) - half)
-    assert result.correlation_low[1].item() == pytest.approx(expected, abs=1e-9)
+    assert result.overall.low[1].item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_tables_by_word_and_neuron(result, tmp_path):
     words, neurons = result.words_frame(1), result.neurons_frame(1)
-    assert words["correlation"].tolist() == result.correlation_by_word[1].tolist()
+    assert words["correlation"].tolist() == result.by_word.correlation[1].tolist()
     assert (words["low"] < words["correlation"]).all()
     expected = stats.pearsonr(result.with_space[1, 0], result.without_space[1, 0]).confidence_interval()
     # The values are float32 in scipy's hands, float64 in ours.
@@ -58,7 +59,7 @@ def test_tables_by_word_and_neuron(result, tmp_path):
     assert words["high"][0] == pytest.approx(expected.high, abs=1e-5)
     strongest = result.sensitive_neurons(1, n=3)
     assert strongest["effect_size"].abs().tolist() == sorted(neurons["effect_size"].abs(), reverse=True)[:3]
-    assert neurons["t"].tolist() == result.t[1].tolist()
+    assert neurons["t"].tolist() == result.by_neuron.t[1].tolist()
     assert tlesion.load_result(result.save(tmp_path / "space")).content_hash == result.content_hash
     with pytest.raises(ValueError, match=r"layer 5 is not in this result; it has \[0, 1, 2\]"):
         result.words_frame(5)

@@ -25,25 +25,28 @@ def test_a_null_lesion_is_exactly_the_clean_run(model):
     nothing = tlesion.Variant("nothing", ())
     once = tlesion.scale_variants(model, factors=[1], layers=[1])
     result = tlesion.replacement(model, PROMPTS, [nothing, *once])
+    hidden = result.hidden
     for name in ("std", "std_token", "norm"):
-        assert torch.equal(getattr(result, name), getattr(result, f"clean_{name}").expand(2, -1, -1))
-    for name in ("drift", "drift_relative", "drift_normed", "kl", "global_change", "logit_drop"):
+        assert torch.equal(getattr(hidden, name), getattr(hidden, f"clean_{name}").expand(2, -1, -1))
+    for name in ("drift", "drift_relative", "drift_normed"):
+        assert (getattr(hidden, name) == 0).all(), name
+    for name in ("kl", "global_change", "logit_drop"):
         assert (getattr(result, name) == 0).all(), name
     # Cosines are quotients: 1 up to the rounding of float64.
-    torch.testing.assert_close(result.cosine, torch.ones_like(result.cosine), rtol=0, atol=1e-12)
+    torch.testing.assert_close(hidden.cosine, torch.ones_like(hidden.cosine), rtol=0, atol=1e-12)
     assert (result.top_kept == 1).all()
-    assert result.z_of_mean.isnan().all()
+    assert result.outlying.z_of_mean.isnan().all()
     assert set(result.recovery()["verdict"]) == {"", "no deviation"}
 
 
 def test_before_the_lesioned_block_everything_is_clean(model):
     result = tlesion.replacement(model, PROMPTS, tlesion.scale_variants(model, factors=[0.1], layers=[2]))
-    assert torch.equal(result.std[0, :2], result.clean_std[:2])
-    assert torch.equal(result.std_by_token[0, :2], result.clean_std_by_token[:2])
-    assert (result.drift[0, :2] == 0).all()
-    assert (result.drift[0, 2] > 0).all()
-    torch.testing.assert_close(result.std[0, 2], 0.1 * result.clean_std[2])
-    torch.testing.assert_close(result.drift_relative[0, 2], torch.full((3,), 0.9, dtype=torch.float64))
+    assert torch.equal(result.hidden.std[0, :2], result.hidden.clean_std[:2])
+    assert torch.equal(result.by_token.std[0, :2], result.by_token.clean_std[:2])
+    assert (result.hidden.drift[0, :2] == 0).all()
+    assert (result.hidden.drift[0, 2] > 0).all()
+    torch.testing.assert_close(result.hidden.std[0, 2], 0.1 * result.hidden.clean_std[2])
+    torch.testing.assert_close(result.hidden.drift_relative[0, 2], torch.full((3,), 0.9, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt-neo", "bert", "llama"])
@@ -61,20 +64,14 @@ def test_every_plan_agrees(checkpoint_folder, family):
     assert reference.starts == (0, 2, 1, 1, 2, 1)
     for plan in ("auto", "batched", "fanout"):
         result = tlesion.replacement(model, prompts, variants, plan=plan)
-        for name in (
-            "std",
-            "std_token",
-            "norm",
-            "cosine",
-            "drift",
-            "drift_relative",
-            "kl",
-            "global_change",
-            "logit_drop",
+        for part, expected, names in (
+            (result.hidden, reference.hidden, ("std", "std_token", "norm", "cosine", "drift", "drift_relative")),
+            (result.prediction, reference.prediction, ("kl", "global_change", "logit_drop")),
         ):
-            # Float32 sums in another order, of numbers up to a hundred.
-            torch.testing.assert_close(getattr(result, name), getattr(reference, name), rtol=1e-3, atol=1e-4, msg=name)
-        assert torch.equal(result.lesioned_top, reference.lesioned_top)
+            for name in names:
+                # Float32 sums in another order, of numbers up to a hundred.
+                torch.testing.assert_close(getattr(part, name), getattr(expected, name), rtol=1e-3, atol=1e-4, msg=name)
+        assert torch.equal(result.prediction.lesioned_top, reference.prediction.lesioned_top)
 
 
 def test_the_users_own_hooks_are_seen_and_stay(model):
@@ -109,12 +106,12 @@ def test_how_far_out_of_distribution_noise_is(model):
     even, last = noise[:, ::2], noise[-1:, 5:6]
     for index, values, own in ((0, even, clean[:, ::2]), (1, last, clean[:, 5:6])):
         z = (values.mean() - clean.mean()) / clean.std()
-        assert result.z_of_mean[index].item() == pytest.approx(z, rel=1e-5)
+        assert result.outlying.z_of_mean[index].item() == pytest.approx(z, rel=1e-5)
         outside = ((values < clean.min()) | (values > clean.max())).mean()
-        assert result.outside_layer[index].item() == pytest.approx(outside)
+        assert result.outlying.outside_layer[index].item() == pytest.approx(outside)
         outside = ((values < own.min(0)) | (values > own.max(0))).mean()
-        assert result.outside_unit[index].item() == pytest.approx(outside)
-        assert result.changed[index].item() == pytest.approx(values.size / clean.size)
+        assert result.outlying.outside_unit[index].item() == pytest.approx(outside)
+        assert result.outlying.changed[index].item() == pytest.approx(values.size / clean.size)
 
 
 def test_recovery_worked_out_by_hand():
@@ -157,7 +154,7 @@ def test_a_lesion_that_the_next_layer_undoes_is_compensated(model):
     undo = ("blocks.1.hook_resid_post", lambda activation, hook: 0.75 * clean + 0.25 * activation)
     result = tlesion.replacement(model, PROMPTS[:1], [tlesion.Variant("pair", (add, undo))])
     alone = tlesion.replacement(model, PROMPTS[:1], [tlesion.Variant("alone", (add,))])
-    torch.testing.assert_close(result.drift[0, 1], 0.25 * alone.drift[0, 1], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(result.hidden.drift[0, 1], 0.25 * alone.hidden.drift[0, 1], rtol=1e-3, atol=1e-4)
     assert result.starts == (1,), "the deviation counts as whole after the last lesioned block"
 
 
@@ -184,12 +181,13 @@ def test_saved_read_back_and_told(model, tmp_path):
     frame = again.to_frame()
     assert len(frame) == 6 * 3 * 3
     row = frame[(frame["variant"] == "layer 1 × 10") & (frame["layer"] == 2) & (frame["prompt"] == 1)].iloc[0]
-    assert row["std"] == result.std[4, 2, 1].item()
+    assert row["std"] == result.hidden.std[4, 2, 1].item()
     effects = again.effects_frame()
     assert effects["logit_drop"].iloc[3] == result.logit_drop.flatten()[3].item()
     assert effects["is_correct"].tolist() == [True, False] * 18
-    assert set(effects["clean_first"]) <= set(result.vocabulary)
+    assert set(effects["clean_first"]) <= set(result.prediction.vocabulary)
     assert again.variants_frame()["factor"].tolist() == [0.1] * 3 + [10.0] * 3
     assert result.select(kind="scale", factor=10.0) == [3, 4, 5]
-    assert result.token_prompt.tolist() == sorted(result.token_prompt.tolist())
-    assert len(result.tokens) == result.std_by_token.shape[2] == len(result.token_prompt)
+    by_token = result.by_token
+    assert by_token.prompt.tolist() == sorted(by_token.prompt.tolist())
+    assert len(by_token.words) == by_token.std.shape[2] == len(by_token.prompt)

@@ -88,10 +88,10 @@ def check(result, variant: int, model, family, tokenizer, lesion) -> None:
         }
         for name, value in expected.items():
             torch.testing.assert_close(
-                getattr(result, name)[variant, layer, 0], value, msg=f"{name} at {layer}", **CLOSE
+                getattr(result.hidden, name)[variant, layer, 0], value, msg=f"{name} at {layer}", **CLOSE
             )
-        torch.testing.assert_close(result.clean_std[layer, 0], base.std(), **CLOSE)
-        by_token = result.std_by_token[variant, layer].double()
+        torch.testing.assert_close(result.hidden.clean_std[layer, 0], base.std(), **CLOSE)
+        by_token = result.by_token.std[variant, layer].double()
         torch.testing.assert_close(by_token, state.std(dim=-1), **CLOSE)
     p, q = clean[read].softmax(-1), lesioned[read].softmax(-1)
     torch.testing.assert_close(result.kl[variant, 0].item(), float(stats.entropy(p, q)), **CLOSE)
@@ -100,7 +100,7 @@ def check(result, variant: int, model, family, tokenizer, lesion) -> None:
     torch.testing.assert_close(result.global_change[variant, 0], change, **CLOSE)
     top = [set(logits[read].topk(10).indices.tolist()) for logits in (clean, lesioned)]
     assert result.top_kept[variant, 0].item() == len(top[0] & top[1]) / 10
-    assert result.vocabulary[int(result.lesioned_top[variant, 0, 0])] == tokenizer.decode(
+    assert result.prediction.vocabulary[int(result.prediction.lesioned_top[variant, 0, 0])] == tokenizer.decode(
         [int(lesioned[read].argmax())]
     )
 

@@ -48,7 +48,7 @@ def test_the_scaling_report_tells_what_the_numbers_are(scaled):
     said = " ".join(replacement_words.summary(scaled))
     kl = scaled.kl.mean(dim=1)
     assert f"“{scaled.variants[int(kl.argmax())]}” changes the prediction most: KL {float(kl.max()):.3g} nats" in said
-    ratio = (scaled.std / scaled.clean_std).quantile(0.5, dim=2)
+    ratio = (scaled.hidden.std / scaled.hidden.clean_std).quantile(0.5, dim=2)
     begin, end = ratio[[0, 1], [0, 1]].mean(), ratio[[0, 1], 2].mean()
     assert f"× 0.1: the standard deviation of the hidden state is {begin:.2f} times the clean one" in said
     assert f"{end:.2f} times after the last (medians over prompts and 2 lesions)" in said

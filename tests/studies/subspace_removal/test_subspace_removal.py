@@ -81,7 +81,7 @@ def with_states(model, ids, edit):
 def test_equals_hooks_on_hugging_face(pair):
     model, reference = pair
     result = tlesion.subspace_removal(model, TEXT, rank=1, n_random=0, prepend_bos=False)
-    ids = result.token_ids
+    ids = result.texts.ids
     clean_states, clean = run(reference, ids)
     following = torch.arange(len(ids) - 1), ids[1:]
     assert result.layers == tuple(range(len(reference.transformer.h)))
@@ -119,9 +119,9 @@ def test_the_test_is_scipys(toy_gpt):
     torch.testing.assert_close(result.t, torch.tensor(expected.statistic), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(result.p, torch.tensor(expected.pvalue), rtol=1e-9, atol=1e-12)
     interval = expected.confidence_interval(0.95)
-    torch.testing.assert_close(result.drop_low, torch.tensor(interval.low), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(result.drop_high, torch.tensor(interval.high), rtol=1e-9, atol=1e-12)
-    assert result.over == "tokens"
+    torch.testing.assert_close(result.test.low, torch.tensor(interval.low), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(result.test.high, torch.tensor(interval.high), rtol=1e-9, atol=1e-12)
+    assert result.test.over == "tokens"
     assert "Descriptive" in result.caveat
     frame = correlate_with_variance(result)
     drop, share = result.logit_drop.mean(dim=1).numpy(), result.variance_ratio.numpy()
@@ -133,11 +133,11 @@ def test_the_test_is_scipys(toy_gpt):
 
 def test_several_texts_are_the_rows(exact_gpt):
     result = tlesion.subspace_removal(exact_gpt, [TEXT, SECOND], n_random=0)
-    text = result.text[result.predicted]
+    text = result.texts.text[result.predicted]
     rows = torch.stack([result.logit_drop[:, text == one].mean(dim=1) for one in (0, 1)])
     expected = stats.ttest_1samp(rows.numpy(), 0)
     torch.testing.assert_close(result.t, torch.tensor(expected.statistic), rtol=1e-9, atol=1e-12)
-    assert (result.over, result.n_rows) == ("texts", 2)
+    assert (result.test.over, result.test.n_rows) == ("texts", 2)
     assert "texts" in result.caveat
     assert "Descriptive" not in result.caveat
     # One subspace for all texts: each text run alone with it drops by the same.
@@ -157,36 +157,40 @@ def test_plans_and_memory_change_nothing(exact_gpt, plan, max_bytes):
     texts = [TEXT, SECOND, "The girl saw the boy in the garden."]
     one = tlesion.subspace_removal(exact_gpt, texts, **options)
     other = tlesion.subspace_removal(exact_gpt, texts, plan=plan, max_bytes=max_bytes, **options)
-    for name in ("drift", "logit_drop", "other_logit_drop", "other_drift", "other_drift_relative", "clean_norm"):
+    for name in ("drift", "logit_drop", "clean_norm"):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), **CLOSE)
+    for mine, theirs in ((one.controls, other.controls), (one.ranks, other.ranks)):
+        for name in ("logit_drop", "drift", "drift_relative"):
+            torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), **CLOSE)
     torch.testing.assert_close(one.variance_ratio, other.variance_ratio, **CLOSE)
 
 
 def test_controls_and_ranks_are_what_a_run_of_their_own_gives(toy_gpt):
     result = tlesion.subspace_removal(toy_gpt, TEXT, n_random=2, ranks=[1, 2, 4], layers=[0, 3])
-    kinds = [(cut["kind"], cut["rank"], cut["draw"]) for cut in result.others]
-    assert kinds == [
+    controls, ranks = result.controls, result.ranks
+    assert list(zip(controls.kinds, controls.ranks, controls.draws, strict=True)) == [
         ("random", 1, 0),
         ("random", 1, 1),
+    ]
+    assert list(zip(ranks.kinds, ranks.ranks, ranks.draws, strict=True)) == [
         ("svd", 2, None),
         ("random", 2, 0),
         ("svd", 4, None),
         ("random", 4, 0),
     ]
-    assert result.controls == [0, 1]
-    for place, rank in ((2, 2), (4, 4)):
+    for place, rank in ((0, 2), (2, 4)):
         alone = tlesion.subspace_removal(toy_gpt, TEXT, rank=rank, n_random=0, layers=[0, 3])
-        torch.testing.assert_close(result.other_logit_drop[place], alone.logit_drop, **CLOSE)
-        torch.testing.assert_close(result.other_drift[place], alone.drift.mean(dim=2), **CLOSE)
-        torch.testing.assert_close(result.other_drift_relative[place], alone.drift_relative.mean(dim=2), **CLOSE)
-        torch.testing.assert_close(result.other_variance_ratio[place], alone.variance_ratio)
+        torch.testing.assert_close(ranks.logit_drop[place], alone.logit_drop, **CLOSE)
+        torch.testing.assert_close(ranks.drift[place], alone.drift.mean(dim=2), **CLOSE)
+        torch.testing.assert_close(ranks.drift_relative[place], alone.drift_relative.mean(dim=2), **CLOSE)
+        torch.testing.assert_close(ranks.variance_ratio[place], alone.variance_ratio)
     # A random direction of 512 holds little of what the leading one holds.
-    assert bool((result.other_variance_ratio[:2] < result.variance_ratio / 5).all())
-    assert not torch.equal(result.other_logit_drop[0], result.other_logit_drop[1])
+    assert bool((controls.variance_ratio < result.variance_ratio / 5).all())
+    assert not torch.equal(controls.logit_drop[0], controls.logit_drop[1])
     frame = compare_cuts(result)
     assert len(frame) == 7 * 2
     assert frame.query("cut == 'svd, rank 4' and layer == 3")["mean_drop"].item() == pytest.approx(
-        result.other_logit_drop[4, 1].mean().item()
+        ranks.logit_drop[2, 1].mean().item()
     )
     by_rank = ranks_frame(result)
     assert by_rank["rank"].tolist() == [1, 1, 2, 2, 4, 4]
@@ -199,7 +203,7 @@ def test_a_masked_model_is_read_at_its_own_tokens(checkpoint_folder):
     model = tlesion.load_model(folder, dtype=torch.float64)
     reference = AutoModelForMaskedLM.from_pretrained(folder).double().eval()
     result = tlesion.subspace_removal(model, SECOND, n_random=0)
-    ids = result.token_ids
+    ids = result.texts.ids
     inner = torch.arange(1, len(ids) - 1)
     assert result.reads == "own"
     assert torch.equal(result.predicted, inner)

@@ -61,7 +61,7 @@ def test_components_and_other_methods(gpt2):
     subspace = tlesion.fit_subspace(values, components=[1, 4])
     expected = drop_by_hand(gpt2, iv.remove_subspace("blocks.2.mlp.hook_pre", subspace))
     torch.testing.assert_close(found.logit_drop[0], expected, **CLOSE)
-    assert found.cut["label"] == "svd, components 1, 4"
+    assert found.cut.label == "svd, components 1, 4"
     full = tlesion.subspace_removal(gpt2, TEXT, method="random_in_span", rank=len(values) - 1, **options)
     # All directions in the span of the centred activations hold all of their variance.
     assert full.variance_ratio.item() == pytest.approx(1, abs=1e-6)
@@ -108,8 +108,8 @@ def test_without_the_mean_more_breaks(gpt2):
     torch.testing.assert_close(dropped.logit_drop[0], drop_by_hand(gpt2, edit), **CLOSE)
     assert not torch.allclose(kept.logit_drop, dropped.logit_drop, atol=1e-2)
     # The mean moves every neuron and no covariance.
-    torch.testing.assert_close(kept.covariance_change, dropped.covariance_change)
-    assert dropped.unit_change.item() > kept.unit_change.item()
+    torch.testing.assert_close(kept.covariance.change, dropped.covariance.change)
+    assert dropped.covariance.unit_change.item() > kept.covariance.unit_change.item()
 
 
 def test_covariance_is_that_of_the_activations(gpt2, result):
@@ -118,16 +118,16 @@ def test_covariance_is_that_of_the_activations(gpt2, result):
         subspace = tlesion.fit_subspace(before)
         start, end = (np.cov(part.numpy().T) for part in (before, subspace.remove(before)))
         change = np.linalg.norm(end - start) / np.linalg.norm(start)
-        assert result.covariance_change[layer].item() == pytest.approx(change, rel=1e-4)
+        assert result.covariance.change[layer].item() == pytest.approx(change, rel=1e-4)
         ranks = [np.trace(c) ** 2 / np.linalg.norm(c) ** 2 for c in (start, end)]
-        assert result.effective_rank_before[layer].item() == pytest.approx(ranks[0], rel=1e-4)
-        assert result.effective_rank_after[layer].item() == pytest.approx(ranks[1], rel=1e-4)
-        sampled = result.sampled[layer].numpy()
+        assert result.covariance.effective_rank_before[layer].item() == pytest.approx(ranks[0], rel=1e-4)
+        assert result.covariance.effective_rank_after[layer].item() == pytest.approx(ranks[1], rel=1e-4)
+        sampled = result.covariance.sampled[layer].numpy()
         expected = np.corrcoef(before.numpy().T)[np.ix_(sampled, sampled)]
-        np.testing.assert_allclose(result.correlation_before[layer].numpy(), expected, atol=1e-4)
+        np.testing.assert_allclose(result.covariance.correlation_before[layer].numpy(), expected, atol=1e-4)
         squares = ((before - before.mean(dim=0)) @ subspace.basis.T).square()[:, 0]
-        assert result.top_token[layer].item() == int(squares.argmax())
-        assert result.top_token_share[layer].item() == pytest.approx(float(squares.max() / squares.sum()), rel=1e-4)
+        assert result.cut.top_token[layer].item() == int(squares.argmax())
+        assert result.cut.top_token_share[layer].item() == pytest.approx(float(squares.max() / squares.sum()), rel=1e-4)
 
 
 def test_frames(result):
@@ -158,12 +158,12 @@ def test_figures_show_the_numbers(result):
     assert list(variance.data[-1].y) == result.variance_ratio.tolist()
     drop = tlesion.plots.subspace_drop(result)
     low, high = drop.data[0], drop.data[1]
-    controls = result.other_logit_drop[result.controls].mean(dim=2)
+    controls = result.controls.logit_drop.mean(dim=2)
     assert list(low.y) == pytest.approx(controls.min(dim=0).values.tolist())
     assert list(high.y) == pytest.approx(controls.max(dim=0).values.tolist())
     line = drop.data[-1]
     assert list(line.y) == pytest.approx(result.logit_drop.mean(dim=1).tolist())
-    assert list(line.y + line.error_y.array) == pytest.approx(result.drop_high.tolist())
+    assert list(line.y + line.error_y.array) == pytest.approx(result.test.high.tolist())
     drift = tlesion.plots.drift_map(result).data[0].customdata
     assert np.isnan(drift[2, :2]).all()
     assert drift[2, 2] == pytest.approx(result.drift_relative[2, 2].mean().item())
@@ -171,12 +171,12 @@ def test_figures_show_the_numbers(result):
     assert list(scatter.data[-1].x) == result.variance_ratio.tolist()
     sweep = tlesion.plots.rank_sweep(result)
     assert list(sweep.data[0].x) == [1, 2]
-    assert sweep.data[0].y[1] == pytest.approx(result.other_logit_drop[3].mean().item())
+    assert sweep.data[0].y[1] == pytest.approx(result.ranks.logit_drop[0].mean().item())
     pair = tlesion.plots.covariance_pair(result, layer=1)
     assert len(pair.data) == 2
     assert np.diag(pair.data[0].z) == pytest.approx(np.ones(48), abs=1e-3)
     assert tlesion.plots.covariance_spectrum(result, layer=1).layout.yaxis.type == "log"
-    assert list(tlesion.plots.covariance_change(result).data[0].y) == result.covariance_change.tolist()
+    assert list(tlesion.plots.covariance_change(result).data[0].y) == result.covariance.change.tolist()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -214,9 +214,9 @@ def test_command_line(checkpoint_folder, tmp_path):
         tlesion.load_model(folder), TEXT, layers=[0, 2], n_random=2, ranks=[1, 2, 4, 8, 16]
     )
     torch.testing.assert_close(saved.logit_drop, again.logit_drop, **CLOSE)
-    assert saved.others == again.others
+    assert (saved.controls.labels, saved.ranks.labels) == (again.controls.labels, again.ranks.labels)
     assert "Subspace removal in" in (out / "report.html").read_text(encoding="utf-8")
-    assert len(pd.read_csv(out / "cuts.csv")) == 2 * (1 + len(saved.others))
+    assert len(pd.read_csv(out / "cuts.csv")) == 2 * (1 + len(saved.controls) + len(saved.ranks))
     wrong = CliRunner().invoke(app, ["subspace", "-m", str(folder), "--text", TEXT, "--method", "pca"])
     assert wrong.exit_code == 2
     assert "method 'pca' is unknown" in wrong.output

@@ -13,92 +13,87 @@ from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
 from tlesion.activations import in_float64
-from tlesion.hooks import Model
 from tlesion.interventions import Intervention
-from tlesion.interventions.ablation import Ablation
-from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.measures import kl_divergence
-from tlesion.sweeps.engine import run_sweep
+from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion, read_lesions
-from tlesion.sweeps.memory import settled_max_bytes
-from tlesion.sweeps.sinks import Place, few_at_once, pick
+from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
 
 
-class CollapseSink:
+class CollapseSink(Sink):
     """Keeps the targets' logits and ranks, and two numbers for how far the prediction moved.
 
     Args:
         readings: The prompts.
-        n_lesions: How many lesions.
 
     Attributes:
-        clean: Clean logits of the targets.
+        clean: Clean logits of the targets, ``[prompt, target]``.
         clean_rank: How many other tokens have a logit at least as large, in the clean run.
-        lesioned, rank: The same of every lesioned run; a logit that is NaN is the last.
-        kl: Divergence of the lesioned prediction from the clean one, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        lesioned, rank: The same of every lesioned run, ``[lesion, prompt, target]``; a logit that is NaN is the last.
+        kl: Divergence of the lesioned prediction from the clean one, in nats, ``[lesion, prompt]``.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
     """
 
-    wants_hidden = False
     wants_vocabulary = True
 
-    def __init__(self, readings: Sequence[Reading], n_lesions: int) -> None:
-        shape = (n_lesions, len(readings), readings[0].targets.shape[1])
-        self.clean: Float64[Tensor, "prompt target"] = torch.full(shape[1:], torch.nan, dtype=torch.float64)
-        self.lesioned: Float64[Tensor, "lesion prompt target"] = torch.full(shape, torch.nan, dtype=torch.float64)
-        self.clean_rank: Int64[Tensor, "prompt target"] = torch.zeros(shape[1:], dtype=torch.long)
-        self.rank: Int64[Tensor, "lesion prompt target"] = torch.zeros(shape, dtype=torch.long)
-        self.kl: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
-        self.global_change: Float64[Tensor, "lesion prompt"] = torch.full(shape[:2], torch.nan, dtype=torch.float64)
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._n_targets = readings[0].targets.shape[1]
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """Not asked for."""
-
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members, targets = torch.tensor(group.members), group.targets[:, 0]
-        base = in_float64(clean[:, 0])
-        self.clean[members] = _columns(base, targets).cpu()
-        self.clean_rank[members] = _ranks(base, targets).cpu()
-        for few, part in few_at_once(lesions, lesioned):
-            rows, read = torch.tensor([lesion.index for lesion in few])[:, None], in_float64(part[:, :, 0])
-            self.lesioned[rows, members] = _columns(read, targets).cpu()
-            self.rank[rows, members] = _ranks(read, targets).cpu()
-            self.kl[rows, members] = kl_divergence(base.expand_as(read), read).cpu()
-            self.global_change[rows, members] = (read - base).square().mean(dim=-1).sqrt().cpu()
+        clean, lesioned = ("prompt", self._n_targets), ("lesion", "prompt", self._n_targets)
+        return {
+            "clean": Field(clean),
+            "clean_rank": Field(clean, torch.long),
+            "lesioned": Field(lesioned),
+            "rank": Field(lesioned, torch.long),
+            "kl": Field(lesioned[:2]),
+            "global_change": Field(lesioned[:2]),
+        }
 
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
-        found = {name: Place(getattr(self, name), (members,)) for name in ("clean", "clean_rank")}
-        for name in ("lesioned", "rank", "kl", "global_change"):
-            found[name] = Place(getattr(self, name), (rows, members))
-        return found
+        base, targets = in_float64(clean[:, 0]), group.targets[:, 0]
+
+        def measure(few: Tensor) -> dict[str, Tensor]:
+            read = in_float64(few[:, :, 0])
+            return {
+                "lesioned": _columns(read, targets),
+                "rank": _ranks(read, targets),
+                "kl": kl_divergence(base.expand_as(read), read),
+                "global_change": (read - base).square().mean(dim=-1).sqrt(),
+            }
+
+        of_clean = {"clean": _columns(base, targets), "clean_rank": _ranks(base, targets)}
+        return of_clean | few_at_once(lesioned, measure)
 
 
 class LesionList:
     """Lesions by what they cut in each layer; one that is asked for twice is run once.
 
     Args:
-        names: Full hook name of every layer.
-        make: What is done to the units.
+        frame: Says where units are cut, and what is done to them.
     """
 
-    def __init__(self, names: Sequence[str], make: Ablation) -> None:
-        self._names, self._make = list(names), make
+    def __init__(self, frame: LesionFrame) -> None:
+        self._frame = frame
         self._rows: dict[tuple[tuple[int, bytes], ...], int] = {}
-        self.lesions: list[list[Intervention]] = []
+        self._lesions: list[list[Intervention]] = []
 
     def row(self, cut: Mapping[int, Bool[Tensor, " unit"]]) -> int:
-        """The place of a lesion in the list; it is added if it is new. Layers count as the names do."""
+        """The place of a lesion in the list; it is added if it is new. Layers are counted as the frame's are."""
         key = tuple((layer, units.numpy().tobytes()) for layer, units in sorted(cut.items()) if bool(units.any()))
         if key not in self._rows:
-            self._rows[key] = len(self.lesions)
-            self.lesions.append([self._make.at(self._names[layer], layer, units) for layer, units in cut.items()])
+            make, names = self._frame.ablation, self._frame.point.names
+            self._rows[key] = len(self._lesions)
+            self._lesions.append([make.at(names[layer], layer, units) for layer, units in cut.items()])
         return self._rows[key]
+
+    def read(self) -> list[Lesion]:
+        """All of them, as a sweep takes them."""
+        return read_lesions(self._frame.model, self._lesions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,24 +118,14 @@ class Collapse:
         }
 
 
-def measure_collapse(
-    model: Model,
-    readings: Sequence[Reading],
-    lesions: LesionList,
-    *,
-    plan: str,
-    max_bytes: int | None,
-    checkpoint: Checkpoint = NOTHING_KEPT,
-) -> Collapse:
-    """Run all lesions of a list over the prompts.
+def measure_collapse(run: Run, lesions: Sequence[Lesion]) -> Collapse:
+    """Run lesions over a study's prompts.
 
     Raises:
         ValueError: NaN in the clean logits, and what :func:`tlesion.sweeps.engine.run_sweep` refuses.
     """
-    sink = CollapseSink(readings, len(lesions.lesions))
-    read = read_lesions(model, lesions.lesions)
-    budget = settled_max_bytes(model, max_bytes, checkpoint)
-    settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=checkpoint)
+    sink = CollapseSink(run.frame.readings)
+    settled = run.sweep(lesions, sink)
     require_finite_logits(sink.clean)
     return Collapse(sink, settled.reason)
 

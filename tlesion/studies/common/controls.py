@@ -1,92 +1,107 @@
-"""Matched controls of a laminar profile: as many random neurons of the same layer, lesioned in the same way."""
+"""Matched controls: as many random units of the same layer as a mask has, lesioned in the same way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.checks import one_of
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
-from tlesion.studies.common.layer_sweeps import LayerEffects
+from tlesion.keep.hashing import tensor_hash
+from tlesion.positions import PromptPosition
+from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 
 MATCHES = ("activity",)
 MAX_TOKENS = 4096  # in one forward pass
 
 
-def check_controls(n_controls: int, match: Any, *, shape: Sequence[int], seed: int) -> None:
-    """Refuse options of controls before anything runs.
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """How many controls a study draws of each mask, and what they are alike in; make it with :func:`controls_of`.
+
+    Attributes:
+        n: Controls of each mask.
+        match: None, ``"activity"`` (not measured yet), or a value for each unit, ``[layer, unit]``.
+        seed: Of the draws.
+    """
+
+    n: int
+    match: Tensor | str | None
+    seed: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a provenance records."""
+        return {
+            "n_controls": self.n,
+            "match": tensor_hash(self.match) if isinstance(self.match, Tensor) else self.match,
+        }
+
+    def measured(self, frame: LesionFrame) -> "Controls":
+        """The same with the activity measured, if controls are to be alike in it; without controls nothing is."""
+        if not isinstance(self.match, str):
+            return self
+        names, readings = frame.point.names, frame.readings
+        return replace(
+            self,
+            match=measure_activity(frame.model, names, readings, position=frame.position) if self.n else None,
+        )
+
+    def draw(self, mask: Bool[Tensor, "layer unit"], stream: Iterable[int]) -> Bool[Tensor, "control layer unit"]:
+        """The controls of one mask.
+
+        Args:
+            mask: The mask.
+            stream: Numbers that tell its draws from those of other masks; see :func:`stream_of`.
+        """
+        if not self.n:
+            return mask[None][:0]
+        assert not isinstance(self.match, str), "the activity is measured before controls are drawn"
+        seed = int(np.random.SeedSequence([self.seed, *stream]).generate_state(1)[0])
+        return matched_controls(mask, n_controls=self.n, seed=seed, match=self.match)
+
+
+def stream_of(name: str) -> bytes:
+    """The stream of a named mask: its controls are the same whatever other masks stand beside it."""
+    return name.encode()
+
+
+def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
+    """Check the options of controls before anything runs.
+
+    Args:
+        n_controls: Controls of each mask; 0: none.
+        match: None, ``"activity"``, or a value for each unit.
+        frame: The frame, whose seed is that of the draws.
 
     Raises:
         ValueError: A negative number of controls; a ``match`` that is neither a known word nor fits the masks; a
             negative seed.
     """
+    seed, shape = frame.ablation.seed, frame.point.shape
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 is usual, 19 are the fewest for 5 %)")
     if n_controls and seed < 0:
         raise ValueError(f"seed {seed} is negative; give 0 or more")
     if isinstance(match, str):
         one_of("match", match, MATCHES)
-    elif match is not None and (tuple(match.shape) != tuple(shape) or not bool(match.isfinite().all())):
+    elif match is not None and (tuple(match.shape) != shape or not bool(match.isfinite().all())):
         raise ValueError(
             f"match has shape {tuple(match.shape)} and {int((~match.isfinite()).sum())} values that are not finite; "
-            f"give one finite number for each unit, {tuple(shape)} [layer, unit], or match='activity'"
+            f"give one finite number for each unit, {shape} [layer, unit], or match='activity'"
         )
-
-
-def measure_controls(
-    run: Callable[..., LayerEffects],
-    masks: Mapping[str, Tensor],
-    own: LayerEffects,
-    *,
-    n_controls: int,
-    seed: int,
-    match: Tensor | None,
-) -> tuple[Float64[Tensor, "mask control layer prompt target"], Float64[Tensor, "mask control layer prompt"]]:
-    """Logit drop and global change of every mask's controls.
-
-    They are swept apart from the masks, whose numbers are the same with and without them.
-
-    Args:
-        run: Sweeps a stack of masks ``[mask, layer, unit]``.
-        masks: The named masks.
-        own: Their own effects.
-        n_controls: Controls of each mask; 0: the results have a control axis of that size.
-        seed: Of the draws.
-        match: As :func:`tlesion.inference.matched_controls` takes it.
-    """
-    shape = (len(masks), n_controls, *own.logit_drop.shape[1:])
-    if not n_controls:
-        return own.logit_drop.new_zeros(shape), own.logit_drop.new_zeros(shape[:-1])
-    drawn = [
-        matched_controls(mask.cpu(), n_controls=n_controls, seed=_stream(seed, name), match=match)
-        for name, mask in masks.items()
-    ]
-    effects = run(torch.cat(drawn))
-    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1])
-
-
-def _stream(seed: int, name: str) -> int:
-    """A seed for every mask, from its name: its controls are the same whatever other masks stand beside it."""
-    return int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1, np.uint32)[0])
-
-
-def match_values(
-    model: Model, names: Sequence[str], readings: Sequence[Reading], *, match: Tensor | str | None, position: str | int
-) -> Tensor | None:
-    """What controls are to be alike in: None, the values that were given, or the measured activity."""
-    if isinstance(match, str):
-        return measure_activity(model, names, readings, position=position)
-    return match
+    return Controls(n_controls, match, seed)
 
 
 def measure_activity(
-    model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: str | int
+    model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: PromptPosition
 ) -> Float64[Tensor, "layer unit"]:
     """Mean absolute activation of every unit over the prompts, where a profile lesions them.
 
@@ -113,7 +128,7 @@ class _Sums:
 
     group: Group
 
-    def __init__(self, position: str | int) -> None:
+    def __init__(self, position: PromptPosition) -> None:
         self.position = position
         self.total: dict[str, Tensor] = {}
         self.count: dict[str, int] = {}

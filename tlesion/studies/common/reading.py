@@ -1,6 +1,6 @@
-"""What a context study reads: texts or token ids, with the special tokens around them told from the tokens in them."""
+"""What a study of texts reads: texts or token ids, with the special tokens around them told from the tokens in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,11 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import Model
+from tlesion.keep.hashing import tensor_hash
+from tlesion.stimuli import stimulus_hash
+from tlesion.studies.common.frame import Frame
+from tlesion.sweeps.groups import Reading
+from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.tokens import encode, is_masked
 
 ALONE = ("as_text", "special", "bare")
@@ -84,6 +89,39 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
         position=torch.cat([torch.arange(positions.start, positions.stop) for positions in inner]),
         ids=token_ids,
         words=written(model, token_ids.tolist()),
+    )
+
+
+def text_frame(
+    model: Model,
+    texts: Texts,
+    *,
+    study: str,
+    settings: Mapping[str, Any],
+    readings: Sequence[Reading] = (),
+    plan: str = "auto",
+    max_bytes: int | None,
+) -> Frame:
+    """The frame of a study that reads texts.
+
+    Args:
+        model: The model.
+        texts: The texts, from `read_texts`.
+        study: Name of the function that runs.
+        settings: What the provenance records of it.
+        readings: Where logits of the texts are read, if they are swept.
+        plan, max_bytes: See :func:`tlesion.sweep`.
+    """
+    exact = hashes_of_readings(readings) if readings else [tensor_hash(ids) for ids in texts.sequences]
+    return Frame(
+        model=model,
+        study=study,
+        readings=tuple(readings),
+        stimuli=tuple(stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences),
+        identities=tuple(exact),
+        settings=settings,
+        plan=plan,
+        max_bytes=max_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of context and space modulation: activations against each other, and correlations by depth and context."""
+"""Figures of context modulation: correlations by layer, by length of context, and neuron by neuron."""
 
 from collections.abc import Sequence
 
@@ -7,71 +7,12 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.colors import sample_colorscale
 
-from tlesion.drawing.density import add_density
-from tlesion.drawing.spread import add_spread
-from tlesion.drawing.style import MORE, SEQUENTIAL, A, B, Figure, TemplateLike, finish, translucent
+from tlesion.checks import row_of_layer
+from tlesion.drawing.axes import name_layers, sequential
+from tlesion.drawing.bands import add_spread
+from tlesion.drawing.style import MORE, A, B, Figure, TemplateLike, finish, translucent
 from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space_result import SpaceModulation
-
-
-def context_scatter(result: ContextModulation, *, layer: int, template: TemplateLike = None) -> Figure:
-    """Activations in context against the same tokens alone, as a density, for one layer.
-
-    Args:
-        result: The result; the tokens that it keeps are drawn.
-        layer: The model's layer.
-        template: See :mod:`tlesion.plots`.
-
-    Returns:
-        A plotly figure; nothing is shown or written.
-
-    Raises:
-        ValueError: The layer is not in the result, or the result keeps no activations.
-
-    Example:
-        >>> import tlesion
-        >>> model, text = tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple, and he thanked her."
-        >>> result = tlesion.context_modulation(model, text, layers=[2, 8])
-        >>> tlesion.plots.context_scatter(result, layer=8).data[0].type
-        'heatmap'
-    """
-    row = _row(result.layers, layer)
-    if not len(result.kept):
-        raise ValueError("this result keeps no activations (keep=0), so that there is nothing to draw")
-    figure = Figure()
-    names = ("activation alone", "activation in context")
-    add_density(figure, result.isolated[row].numpy(), result.in_context[row].numpy(), names=names, unit="value")
-    r = float(result.correlation[row])
-    return finish(figure, template, title=f"Context, layer {layer}: r = {r:.2f}", height=460)
-
-
-def space_scatter(result: SpaceModulation, *, layer: int, template: TemplateLike = None) -> Figure:
-    """Activations of words with a leading space against the same words without, as a density, for one layer.
-
-    Args:
-        result: The result.
-        layer: The model's layer.
-        template: See :mod:`tlesion.plots`.
-
-    Returns:
-        A plotly figure; nothing is shown or written.
-
-    Raises:
-        ValueError: The layer is not in the result.
-
-    Example:
-        >>> import tlesion
-        >>> model = tlesion.load_model("toy-gpt")
-        >>> result = tlesion.space_modulation(model, ["apple", "dog", "house"], layers=[6])
-        >>> tlesion.plots.space_scatter(result, layer=6).data[0].type
-        'heatmap'
-    """
-    row = _row(result.layers, layer)
-    figure = Figure()
-    names = ("activation without the space", "activation with the space")
-    add_density(figure, result.without_space[row].numpy(), result.with_space[row].numpy(), names=names, unit="value")
-    r = float(result.correlation[row])
-    return finish(figure, template, title=f"Leading space, layer {layer}: r = {r:.2f}", height=460)
 
 
 def correlation_by_layer(
@@ -101,9 +42,9 @@ def correlation_by_layer(
     for way, r in zip(result.alone[1:], result.correlation_by_alone[1:].numpy(), strict=True):
         _line(figure, result.layers, r, f"in context / alone ({way})", MORE[3], dash="dot")
     if space is not None:
-        ends = (space.correlation_low.numpy(), space.correlation_high.numpy())
+        ends = (space.overall.low.numpy(), space.overall.high.numpy())
         _line(figure, space.layers, space.correlation.numpy(), "with / without a leading space", B, ends=ends)
-    figure.update_xaxes(title_text="layer", dtick=max(1, -(-len(result.layers) // 12)))
+    name_layers(figure, len(result.layers))
     figure.update_yaxes(title_text="Pearson r over all tokens and neurons", range=[_floor(figure), 1.03])
     figure.update_layout(
         legend={"orientation": "v", "y": 0.02, "yanchor": "bottom", "bgcolor": "rgba(128,128,128,0.08)"}
@@ -134,18 +75,19 @@ def correlation_by_length(
         >>> tlesion.plots.correlation_by_length(result).layout.xaxis.title.text
         'tokens before'
     """
-    if not result.context_lengths:
+    part = result.by_length
+    if not part.lengths:
         raise ValueError(
             "this result has no correlations by length of context; leave context_lengths=None, and give "
             "a text of several tokens"
         )
     n_layers = len(result.layers)
     spaced = sorted({round(i) for i in np.linspace(0, n_layers - 1, min(7, n_layers))})
-    rows = spaced if layers is None else [_row(result.layers, layer) for layer in layers]
-    labels = [*map(str, result.context_lengths), "whole text"]
-    values = np.concatenate([result.correlation_by_length.numpy(), result.correlation_whole.numpy()[None]])
+    rows = spaced if layers is None else [row_of_layer(layer, result.layers) for layer in layers]
+    labels = [*map(str, part.lengths), "whole text"]
+    values = np.concatenate([part.correlation.numpy(), part.whole.numpy()[None]])
     depths = [0.25 + 0.75 * i / max(1, len(rows) - 1) for i in range(len(rows))]
-    colours = sample_colorscale([list(stop) for stop in SEQUENTIAL], depths)
+    colours = sample_colorscale(sequential(), depths)
     figure = Figure()
     for row, colour in zip(rows, colours, strict=True):
         layer = result.layers[row]
@@ -161,7 +103,7 @@ def correlation_by_length(
         )
     figure.update_xaxes(title_text="tokens before", type="category")
     figure.update_yaxes(title_text="Pearson r with the token alone", range=[_floor(figure), 1.03])
-    return finish(figure, template, title=f"How much context does it take? ({result.n_windows} tokens)", height=440)
+    return finish(figure, template, title=f"How much context does it take? ({part.n_tokens} tokens)", height=440)
 
 
 def correlation_by_neuron(result: ContextModulation, *, template: TemplateLike = None) -> Figure:
@@ -182,13 +124,14 @@ def correlation_by_neuron(result: ContextModulation, *, template: TemplateLike =
         'layer'
     """
     figure = Figure()
-    shares = {"r in context / alone": (result.correlation_by_neuron.numpy(), A)}
-    if bool(result.identity_share.isfinite().any()):
-        shares["variance explained by the token"] = (result.identity_share.numpy(), MORE[0])
+    found = result.by_neuron
+    shares = {"r in context / alone": (found.correlation.numpy(), A)}
+    if bool(found.identity_share.isfinite().any()):
+        shares["variance explained by the token"] = (found.identity_share.numpy(), MORE[0])
     for name, (values, colour) in shares.items():
         filled = np.where(np.isnan(values), np.nanmedian(values, axis=1, keepdims=True), values)
         add_spread(figure, result.layers, filled, name=name, colour=colour, prompts=None, unit=name)
-    figure.update_xaxes(title_text="layer", dtick=max(1, -(-len(result.layers) // 12)))
+    name_layers(figure, len(result.layers))
     figure.update_yaxes(title_text="per neuron: median and middle half")
     return finish(figure, template, title="Neuron by neuron")
 
@@ -226,9 +169,3 @@ def _floor(figure: Figure) -> float:
     """The bottom of an axis of correlations: zero, or below the lowest."""
     lowest = min((float(np.nanmin(trace.y)) for trace in figure.data), default=0.0)
     return min(0.0, lowest) - 0.03
-
-
-def _row(layers: Sequence[int], layer: int) -> int:
-    if layer not in layers:
-        raise ValueError(f"layer {layer} is not in this result; it has {list(layers)}")
-    return list(layers).index(layer)

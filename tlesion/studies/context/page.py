@@ -4,16 +4,16 @@ from pathlib import PurePath
 
 import pandas as pd
 
+from tlesion.checks import row_of_layer
 from tlesion.keep.results import Result
 from tlesion.paper.page import Drawing, Page, Section
 from tlesion.paper.provenance import provenance_section
 from tlesion.paper.table import Table
-from tlesion.studies.context import figures, words
+from tlesion.studies.context import figures, scatter_figures, words
 from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space_result import SpaceModulation
 
 N_ROWS = 10
-N_TEXT = 400
 
 
 def context_page(result: ContextModulation, *, space: SpaceModulation | None = None, layer: int | None = None) -> Page:
@@ -36,10 +36,9 @@ def context_page(result: ContextModulation, *, space: SpaceModulation | None = N
         ['In context and alone', 'How much context does it take?']
     """
     shown = result.layers[len(result.layers) // 2] if layer is None else layer
-    if shown not in result.layers:
-        raise ValueError(f"layer {shown} is not in this result; it has {list(result.layers)}")
+    row_of_layer(shown, result.layers)
     sections = [_both(result, space, shown)]
-    if result.context_lengths:
+    if result.by_length.lengths:
         sections.append(_lengths(result))
     sections.append(_neurons(result, shown))
     results: dict[str, Result] = {"context": result}
@@ -61,13 +60,13 @@ def _both(result: ContextModulation, space: SpaceModulation | None, layer: int) 
     text = [
         "Every token is run once in its text and once alone. On the dashed diagonal both activations are equal: there "
         "context does nothing. Cells are coloured by the number of values in them, on a logarithmic scale.",
-        f"The text begins: {_beginning(result)}",
+        f"The text begins: {result.texts.beginning()}",
     ]
     drawings = []
     if len(result.kept):
         drawings.append(
             Drawing(
-                figures.context_scatter(result, layer=layer),
+                scatter_figures.context_scatter(result, layer=layer),
                 caption=f"Layer {layer}: {len(result.kept)} tokens × {result.in_context.shape[2]} neurons.",
                 half=space is not None,
             )
@@ -75,7 +74,7 @@ def _both(result: ContextModulation, space: SpaceModulation | None, layer: int) 
     if space is not None and layer in space.layers:
         drawings.append(
             Drawing(
-                figures.space_scatter(space, layer=layer),
+                scatter_figures.space_scatter(space, layer=layer),
                 caption=f'Layer {layer}: {len(space.words)} words, " apple" against "apple", {space.alone}.',
                 half=bool(drawings),
             )
@@ -98,8 +97,8 @@ def _both(result: ContextModulation, space: SpaceModulation | None, layer: int) 
 
 def _lengths(result: ContextModulation) -> Section:
     text = [
-        f"{result.n_windows} tokens, each read with only so many tokens before it, against the same token alone. The "
-        "position of a token moves with the length of its context, so that a part of the change is the position's.",
+        f"{result.by_length.n_tokens} tokens, each read with only so many tokens before it, against the same token "
+        "alone. The position of a token moves with the length of its context: part of the change is the position's.",
     ]
     drawing = Drawing(
         figures.correlation_by_length(result),
@@ -147,11 +146,11 @@ def _space(space: SpaceModulation, layer: int) -> Section:
         )
     frame = space.sensitive_neurons(shown, N_ROWS)
     columns = ["neuron", "correlation", "spearman", "t", "p_adjusted", "effect_size"]
-    n_changed = int((space.p_adjusted[space.layers.index(shown)] <= 0.05).sum())
+    n_changed = int((space.by_neuron.p_adjusted[space.layers.index(shown)] <= 0.05).sum())
     text = [
         f"{len(space.words)} words with a leading space and without, each by itself. {skipped}.",
-        f"In layer {shown}, {n_changed} of {space.t.shape[1]} neurons differ reliably (paired t over words, p after "
-        f"{space.provenance.settings['correction']} at most 0.05).",
+        f"In layer {shown}, {n_changed} of {space.with_space.shape[2]} neurons differ reliably (paired t over words, p "
+        f"after {space.provenance.settings['correction']} at most 0.05).",
     ]
     tables = [
         Table(
@@ -174,10 +173,3 @@ def _space(space: SpaceModulation, layer: int) -> Section:
         ),
     ]
     return Section("What does a leading space do?", text, tables=tables)
-
-
-def _beginning(result: ContextModulation) -> str:
-    first = [token for token, text in zip(result.tokens, result.text.tolist(), strict=True) if text == 0]
-    joint = "" if any(token.startswith(" ") for token in first) else " "
-    whole = joint.join(first)
-    return f"“{whole[:N_TEXT].strip()}{'…' if len(whole) > N_TEXT else ''}”"

@@ -1,24 +1,24 @@
 """Space modulation: what a leading space does to a word's activations (" apple" against "apple")."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
-from tlesion.hooks import Model, in_layers, layer_of, short_form
-from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.hooks import Model
+from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped
+from tlesion.studies.common.frame import Frame, Run
+from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alone
 from tlesion.studies.common.walk import Walk, inference, walk_layers
-from tlesion.studies.context.space_result import SpaceModulation
-from tlesion.sweeps.memory import settled_max_bytes
+from tlesion.studies.context.space_result import LayerSpace, NeuronSpace, SpaceModulation, WordSpace
 from tlesion.tokens import is_masked, require_tokenizer
 
 
@@ -83,34 +83,37 @@ def space_modulation(
             "space modulation needs a causal model whose tokenizer keeps spaces; a masked model's tokenizer drops "
             'them, so that " apple" and "apple" are the same token'
         )
-    names = in_layers(model, hook_point, layers)
+    point = point_of(model, hook_point, layers)
     used, skipped = _usable(model, words)
     way = _way(model, used[0][0], prepend_bos)
     sequences = [way.sequence(token) for _, *pair in used for token in pair]
-    settings = {"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos}
-    provenance = provenance_of(model, settings=settings, stimuli=[stimulus_hash(word) for word, _, _ in used])
-    kept = checkpoint_of(
-        model,
-        checkpoint,
+    frame = Frame(
+        model=model,
         study="space_modulation",
-        provenance=provenance,
-        stimuli=[tensor_hash(ids) for ids in sequences],
-        options={"layers": layers if isinstance(layers, str) else list(layers), "max_bytes": max_bytes},
+        stimuli=tuple(stimulus_hash(word) for word, _, _ in used),
+        identities=tuple(tensor_hash(ids) for ids in sequences),
+        settings={"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos},
+        max_bytes=max_bytes,
     )
-    x, y = _activations(model, names, sequences, len(way.lead), max_bytes, kept)
-    kept.finish()
+    run = frame.opened(checkpoint, options={"layers": layers if isinstance(layers, str) else list(layers)})
+    x, y = _activations(run, point, sequences, len(way.lead))
+    run.checkpoint.finish()
     return SpaceModulation(
         with_space=x,
         without_space=y,
-        **_correlations(x, y, level),
-        **_tests(x, y, correction),
+        overall=_overall(x, y, level),
+        by_word=WordSpace(
+            correlation=torch.stack([CoMoments.of(a.T, b.T).r for a, b in zip(x, y, strict=True)]),
+            spearman=torch.stack([spearman(a.T, b.T) for a, b in zip(x, y, strict=True)]),
+        ),
+        by_neuron=_by_neuron(x, y, correction),
         words=tuple(word for word, _, _ in used),
         skipped=skipped,
         alone=way.label,
-        layers=tuple(layer_of(name) or 0 for name in names),
-        hook_point=short_form(names[0]),
+        layers=point.layers,
+        hook_point=point.short,
         level=level,
-        provenance=provenance,
+        provenance=run.provenance,
     )
 
 
@@ -141,57 +144,45 @@ def _way(model: Model, word: str, prepend_bos: bool | None) -> Alone:
 
 
 def _activations(
-    model: Model,
-    names: Sequence[str],
-    sequences: Sequence[Int[Tensor, " pos"]],
-    position: int,
-    max_bytes: int | None,
-    kept: Checkpoint,
+    run: Run, point: Point, sequences: Sequence[Int[Tensor, " pos"]], position: int
 ) -> tuple[Float[Tensor, "layer word neuron"], Float[Tensor, "layer word neuron"]]:
-    """Activations with the space and without it, for every name; sequences with and without it alternate."""
-    asked = {layer_of(name) or 0: name for name in names}
-    with inference(model):
-        walk = Walk(model, sequences, max_bytes=settled_max_bytes(model, max_bytes, kept))
+    """Activations with the space and without it, for every layer; sequences with and without it alternate."""
+    names = dict(zip(point.layers, point.names, strict=True))
+    with inference(run.frame.model):
+        walk = Walk(run.frame.model, sequences, max_bytes=run.budget)
 
         def measure(layer: int) -> dict[str, Tensor]:
-            rows = walk.rows(layer, asked[layer], position).cpu()
+            rows = walk.rows(layer, names[layer], position).cpu()
             return {"with_space": rows[0::2], "without_space": rows[1::2]}
 
-        found = walk_layers([walk], list(asked), measure, checkpoint=kept)
-    return (
-        torch.stack([found[layer]["with_space"] for layer in asked]),
-        torch.stack([found[layer]["without_space"] for layer in asked]),
+        found = walk_layers([walk], point.layers, measure, checkpoint=run.checkpoint)
+    with_space, without_space = (
+        torch.stack([found[layer][name] for layer in point.layers]) for name in ("with_space", "without_space")
     )
+    return with_space, without_space
 
 
-def _correlations(
-    x: Float[Tensor, "layer word neuron"], y: Float[Tensor, "layer word neuron"], level: float
-) -> dict[str, Any]:
+def _overall(x: Float[Tensor, "layer word neuron"], y: Float[Tensor, "layer word neuron"], level: float) -> LayerSpace:
     by_word = [CoMoments.of(a.T, b.T) for a, b in zip(x, y, strict=True)]
-    r = torch.stack([moments.pooled().r for moments in by_word])
-    without = torch.stack([moments.without_each().r for moments in by_word], dim=1)
+    r = torch.stack([one.pooled().r for one in by_word])
+    r_without = torch.stack([one.without_each().r for one in by_word], dim=1)
     ranked = [spearman_without_each(a, b) for a, b in zip(x, y, strict=True)]
     rho, rho_without = torch.stack([one for one, _ in ranked]), torch.stack([other for _, other in ranked], dim=1)
-    low, high = jackknife_interval(r, without, level=level)
+    low, high = jackknife_interval(r, r_without, level=level)
     rho_low, rho_high = jackknife_interval(rho, rho_without, level=level)
-    return {
-        "correlation": r,
-        "correlation_low": low,
-        "correlation_high": high,
-        "spearman": rho,
-        "spearman_low": rho_low,
-        "spearman_high": rho_high,
-        "correlation_by_word": torch.stack([moments.r for moments in by_word]),
-        "spearman_by_word": torch.stack([spearman(a.T, b.T) for a, b in zip(x, y, strict=True)]),
-        "correlation_by_neuron": torch.stack([CoMoments.of(a, b).r for a, b in zip(x, y, strict=True)]),
-        "spearman_by_neuron": torch.stack([spearman(a, b) for a, b in zip(x, y, strict=True)]),
-    }
+    return LayerSpace(correlation=r, low=low, high=high, spearman=rho, spearman_low=rho_low, spearman_high=rho_high)
 
 
-def _tests(
+def _by_neuron(
     x: Float[Tensor, "layer word neuron"], y: Float[Tensor, "layer word neuron"], correction: str
-) -> dict[str, Float64[Tensor, "layer neuron"]]:
+) -> NeuronSpace:
     differences = Moments.stack([Moments.of(a.double() - b.double()) for a, b in zip(x, y, strict=True)])
     test = paired(differences)
-    adjusted = adjust(test.p, method=correction, family="layer")
-    return {"t": test.t, "p": test.p, "p_adjusted": adjusted, "effect_size": test.effect_size}
+    return NeuronSpace(
+        correlation=torch.stack([CoMoments.of(a, b).r for a, b in zip(x, y, strict=True)]),
+        spearman=torch.stack([spearman(a, b) for a, b in zip(x, y, strict=True)]),
+        t=test.t,
+        p=test.p,
+        p_adjusted=adjust(test.p, method=correction, family="layer"),
+        effect_size=test.effect_size,
+    )

@@ -1,14 +1,60 @@
 """`SpaceModulation`: how alike a word's activations are with a leading space and without."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from tlesion.checks import row_of_layer
 from tlesion.correlation import fisher_interval
 from tlesion.keep.results import Result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LayerSpace:
+    """How alike activations are with a leading space and without, over all words and neurons of a layer.
+
+    Attributes:
+        correlation, low, high: Pearson's r and its interval, by a jackknife over words.
+        spearman, spearman_low, spearman_high: Spearman's, likewise.
+    """
+
+    correlation: Float64[Tensor, " layer"]
+    low: Float64[Tensor, " layer"]
+    high: Float64[Tensor, " layer"]
+    spearman: Float64[Tensor, " layer"]
+    spearman_low: Float64[Tensor, " layer"]
+    spearman_high: Float64[Tensor, " layer"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WordSpace:
+    """How alike single words are with a leading space and without, over neurons; a part of `SpaceModulation`."""
+
+    correlation: Float64[Tensor, "layer word"]
+    spearman: Float64[Tensor, "layer word"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NeuronSpace:
+    """What a leading space does to single neurons, over words; a part of `SpaceModulation`.
+
+    Attributes:
+        correlation, spearman: r of each neuron.
+        t: Paired t, positive where the activation is larger with the space.
+        p, p_adjusted: Its two-sided p-value, and that after the correction over a layer.
+        effect_size: d_z, the mean difference by the standard deviation of the differences.
+    """
+
+    correlation: Float64[Tensor, "layer neuron"]
+    spearman: Float64[Tensor, "layer neuron"]
+    t: Float64[Tensor, "layer neuron"]
+    p: Float64[Tensor, "layer neuron"]
+    p_adjusted: Float64[Tensor, "layer neuron"]
+    effect_size: Float64[Tensor, "layer neuron"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -18,15 +64,9 @@ class SpaceModulation(Result):
     Attributes:
         with_space: Activations of " apple", run by itself.
         without_space: Activations of "apple".
-        correlation: Pearson's r over all words and neurons.
-        correlation_low, correlation_high: Its interval, by a jackknife over words.
-        spearman: Spearman's r over all words and neurons.
-        spearman_low, spearman_high: Its interval, likewise.
-        correlation_by_word, spearman_by_word: r of each word, over neurons.
-        correlation_by_neuron, spearman_by_neuron: r of each neuron, over words.
-        t: Paired t over words, positive where the activation is larger with the space.
-        p, p_adjusted: Its two-sided p-value, and that after the correction over a layer.
-        effect_size: d_z, the mean difference by the standard deviation of the differences.
+        overall: r over all words and neurons, with its interval.
+        by_word: r of each word, over neurons.
+        by_neuron: Neuron by neuron: r over words, and a paired t-test.
         words: The words that were used.
         skipped: The others, each with the reason.
         alone: What stands before the words, in words.
@@ -37,20 +77,9 @@ class SpaceModulation(Result):
 
     with_space: Float[Tensor, "layer word neuron"]
     without_space: Float[Tensor, "layer word neuron"]
-    correlation: Float64[Tensor, " layer"]
-    correlation_low: Float64[Tensor, " layer"]
-    correlation_high: Float64[Tensor, " layer"]
-    spearman: Float64[Tensor, " layer"]
-    spearman_low: Float64[Tensor, " layer"]
-    spearman_high: Float64[Tensor, " layer"]
-    correlation_by_word: Float64[Tensor, "layer word"]
-    spearman_by_word: Float64[Tensor, "layer word"]
-    correlation_by_neuron: Float64[Tensor, "layer neuron"]
-    spearman_by_neuron: Float64[Tensor, "layer neuron"]
-    t: Float64[Tensor, "layer neuron"]
-    p: Float64[Tensor, "layer neuron"]
-    p_adjusted: Float64[Tensor, "layer neuron"]
-    effect_size: Float64[Tensor, "layer neuron"]
+    overall: LayerSpace
+    by_word: WordSpace
+    by_neuron: NeuronSpace
     words: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     alone: str
@@ -58,16 +87,40 @@ class SpaceModulation(Result):
     hook_point: str
     level: float
 
+    @classmethod
+    def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What was saved before the fields were gathered in parts."""
+        tests = {name: values[name] for name in ("t", "p", "p_adjusted", "effect_size")}
+        return values | {
+            "overall": LayerSpace(
+                correlation=values["correlation"],
+                low=values["correlation_low"],
+                high=values["correlation_high"],
+                **{name: values[name] for name in ("spearman", "spearman_low", "spearman_high")},
+            ),
+            "by_word": WordSpace(correlation=values["correlation_by_word"], spearman=values["spearman_by_word"]),
+            "by_neuron": NeuronSpace(
+                correlation=values["correlation_by_neuron"], spearman=values["spearman_by_neuron"], **tests
+            ),
+        }
+
+    @property
+    def correlation(self) -> Float64[Tensor, " layer"]:
+        """Pearson's r over all words and neurons."""
+        return self.overall.correlation
+
+    @property
+    def spearman(self) -> Float64[Tensor, " layer"]:
+        """Spearman's r over all words and neurons."""
+        return self.overall.spearman
+
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per layer.
 
         Columns: layer, correlation, low, high, spearman, spearman_low, spearman_high.
         """
-        frame = pd.DataFrame({"layer": self.layers, "correlation": self.correlation.numpy()})
-        frame["low"], frame["high"] = self.correlation_low.numpy(), self.correlation_high.numpy()
-        for name in ("spearman", "spearman_low", "spearman_high"):
-            frame[name] = getattr(self, name).numpy()
-        return frame
+        columns = {field.name: getattr(self.overall, field.name).numpy() for field in fields(self.overall)}
+        return pd.DataFrame({"layer": self.layers} | columns)
 
     def words_frame(self, layer: int) -> pd.DataFrame:
         """A row per word of one layer, over its neurons.
@@ -78,7 +131,7 @@ class SpaceModulation(Result):
         Raises:
             ValueError: The layer is not in this result.
         """
-        return self._frame(layer, "word", self.words, self.with_space.shape[2])
+        return self._frame(layer, "word", self.words, self.by_word, self.with_space.shape[2])
 
     def neurons_frame(self, layer: int) -> pd.DataFrame:
         """A row per neuron of one layer, over words.
@@ -89,9 +142,9 @@ class SpaceModulation(Result):
         Raises:
             ValueError: The layer is not in this result.
         """
-        frame = self._frame(layer, "neuron", range(self.with_space.shape[2]), len(self.words))
+        frame = self._frame(layer, "neuron", range(self.with_space.shape[2]), self.by_neuron, len(self.words))
         for name in ("t", "p", "p_adjusted", "effect_size"):
-            frame[name] = getattr(self, name)[self.layers.index(layer)].numpy()
+            frame[name] = getattr(self.by_neuron, name)[self.layers.index(layer)].numpy()
         return frame
 
     def sensitive_neurons(self, layer: int, n: int = 10) -> pd.DataFrame:
@@ -100,11 +153,11 @@ class SpaceModulation(Result):
         order = frame["effect_size"].abs().sort_values(ascending=False, kind="stable").index[:n]
         return frame.loc[order].reset_index(drop=True)
 
-    def _frame(self, layer: int, unit: str, labels: Sequence[object], n_pairs: int) -> pd.DataFrame:
-        if layer not in self.layers:
-            raise ValueError(f"layer {layer} is not in this result; it has {list(self.layers)}")
-        row = self.layers.index(layer)
-        r, rho = getattr(self, f"correlation_by_{unit}")[row], getattr(self, f"spearman_by_{unit}")[row]
+    def _frame(
+        self, layer: int, unit: str, labels: Sequence[object], part: WordSpace | NeuronSpace, n_pairs: int
+    ) -> pd.DataFrame:
+        row = row_of_layer(layer, self.layers)
+        r, rho = part.correlation[row], part.spearman[row]
         frame = pd.DataFrame({"layer": layer, unit: labels, "correlation": r.numpy()})
         low, high = fisher_interval(r, n_pairs, level=self.level)
         frame["low"], frame["high"], frame["spearman"] = low.numpy(), high.numpy(), rho.numpy()

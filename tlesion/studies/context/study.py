@@ -10,18 +10,15 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.hashing import tensor_hash
-from tlesion.provenance import checkpoint_of, provenance_of
-from tlesion.stimuli import stimulus_hash
-from tlesion.studies.common.reading import read_texts, ways_of_being_alone
+from tlesion.studies.common.point import point_of
+from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
+from tlesion.studies.common.token_axis import TokenAxis
 from tlesion.studies.common.walk import inference
-from tlesion.studies.context.layers import LayerReader
-from tlesion.studies.context.result import ContextModulation
+from tlesion.studies.context.layers import LayerMeasures, LayerReader, Windows
+from tlesion.studies.context.result import ByLength, ContextModulation, NeuronContext
 from tlesion.studies.context.sums import IdentityShare, n_groups
-from tlesion.studies.context.windows import Windows
-from tlesion.sweeps.memory import settled_max_bytes
 
 MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
@@ -87,10 +84,8 @@ def context_modulation(
     """
     texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
     ways = ways_of_being_alone(model, texts, alone)
-    names = in_layers(model, hook_point, layers)
-    heads, units = width(model, names[0])
-    n_units = (heads or 1) * units
-    kept = _kept(len(texts.ids), keep, bytes_per_token=2 * 4 * n_units * len(names), seed=seed)
+    point = point_of(model, hook_point, layers)
+    kept = _kept(len(texts.ids), keep, bytes_per_token=2 * 4 * point.n_units * len(point.names), seed=seed)
     settings = {
         "hook_point": hook_point,
         "layers": layers if isinstance(layers, str) else list(layers),
@@ -100,40 +95,55 @@ def context_modulation(
         "prepend_bos": prepend_bos,
         "begins_with_special_token": bool(texts.lead),
     }
-    stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
-    provenance = provenance_of(model, settings=settings, stimuli=stimuli)
+    frame = text_frame(model, texts, study="context_modulation", settings=settings, max_bytes=max_bytes)
     lengths = None if context_lengths is None else [int(length) for length in context_lengths]
-    checkpointed = checkpoint_of(
-        model,
-        checkpoint,
-        study="context_modulation",
-        provenance=provenance,
-        stimuli=[tensor_hash(ids) for ids in texts.sequences],
-        options={"context_lengths": lengths, "n_windows": n_windows, "level": level, "max_bytes": max_bytes},
-    )
-    budget = settled_max_bytes(model, max_bytes, checkpointed)
+    run = frame.opened(checkpoint, options={"context_lengths": lengths, "n_windows": n_windows, "level": level})
     with inference(model):
-        windows = Windows(model, texts, context_lengths, n_windows=n_windows, seed=seed, max_bytes=budget)
-        reader = LayerReader(model, names, texts, ways, windows, kept, level=level, max_bytes=budget)
-        fields = reader.read(checkpointed)
-    checkpointed.finish()
-    over = "texts" if n_groups(texts.text) != len(texts.text) else "tokens"
+        windows = Windows(model, texts, lengths, n_windows=n_windows, seed=seed, max_bytes=run.budget)
+        reader = LayerReader(model, point, texts, ways, windows, kept, level=level, max_bytes=run.budget)
+        measured = reader.read(run.checkpoint)
+    run.checkpoint.finish()
     return ContextModulation(
-        **fields,
+        in_context=torch.stack([one.in_context for one in measured]),
+        isolated=torch.stack([one.isolated for one in measured]),
         kept=kept,
-        text=texts.text,
-        position=texts.position,
-        token_ids=texts.ids,
-        tokens=texts.words,
+        correlation=torch.stack([one.correlation for one in measured]),
+        correlation_low=torch.stack([one.low for one in measured]),
+        correlation_high=torch.stack([one.high for one in measured]),
+        correlation_by_alone=torch.stack([one.by_alone for one in measured], dim=1),
+        correlation_by_token=torch.stack([one.by_token for one in measured]),
+        by_neuron=_by_neuron(measured, n_repeated=IdentityShare(texts.ids, 0).n_tokens),
+        by_length=_by_length(measured, windows),
+        texts=TokenAxis(texts.text, texts.position, texts.ids, texts.words),
         alone=tuple(way.label for way in ways),
-        context_lengths=windows.lengths if len(windows.tokens) else (),
-        n_windows=len(windows.tokens),
-        n_repeated=IdentityShare(texts.ids, 0).n_tokens,
-        layers=tuple(layer_of(name) or 0 for name in names),
-        hook_point=short_form(names[0]),
-        interval_over=over,
+        layers=point.layers,
+        hook_point=point.short,
+        interval_over="texts" if n_groups(texts.text) != len(texts.text) else "tokens",
         level=level,
-        provenance=provenance,
+        provenance=run.provenance,
+    )
+
+
+def _by_neuron(measured: Sequence[LayerMeasures], *, n_repeated: int) -> NeuronContext:
+    return NeuronContext(
+        correlation=torch.stack([one.by_neuron for one in measured]),
+        deviation=torch.stack([one.deviation for one in measured]),
+        rms_change=torch.stack([one.rms_change for one in measured]),
+        identity_share=torch.stack([one.identity_share for one in measured]),
+        changed_tokens=torch.stack([one.changed_tokens for one in measured]),
+        token_change=torch.stack([one.token_change for one in measured]),
+        peak_tokens=torch.stack([one.peak_tokens for one in measured]),
+        peak=torch.stack([one.peak for one in measured]),
+        n_repeated=n_repeated,
+    )
+
+
+def _by_length(measured: Sequence[LayerMeasures], windows: Windows) -> ByLength:
+    return ByLength(
+        correlation=torch.stack([one.by_length for one in measured], dim=1),
+        whole=torch.stack([one.whole for one in measured]),
+        lengths=windows.lengths if len(windows.tokens) else (),
+        n_tokens=len(windows.tokens),
     )
 
 

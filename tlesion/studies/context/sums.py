@@ -101,7 +101,7 @@ class LayerSums:
 
     Attributes:
         by_token: Co-moments of each token over units (x in context, y alone).
-        by_unit: Co-moments of each unit over tokens.
+        units: Co-moments of each unit over tokens; there once a token was taken.
         squared_change: Sum over tokens of (in context − alone)².
         changed: Tokens at which a unit changes most.
         peaks: Tokens at which a unit is largest in context.
@@ -111,7 +111,7 @@ class LayerSums:
     def __init__(self, ids: Int[Tensor, " token"], text: Int[Tensor, " token"], n_units: int) -> None:
         self._text = text
         self.by_token = CoMoments.unseen(len(ids))
-        self.by_unit: CoMoments | None = None
+        self.units = CoMoments.unseen(0)
         self.squared_change = torch.zeros(n_units, dtype=torch.float64)
         self.changed, self.peaks = Strongest.none(n_units), Strongest.none(n_units)
         self.identity = IdentityShare(ids, n_units)
@@ -123,28 +123,22 @@ class LayerSums:
         inside, alone = inside.double(), alone.double()
         self.by_token.put_(tokens, CoMoments.of(inside.T, alone.T))
         units = CoMoments.of(inside, alone)
-        self.by_unit = units if self.by_unit is None else self.by_unit.merge(units)
+        self.units = self.units.merge(units) if len(self.units.n) else units
         change = inside - alone
         self.squared_change += change.square().sum(0)
         self.changed.take(tokens, change.abs())
         self.peaks.take(tokens, inside)
         self.identity.take(tokens, inside)
 
-    def fields(self) -> dict[str, Tensor]:
-        """The layer's part of a result, but for what compares the layer as a whole."""
-        units = self.by_unit
-        assert units is not None
-        return {
-            "correlation_by_token": self.by_token.r,
-            "correlation_by_neuron": units.r,
-            "deviation": (units.xx / (units.n - 1)).sqrt(),
-            "rms_change": (self.squared_change / len(self.by_token.n)).sqrt(),
-            "identity_share": self.identity.share,
-            "changed_tokens": self.changed.rows,
-            "token_change": self.changed.values,
-            "peak_tokens": self.peaks.rows,
-            "peak": self.peaks.values,
-        }
+    @property
+    def deviation(self) -> Float64[Tensor, " unit"]:
+        """Standard deviation of each unit in context, over tokens."""
+        return (self.units.xx / (self.units.n - 1)).sqrt()
+
+    @property
+    def rms_change(self) -> Float64[Tensor, " unit"]:
+        """Root mean square over tokens of (in context − alone)."""
+        return (self.squared_change / len(self.by_token.n)).sqrt()
 
     def correlation(self, level: float) -> tuple[Tensor, Tensor, Tensor]:
         """r over all tokens and units, with its interval over texts or tokens."""

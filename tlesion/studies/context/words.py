@@ -1,9 +1,8 @@
 """The context report's sentences: every number in them is computed from the results."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from tlesion.paper.prose import listed
 from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space_result import SpaceModulation
 
@@ -13,11 +12,11 @@ def summary(result: ContextModulation, space: SpaceModulation | None, *, layer: 
     said = [context(result, layer=layer), by_depth(result)]
     if space is not None:
         said.append(beside_space(result, space, layer=layer))
-    if result.context_lengths:
+    if result.by_length.lengths:
         said.append(by_length(result, layer=layer))
     if len(result.alone) > 1:
         said.append(other_way(result, layer=layer))
-    if bool(result.identity_share.isfinite().any()):
+    if bool(result.by_neuron.identity_share.isfinite().any()):
         said.append(identity(result, layer=layer))
     return said
 
@@ -26,7 +25,7 @@ def context(result: ContextModulation, *, layer: int) -> str:
     """The correlation in one layer."""
     row = result.layers.index(layer)
     r, low, high = (float(part[row]) for part in (result.correlation, result.correlation_low, result.correlation_high))
-    n_texts = len(result.text.unique())
+    n_texts = result.texts.n_texts
     texts = f"{n_texts} texts" if n_texts > 1 else "one text"
     over = f"jackknife over {result.interval_over}"
     if result.interval_over == "tokens":
@@ -71,13 +70,12 @@ def beside_space(result: ContextModulation, space: SpaceModulation, *, layer: in
 
 def by_length(result: ContextModulation, *, layer: int) -> str:
     """How the correlation changes with the number of tokens before."""
-    row = result.layers.index(layer)
-    first, last = float(result.correlation_by_length[0, row]), float(result.correlation_by_length[-1, row])
-    whole = float(result.correlation_whole[row])
+    row, part = result.layers.index(layer), result.by_length
+    first, last, whole = (float(r[row]) for r in (part.correlation[0], part.correlation[-1], part.whole))
     verb = "falls" if last < first else "rises"
     return (
-        f"In layer {layer} it {verb} from {first:.2f} with {result.context_lengths[0]} token before to {last:.2f} with "
-        f"{result.context_lengths[-1]}; in the whole text it is {whole:.2f} (the same {result.n_windows} tokens)."
+        f"In layer {layer} it {verb} from {first:.2f} with {part.lengths[0]} token before to {last:.2f} with "
+        f"{part.lengths[-1]}; in the whole text it is {whole:.2f} (the same {part.n_tokens} tokens)."
     )
 
 
@@ -90,20 +88,10 @@ def other_way(result: ContextModulation, *, layer: int) -> str:
 
 def identity(result: ContextModulation, *, layer: int) -> str:
     """How much of a neuron's variance the token explains."""
-    share = result.identity_share[result.layers.index(layer)].numpy()
+    share = result.by_neuron.identity_share[result.layers.index(layer)].numpy()
     low, middle, high = np.nanquantile(share, [0.1, 0.5, 0.9])
     return (
         f"Which token it is explains {middle:.0%} of the median neuron's variance in context in layer {layer} "
-        f"(a tenth of the neurons below {low:.0%}, a tenth above {high:.0%}; {result.n_repeated} tokens that occur "
-        "repeatedly, corrected for chance); the rest is context."
+        f"(a tenth of the neurons below {low:.0%}, a tenth above {high:.0%}; {result.by_neuron.n_repeated} tokens that "
+        "occur repeatedly, corrected for chance); the rest is context."
     )
-
-
-def listed(parts: Sequence[str]) -> str:
-    """``a, b and c``.
-
-    Example:
-        >>> listed(["a", "b", "c"])
-        'a, b and c'
-    """
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -8,16 +8,16 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from tlesion.encoding import Position
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
+from tlesion.positions import PromptPosition, SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
-from tlesion.selection.reference import measure_reference
+from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
@@ -32,7 +32,7 @@ def cross_fit(
     seed: int = 0,
     groups: Any = None,
     hook_point: str = "mlp.hook_pre",
-    position: Position = "word",
+    position: SentencePosition = "word",
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
@@ -42,7 +42,7 @@ def cross_fit(
     n_permutations: int = 10_000,
     ablation: str = "zero",
     lesion_hook_point: str = "mlp.hook_post",
-    lesion_position: str | int = "readout",
+    lesion_position: PromptPosition = "readout",
     n_controls: int = 0,
     match: Tensor | None = None,
     plan: str = "auto",
@@ -63,8 +63,8 @@ def cross_fit(
         groups: A label per pair; None: the contrast's own, or templates found in the sentences.
         hook_point: Where neurons are selected, as in :func:`tlesion.select_neurons`; likewise ``position``, ``test``,
             ``correction``, ``family``, ``alpha``, ``min_effect``, ``top_k`` and ``n_permutations``.
-        ablation: ``"zero"``, ``"gaussian"``, or ``"mean"`` or ``"median"`` of the sentences selected on, at the
-            place that prompts are read at.
+        ablation: As in :func:`tlesion.laminar_profile`; a mean, median or other reference is that of the sentences
+            selected on, at the place that prompts are read at.
         lesion_hook_point: Whose units are ablated.
         lesion_position: ``"readout"``, ``"all"``, or an index, as in :func:`tlesion.laminar_profile`.
         n_controls: Matched controls: random masks that overlap between folds as the selected ones do, see
@@ -120,9 +120,9 @@ def cross_fit(
     for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
         names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
         masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
-        reference = _reference(model, rest[one], ablation, lesion_hook_point, prepend_bos)
+        reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
         profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, **lesioning))
-    settings = selecting | {f"lesion_{name}": value for name, value in lesioning.items()}
+    settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
     provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
     return _result(contrast, fold, prompts, selected, profiles, provenance)
@@ -157,18 +157,6 @@ def _controls(
         return selected.new_zeros(k, 0, *shape)
     drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)
     return drawn.reshape(n_controls, n_masks, k, *shape).permute(2, 0, 1, 3, 4).flatten(1, 2)
-
-
-def _reference(
-    model: Model, others: Contrast, ablation: str, hook_point: str, prepend_bos: bool | None
-) -> Tensor | None:
-    """What the ablation puts in, from the sentences selected on alone."""
-    if ablation not in ("mean", "median"):
-        return None
-    position = "mask" if is_masked(model) else "before"
-    return measure_reference(
-        model, others, statistic=ablation, hook_point=hook_point, position=position, prepend_bos=prepend_bos
-    )
 
 
 def _result(

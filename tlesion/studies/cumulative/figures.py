@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from plotly.subplots import make_subplots
 
-from tlesion.drawing.band import add_controls_key, add_with_controls
+from tlesion.drawing.bands import add_controls_key, add_with_controls
 from tlesion.drawing.style import Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours
 from tlesion.studies.cumulative.result import CumulativeLesion

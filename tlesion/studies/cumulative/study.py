@@ -6,26 +6,19 @@ once, show where it no longer can. Of every lesion the whole prediction is measu
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from tlesion.hooks import Model, in_layers, layer_of, width
-from tlesion.inference import matched_controls
-from tlesion.interventions.ablation import ablation_of
+from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.models import require_logits
-from tlesion.provenance import checkpoint_of, provenance_of
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
-from tlesion.studies.common.controls import check_controls, measure_activity
-from tlesion.studies.common.masks import stack_masks
+from tlesion.studies.common.controls import controls_of, stream_of
+from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.cumulative.result import CumulativeLesion
-from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
-from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.sweep import encode_prompts
 
 
 def cumulative_lesion(
@@ -37,7 +30,7 @@ def cumulative_lesion(
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",
@@ -78,76 +71,43 @@ def cumulative_lesion(
         >>> result.kl.shape, result.n_lesioned.tolist()
         (torch.Size([1, 2, 3, 4]), [[[48, 96, 144], [144, 96, 48]]])
     """
-    require_logits(model, "the cumulative lesion")
-    names = in_layers(model, hook_point)
-    n_units = width(model, names[0])[1]
-    labels, stack = stack_masks(masks, len(names), n_units)
-    check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
-    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
-    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    if isinstance(match, str):
-        match = measure_activity(model, names, readings, position=position) if n_controls else None
-    lesions = LesionList(names, make)
-    rows = _rows(lesions, stack[None])[0]
-    control_rows = _rows(lesions, _controls(labels, stack, n_controls=n_controls, seed=seed, match=match))
-    settings = {
-        "ablation": ablation,
-        "hook_point": hook_point,
-        "position": position,
-        "seed": seed,
-        "prepend_bos": prepend_bos,
-        "n_units": n_units,
-        "masks": {name: tensor_hash(mask) for name, mask in zip(labels, stack, strict=True)},
-        "n_controls": n_controls,
-        "match": None if match is None else tensor_hash(match),
-        "reference": None if make.reference is None else tensor_hash(make.reference),
-    }
-    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = checkpoint_of(
+    frame = lesion_frame(
         model,
-        checkpoint,
+        prompts,
         study="cumulative_lesion",
-        provenance=provenance,
-        stimuli=hashes_of_readings(readings),
-        options={
-            "plan": plan,
-            "max_bytes": max_bytes,
-            "edits": hashes_of_lesions(read_lesions(model, lesions.lesions)) if checkpoint is not None else [],
-        },
+        title="the cumulative lesion",
+        hook_point=hook_point,
+        ablation=ablation,
+        position=position,
+        reference=reference,
+        seed=seed,
+        plan=plan,
+        max_bytes=max_bytes,
+        prepend_bos=prepend_bos,
     )
-    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes, checkpoint=kept)
-    kept.finish()
+    named = frame.point.masks(masks, whole=True)
+    controls = controls_of(n_controls, match, frame).measured(frame)
+    stack = torch.stack(list(named.values()))
+    drawn = torch.stack([controls.draw(mask, stream_of(name)) for name, mask in named.items()], dim=1)
+    lesions = LesionList(frame)
+    rows, control_rows = _rows(lesions, stack[None])[0], _rows(lesions, drawn)
+    settings = {"masks": {name: tensor_hash(mask) for name, mask in named.items()}, **controls.settings}
+    read = lesions.read()
+    run = frame.opened(checkpoint, settings=settings, lesions=read)
+    measured = measure_collapse(run, read)
+    run.checkpoint.finish()
     counts = stack.sum(dim=2)
     return CumulativeLesion(
         **measured.beside(rows, control_rows),
         n_lesioned=torch.stack([counts.cumsum(dim=1), counts.flip(1).cumsum(dim=1).flip(1)], dim=1),
-        masks=labels,
-        layers=tuple(layer_of(name) or 0 for name in names),
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
-        correct=tuple(prompt.correct for prompt in prompts),
+        masks=tuple(named),
+        layers=frame.point.layers,
+        prompts=frame.labels.prompts,
+        targets=frame.labels.targets,
+        correct=frame.labels.correct,
         plan=measured.plan,
-        provenance=provenance,
+        provenance=run.provenance,
     )
-
-
-def _controls(
-    labels: Sequence[str],
-    stack: Bool[Tensor, "mask layer unit"],
-    *,
-    n_controls: int,
-    seed: int,
-    match: Tensor | None,
-) -> Bool[Tensor, "control mask layer unit"]:
-    if not n_controls:
-        return stack[None][:0]
-    # A seed from the mask's name: its controls are the same whatever other masks stand beside it.
-    seeds = [int(np.random.SeedSequence([seed, *name.encode()]).generate_state(1)[0]) for name in labels]
-    drawn = [
-        matched_controls(mask, n_controls=n_controls, seed=own, match=match)
-        for mask, own in zip(stack, seeds, strict=True)
-    ]
-    return torch.stack(drawn, dim=1)
 
 
 def _rows(

@@ -10,7 +10,7 @@ from torch import Tensor
 from tlesion.hooks import FwdHook, HookPoint, Model, layer_of
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import Place
+from tlesion.sweeps.sinks import Field, Sink
 from tlesion.tokens import is_masked
 
 Kept = Float64[Tensor, "prompt d_model"]
@@ -18,7 +18,7 @@ _START = "blocks.{}.hook_resid_post"
 _ANSWERS = ("blocks.{}.hook_attn_out", "blocks.{}.hook_mlp_out")
 
 
-class PathTrace:
+class PathTrace(Sink):
     """Keeps the targets' logits, and the residual stream of the readout positions from the lesioned block on.
 
     The first lesion of the sweep is the clean run: it has to change nothing. In a causal model the hidden states say
@@ -28,24 +28,28 @@ class PathTrace:
     Args:
         model: The model.
         readings: The prompts.
-        n_lesions: How many lesions, the clean run included.
 
     Attributes:
-        clean: Clean logits of the targets.
-        lesioned: Lesioned logits of the targets.
+        clean: Clean logits of the targets, ``[prompt, target]``.
+        lesioned: Lesioned logits of the targets, ``[lesion, prompt, target]``.
     """
 
     wants_hidden = True
-    wants_vocabulary = False
 
-    def __init__(self, model: Model, readings: Sequence[Reading], n_lesions: int) -> None:
+    def __init__(self, model: Model, readings: Sequence[Reading]) -> None:
         self._masked, self._n_layers = is_masked(model), int(model.cfg.n_layers)
-        self._shape, self._dtype = (len(readings), int(model.cfg.d_model)), model.cfg.dtype
-        shape = (n_lesions, len(readings), readings[0].targets.shape[1])
-        self.clean: Float64[Tensor, "prompt target"] = torch.full(shape[1:], torch.nan, dtype=torch.float64)
-        self.lesioned: Float64[Tensor, "lesion prompt target"] = torch.full(shape, torch.nan, dtype=torch.float64)
+        self._d_model, self._dtype = int(model.cfg.d_model), model.cfg.dtype
+        self._n_targets = readings[0].targets.shape[1]
         self._seen: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        self._kept: dict[tuple[int, str], Tensor] = {}
+
+    def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        row = Field(("prompt", self._d_model), self._dtype)
+        return {
+            "clean": Field(("prompt", self._n_targets)),
+            "lesioned": Field(("lesion", "prompt", self._n_targets)),
+            **{_field(lesion.index, name): row for lesion in lesions for name in self._names_of(lesion)},
+        }
 
     def watch(self, index: int, layer: int) -> list[FwdHook]:
         """Hooks to add to a lesion that begins in a layer; they change nothing."""
@@ -57,39 +61,34 @@ class PathTrace:
 
         return [(name, look) for name in self._names(index, layer)]
 
-    def hidden(self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
+    def hidden(
+        self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor
+    ) -> Mapping[str, Tensor]:
         """See :class:`tlesion.sweeps.sinks.Sink`."""
+        found = {}
         for lesion, rows in zip(lesions, lesioned, strict=True):
             for name in self._names_of(lesion):
                 if layer_of(name) == layer:
-                    self._keep(lesion.index, name, group, self._seen[lesion.index].pop(name) if self._masked else rows)
-
-    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
-        """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])
-        self.lesioned[rows[:, None], members] = lesioned[:, :, 0].cpu().double()
-        self.clean[members] = clean[:, 0].cpu().double()
-
-    def places(self, lesions: Sequence[Lesion], group: Group) -> Mapping[str, Place]:
-        """See :class:`tlesion.sweeps.sinks.Sink`."""
-        members = torch.tensor(group.members)
-        rows = torch.tensor([lesion.index for lesion in lesions])[:, None]
-        found = {"clean": Place(self.clean, (members,)), "lesioned": Place(self.lesioned, (rows, members))}
-        for lesion in lesions:
-            for name in self._names_of(lesion):
-                found[f"{lesion.index}.{name}"] = Place(self._rows(lesion.index, name), (members,))
+                    activation = self._seen[lesion.index].pop(name) if self._masked else rows
+                    found[_field(lesion.index, name)] = _at_readout(activation, group)
         return found
+
+    def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
+        """See :class:`tlesion.sweeps.sinks.Sink`."""
+        return {"lesioned": lesioned[:, :, 0], "clean": clean[:, 0]}
 
     def start(self, index: int, layer: int) -> Kept:
         """What the block of a layer passes on at the readout positions, before BERT norms it."""
-        return self._rows(index, _START.format(layer)).double()
+        return self._row(index, _START.format(layer))
 
     def later(self, index: int, layer: int) -> list[Kept]:
         """What the blocks after a layer add there, in order; in a causal model their sum."""
         if self._masked:
-            return [self._rows(index, name).double() for name in self._answers(layer)]
+            return [self._row(index, name) for name in self._answers(layer)]
         return [self.start(index, self._n_layers - 1) - self.start(index, layer)]
+
+    def _row(self, index: int, name: str) -> Kept:
+        return self.values[_field(index, name)].double()
 
     def _names_of(self, lesion: Lesion) -> list[str]:
         if lesion.index == 0:
@@ -107,14 +106,14 @@ class PathTrace:
     def _answers(self, layer: int) -> list[str]:
         return [name.format(later) for later in range(layer + 1, self._n_layers) for name in _ANSWERS]
 
-    def _rows(self, index: int, name: str) -> Float[Tensor, "prompt d_model"]:
-        if (index, name) not in self._kept:
-            self._kept[index, name] = torch.full(self._shape, torch.nan, dtype=self._dtype)
-        return self._kept[index, name]
 
-    def _keep(self, index: int, name: str, group: Group, activation: Float[Tensor, "prompt pos d_model"]) -> None:
-        # A sweep may carry the last positions only.
-        offset = group.n_positions - activation.shape[1]
-        place = (group.readout[:, 0] - offset).to(activation.device)
-        picked = activation[torch.arange(len(activation), device=activation.device), place]
-        self._rows(index, name)[torch.tensor(group.members)] = picked.cpu()
+def _field(index: int, name: str) -> str:
+    """The name of the field for one lesion and hook point."""
+    return f"{index}.{name}"
+
+
+def _at_readout(activation: Float[Tensor, "prompt pos d_model"], group: Group) -> Float[Tensor, "prompt d_model"]:
+    # A sweep may carry the last positions only.
+    offset = group.n_positions - activation.shape[1]
+    place = (group.readout[:, 0] - offset).to(activation.device)
+    return activation[torch.arange(len(activation), device=activation.device), place]

@@ -26,24 +26,21 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.hooks import Model, in_layers, layer_of, short_form, width
-from tlesion.interventions.ablation import Ablation, ablation_of
-from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.checks import DoesNotApply
+from tlesion.hooks import Model
+from tlesion.interventions.ablations import Ablation
+from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.models import require_logits
-from tlesion.provenance import checkpoint_of, provenance_of
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
-from tlesion.studies.common.masks import stack_masks
+from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
+from tlesion.studies.common.point import Point
 from tlesion.studies.decomposition.path_trace import PathTrace
 from tlesion.studies.decomposition.readout_path import ReadoutPath
 from tlesion.studies.decomposition.result import PARTS, DropDecomposition
-from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
-from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.memory import settled_max_bytes
-from tlesion.sweeps.sweep import encode_prompts
 from tlesion.tokens import is_masked
 
 
@@ -54,7 +51,7 @@ def decompose_drop(
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",
@@ -103,91 +100,83 @@ def decompose_drop(
         >>> parts.direct.shape, parts.downstream[:, -1].abs().max().item()
         (torch.Size([1, 12, 1, 2]), 0.0)
     """
-    require_logits(model, "the decomposition of a drop")
-    names = in_layers(model, hook_point)
-    _require_in_mlp(hook_point)
-    n_units = width(model, names[0])[1]
-    labels, stack = stack_masks(masks, len(names), n_units)
-    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
-    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    settings = {
-        "ablation": ablation,
-        "hook_point": hook_point,
-        "position": position,
-        "seed": seed,
-        "prepend_bos": prepend_bos,
-        "n_units": n_units,
-        "masks": {name: tensor_hash(mask) for name, mask in zip(labels, stack, strict=True)},
-        "reference": None if make.reference is None else tensor_hash(make.reference),
-    }
-    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = checkpoint_of(
+    frame = lesion_frame(
         model,
-        checkpoint,
+        prompts,
         study="decompose_drop",
-        provenance=provenance,
-        stimuli=hashes_of_readings(readings),
-        options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(labels)},
+        title="the decomposition of a drop",
+        hook_point=hook_point,
+        ablation=ablation,
+        position=position,
+        reference=reference,
+        seed=seed,
+        plan=plan,
+        max_bytes=max_bytes,
+        prepend_bos=prepend_bos,
     )
-    parts, clean, how = _run(model, names, stack, make, readings, plan=plan, max_bytes=max_bytes, checkpoint=kept)
-    kept.finish()
+    _require_in_mlp(frame.point)
+    named = frame.point.masks(masks, whole=True)
+    settings = {"masks": {name: tensor_hash(mask) for name, mask in named.items()}}
+    run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
+    stack = torch.stack(list(named.values()))
+    trace, how = _traced(run, frame, stack)
+    parts = _parts_of(frame, stack, trace)
+    run.checkpoint.finish()
+    measured = trace.clean - trace.lesioned[1:]
     return DropDecomposition(
         **parts,
-        clean_logits=clean,
+        measured_drop=measured.reshape(*stack.shape[:2], *trace.clean.shape),
+        clean_logits=trace.clean,
         n_lesioned=stack.sum(dim=2),
-        masks=labels,
-        layers=tuple(layer_of(name) or 0 for name in names),
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
-        correct=tuple(prompt.correct for prompt in prompts),
+        masks=tuple(named),
+        layers=frame.point.layers,
+        prompts=frame.labels.prompts,
+        targets=frame.labels.targets,
+        correct=frame.labels.correct,
         post_norm=is_masked(model),
         plan=how,
-        provenance=provenance,
+        provenance=run.provenance,
     )
 
 
-def _require_in_mlp(hook_point: str) -> None:
-    point = short_form(hook_point)
-    if not point.startswith("mlp.") and point != "hook_mlp_out":
-        raise ValueError(
-            f"hook point {hook_point!r} is not inside an MLP, whose output is what is followed to the logits; give "
+def _require_in_mlp(point: Point) -> None:
+    if not point.short.startswith("mlp.") and point.short != "hook_mlp_out":
+        raise DoesNotApply(
+            f"hook point {point.short!r} is not inside an MLP, whose output is what is followed to the logits; give "
             "'mlp.hook_pre', 'mlp.hook_post' or 'hook_mlp_out'"
         )
 
 
-def _run(
-    model: Model,
-    names: Sequence[str],
-    stack: Bool[Tensor, "mask layer unit"],
-    make: Ablation,
-    readings: Sequence[Reading],
-    *,
-    plan: str,
-    max_bytes: int | None,
-    checkpoint: Checkpoint,
-) -> tuple[dict[str, Float64[Tensor, "mask layer prompt target"]], Float64[Tensor, "prompt target"], str]:
-    """All parts and the measured drop by name, the clean logits, and how it was run."""
-    layers = [layer_of(name) or 0 for name in names]
-    trace = PathTrace(model, readings, 1 + len(stack) * len(names))
+def _traced(run: Run, frame: LesionFrame, stack: Bool[Tensor, "mask layer unit"]) -> tuple[PathTrace, str]:
+    """Every mask's lesion of every layer, after one that changes nothing; and how they were run."""
+    names, layers = frame.point.names, frame.point.layers
+    trace = PathTrace(frame.model, frame.readings)
     lesions = [trace.watch(0, 0)]
     for units in stack:
         for row, name in enumerate(names):
-            pair = make.at(name, row, units[row])
+            pair = frame.ablation.at(name, row, units[row])
             watched = [] if not bool(units[row].any()) else trace.watch(len(lesions), layers[row])
             lesions.append([pair, *watched])
-    read, budget = read_lesions(model, lesions), settled_max_bytes(model, max_bytes, checkpoint)
-    settled = run_sweep(model, readings, read, trace, plan=plan, max_bytes=budget, checkpoint=checkpoint)
+    settled = run.sweep(read_lesions(frame.model, lesions), trace)
     require_finite_logits(trace.clean)
-    path = ReadoutPath(model, torch.cat([reading.targets for reading in readings]))
-    at_readout = _reaches_readout(make, readings)
+    return trace, settled.reason
+
+
+def _parts_of(
+    frame: LesionFrame, stack: Bool[Tensor, "mask layer unit"], trace: PathTrace
+) -> dict[str, Float64[Tensor, "mask layer prompt target"]]:
+    """The parts by name; zero where a mask has no unit in the layer."""
+    layers = frame.point.layers
+    path = ReadoutPath(frame.model, torch.cat([reading.targets for reading in frame.readings]))
+    at_readout = _reaches_readout(frame.ablation, frame.readings)
     found = {name: torch.zeros(*stack.shape[:2], *trace.clean.shape, dtype=torch.float64) for name in PARTS}
     for mask, row in stack.any(dim=2).nonzero().tolist():
-        parts = _parts(path, trace, 1 + mask * len(names) + row, layers[row], at_readout)
-        _require_agreement(model, trace, 1 + mask * len(names) + row, torch.stack(list(parts.values())).sum(dim=0))
+        lesion = 1 + mask * len(layers) + row
+        parts = _parts(path, trace, lesion, layers[row], at_readout)
+        _require_agreement(frame.model, trace, lesion, torch.stack(list(parts.values())).sum(dim=0))
         for name, values in parts.items():
             found[name][mask, row] = values
-    measured = (trace.clean - trace.lesioned[1:]).reshape(*stack.shape[:2], *trace.clean.shape)
-    return {**found, "measured_drop": measured}, trace.clean, settled.reason
+    return found
 
 
 def _parts(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from tlesion.checks import one_of
-from tlesion.drawing.band import add_controls_key, add_with_controls
+from tlesion.drawing.bands import add_controls_key, add_with_controls
 from tlesion.drawing.style import MORE, Figure, TemplateLike, finish
 from tlesion.drawing.targets import target_colours, target_words
 from tlesion.studies.dose.result import DoseResponse

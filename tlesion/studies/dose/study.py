@@ -10,27 +10,22 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import one_of
-from tlesion.hooks import Model, in_layers, layer_indices, width
-from tlesion.inference import matched_controls, require_independent
-from tlesion.interventions.ablation import ablation_of
+from tlesion.checks import DoesNotApply, one_of
+from tlesion.hooks import Model, layer_indices
+from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
-from tlesion.keep.hashing import tensor_hash
-from tlesion.models import require_logits
-from tlesion.provenance import checkpoint_of, provenance_of
+from tlesion.positions import PromptPosition
 from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
-from tlesion.studies.common.controls import check_controls, measure_activity
+from tlesion.studies.common.controls import controls_of
+from tlesion.studies.common.frame import lesion_frame
+from tlesion.studies.common.point import Point
 from tlesion.studies.dose.result import DoseResponse
-from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
-from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.sweep import encode_prompts
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
@@ -47,7 +42,7 @@ def dose_response(
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     allow_shared: bool = False,
@@ -100,64 +95,51 @@ def dose_response(
         >>> response.kl.shape, response.n_lesioned.tolist()
         (torch.Size([2, 2, 6]), [5, 48])
     """
-    require_logits(model, "the dose response")
     chosen = _chosen(model, selection, layers)
     one_of("direction", direction, (*selection.conditions, "any"))
-    names = in_layers(model, hook_point, chosen)
-    n_units = width(model, names[0])[1]
-    counts = _counts(doses, n_units)
-    t = _t_of(selection, chosen, n_units, hook_point)
-    shape = (len(names), n_units)
-    check_controls(n_controls, match, shape=shape, seed=seed)
-    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=shape)
-    shared = require_independent(selection, prompts, allow_shared=allow_shared)
-    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    if isinstance(match, str):
-        match = measure_activity(model, names, readings, position=position) if n_controls else None
-    masks, weakest = _doses(t, counts, sign={"any": 0, selection.conditions[1]: -1}.get(direction, 1))
-    lesions = LesionList(names, make)
-    rows = _rows(lesions, masks[:, None])[:, 0].T
-    controls = _controls(masks, n_controls=n_controls, seed=seed, match=match)
-    control_rows = _rows(lesions, controls).permute(1, 2, 0)
-    settings = {
-        "ablation": ablation,
-        "hook_point": hook_point,
-        "position": position,
-        "seed": seed,
-        "prepend_bos": prepend_bos,
-        "selection": selection.content_hash,
-        "n_controls": n_controls,
-        "match": None if match is None else tensor_hash(match),
-        "reference": None if make.reference is None else tensor_hash(make.reference),
-        "shared_prompts": list(shared),
-    }
-    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = checkpoint_of(
+    frame = lesion_frame(
         model,
-        checkpoint,
+        prompts,
         study="dose_response",
-        provenance=provenance,
-        stimuli=hashes_of_readings(readings),
-        options={
-            "plan": plan,
-            "max_bytes": max_bytes,
-            "edits": hashes_of_lesions(read_lesions(model, lesions.lesions)) if checkpoint is not None else [],
-        },
+        title="the dose response",
+        layers=chosen,
+        hook_point=hook_point,
+        ablation=ablation,
+        position=position,
+        reference=reference,
+        seed=seed,
+        plan=plan,
+        max_bytes=max_bytes,
+        prepend_bos=prepend_bos,
     )
-    measured = measure_collapse(model, readings, lesions, plan=plan, max_bytes=max_bytes, checkpoint=kept)
-    kept.finish()
+    counts = _counts(doses, frame.point.n_units)
+    t = _t_of(selection, frame.point)
+    controls = controls_of(n_controls, match, frame)
+    shared = require_independent(selection, prompts, allow_shared=allow_shared)
+    controls = controls.measured(frame)
+    masks, weakest = _doses(t, counts, sign={"any": 0, selection.conditions[1]: -1}.get(direction, 1))
+    lesions = LesionList(frame)
+    rows = _rows(lesions, masks[:, None])[:, 0].T
+    # A stream for every dose, so that the controls of one say nothing of another's.
+    drawn = torch.stack([controls.draw(mask, [dose]) for dose, mask in enumerate(masks)])
+    control_rows = _rows(lesions, drawn).permute(1, 2, 0)
+    settings = {"selection": selection.content_hash, "shared_prompts": list(shared), **controls.settings}
+    read = lesions.read()
+    run = frame.opened(checkpoint, settings=settings, lesions=read)
+    measured = measure_collapse(run, read)
+    run.checkpoint.finish()
     return DoseResponse(
         **measured.beside(rows, control_rows),
         n_lesioned=counts,
         weakest_t=weakest,
         doses=tuple(float(dose) for dose in doses),
-        layers=tuple(chosen),
+        layers=frame.point.layers,
         direction=direction,
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
-        correct=tuple(prompt.correct for prompt in prompts),
+        prompts=frame.labels.prompts,
+        targets=frame.labels.targets,
+        correct=frame.labels.correct,
         plan=measured.plan,
-        provenance=provenance,
+        provenance=run.provenance,
     )
 
 
@@ -187,15 +169,14 @@ def _counts(doses: Sequence[float | int], n_units: int) -> Int64[Tensor, " dose"
     return torch.tensor([max(1, math.floor(dose * n_units / 100 + 0.5)) for dose in given])
 
 
-def _t_of(
-    selection: NeuronSelection, layers: Sequence[int], n_units: int, hook_point: str
-) -> Float64[Tensor, "layer unit"]:
-    if selection.t.shape[1] != n_units:
-        raise ValueError(
-            f"the selection has {selection.t.shape[1]} neurons a layer, and {hook_point!r} has {n_units} units; give a "
-            f"hook point with the same units, such as 'mlp.hook_post' for a selection at {selection.hook_point!r}"
+def _t_of(selection: NeuronSelection, point: Point) -> Float64[Tensor, "layer unit"]:
+    if selection.t.shape[1] != point.n_units:
+        raise DoesNotApply(
+            f"the selection has {selection.t.shape[1]} neurons a layer, and {point.short!r} has {point.n_units} units; "
+            f"give a hook point with the same units, such as 'mlp.hook_post' for a selection at "
+            f"{selection.hook_point!r}"
         )
-    return selection.t[[selection.layers.index(layer) for layer in layers]]
+    return selection.t[[selection.layers.index(layer) for layer in point.layers]]
 
 
 def _doses(
@@ -208,20 +189,6 @@ def _doses(
     for mask, count in zip(masks, counts.tolist(), strict=True):
         mask.scatter_(1, order[:, :count], True)
     return masks, t.gather(1, order[:, counts - 1])
-
-
-def _controls(
-    masks: Bool[Tensor, "dose layer unit"], *, n_controls: int, seed: int, match: Tensor | None
-) -> Bool[Tensor, "dose control layer unit"]:
-    if not n_controls:
-        return masks[:, None][:, :0]
-    # A seed for every dose, so that the controls of one say nothing of another's.
-    seeds = [int(np.random.SeedSequence([seed, dose]).generate_state(1)[0]) for dose in range(len(masks))]
-    drawn = [
-        matched_controls(mask, n_controls=n_controls, seed=own, match=match)
-        for mask, own in zip(masks, seeds, strict=True)
-    ]
-    return torch.stack(drawn)
 
 
 def _rows(lesions: LesionList, masks: Bool[Tensor, "dose control layer unit"]) -> Int64[Tensor, "dose control layer"]:

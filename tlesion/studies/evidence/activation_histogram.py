@@ -14,9 +14,11 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from tlesion.anatomy.model import activation_function
-from tlesion.encoding import Position, encode_sentence
+from tlesion.checks import DoesNotApply
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of
 from tlesion.keep.results import Result
+from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
@@ -91,7 +93,7 @@ def activation_histogram(
     model: Model,
     contrast: Contrast,
     *,
-    position: Position = "word",
+    position: SentencePosition = "word",
     threshold: float | int = 0.1,
     layers: Literal["all"] | Sequence[int] = "all",
     batch_size: int = 32,
@@ -127,6 +129,10 @@ def activation_histogram(
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold {threshold} is no share; give a number between 0 and 1, such as 0.1")
+    if model.cfg.attn_only:
+        raise DoesNotApply(
+            "this model has no MLPs, so that no activation function can be looked at; leave the histogram out"
+        )
     names = in_layers(model, "mlp.hook_pre", layers)
     options: dict[str, Any] = {"position": position, "subword": contrast.subword, "prepend_bos": prepend_bos}
     a, b = ([encode_sentence(model, one, **options) for one in part] for part in (contrast.a, contrast.b))
@@ -146,7 +152,9 @@ def activation_histogram(
         conditions=contrast.conditions,
         layers=tuple(layer_of(name) or 0 for name in names),
         provenance=provenance_of(
-            model, settings=options | {"threshold": float(threshold), "hook_point": "mlp"}, stimuli=contrast.stimuli
+            model,
+            settings=options | recorded(position) | {"threshold": float(threshold), "hook_point": "mlp"},
+            stimuli=contrast.stimuli,
         ),
     )
 

@@ -1,106 +1,158 @@
-"""What is put beside a profile before its effects are believed: verdict, doses, accumulation, paths."""
+"""The laminar study from the model to the page, in one call.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+:func:`laminar` selects neurons, lesions them layer by layer beside random ones, and measures what explains the effects
+(:mod:`tlesion.studies.evidence.beside`). ``tlesion laminar`` and ``tlesion demo`` print and write what it returns.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from tlesion.hooks import Model
-from tlesion.keep.results import Result
-from tlesion.selection import NeuronSelection
-from tlesion.stimuli import Prompt
+from tlesion.positions import PromptPosition, position_of_record
+from tlesion.selection import NeuronSelection, select_neurons
+from tlesion.selection.reference import reference_for
+from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
+from tlesion.stimuli import prompts as shipped_prompts
 from tlesion.studies.common.effects import own_targets
-from tlesion.studies.cumulative.study import cumulative_lesion
-from tlesion.studies.decomposition.study import decompose_drop
-from tlesion.studies.dose.study import dose_response
-from tlesion.studies.laminar.study import LaminarProfile
-from tlesion.studies.verdict.study import verdict
+from tlesion.studies.common.registry import studies
+from tlesion.studies.evidence.activation_histogram import activation_histogram
+from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
+from tlesion.studies.evidence.folder import check_run_folder
+from tlesion.studies.evidence.pages import Report
+from tlesion.studies.laminar.study import laminar_profile
+from tlesion.tokens import is_masked
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
-DOSE_LAYERS, DOSE_CONTROLS = 3, 10
 
 
-@dataclass(frozen=True)
-class Checking:
-    """The options that decide what a profile is compared with.
-
-    Attributes:
-        n_controls: Matched random lesions per mask and layer; 0: none, and no verdict.
-        allow_shared: Take prompts that are made from the selection's sentences.
-    """
-
-    n_controls: int = 50
-    allow_shared: bool = False
-
-    def require_enough(self) -> None:
-        """Refuse, before any work is done, fewer controls than a verdict needs.
-
-        Raises:
-            ValueError: Some, but too few.
-        """
-        if self.n_controls < 0 or 0 < self.n_controls < FEWEST:
-            raise ValueError(
-                f"--controls {self.n_controls} are too few for a verdict; give {FEWEST} or more (50 are usual), or 0 "
-                "for none and no verdict"
-            )
-
-    def controls_for(self, masks: Sequence[str], prompts: Sequence[Prompt]) -> int:
-        """How many controls to run: none where a mask is about no word and no prompt names a right answer."""
-        targets, correct = [p.targets for p in prompts], [p.correct for p in prompts]
-        try:
-            for mask in masks:
-                own_targets(mask, targets, correct)
-        except ValueError:
-            return 0
-        return self.n_controls
-
-
-def gather_evidence(
+def laminar(
     model: Model,
-    profile: LaminarProfile,
-    selection: NeuronSelection,
-    masks: dict[str, Tensor],
-    prompts: Sequence[Prompt],
-    lesion: dict[str, Any],
+    contrast: Contrast | None = None,
+    prompts: Sequence[Prompt] | None = None,
     *,
-    checkpoint: Path | None = None,
-) -> dict[str, Result]:
-    """The verdict on a profile with controls, and the studies that explain it; nothing for one without.
-
-    Doses are tried in the three layers whose lesions move the mask's own word most.
+    selection: NeuronSelection | None = None,
+    ablation: str = "zero",
+    hook_point: str = "mlp.hook_post",
+    position: PromptPosition = "readout",
+    seed: int = 0,
+    plan: str = "auto",
+    n_controls: int = 50,
+    allow_shared: bool = False,
+    batch_size: int = 32,
+    prepend_bos: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> Report:
+    """The laminar study from the model to the page: what ``tlesion laminar`` does, in one call.
 
     Args:
-        model: The model.
-        profile: The profile.
-        selection: Where its masks come from.
-        masks: The masks.
-        prompts: Its prompts.
-        lesion: How it was lesioned: ``ablation``, ``hook_point``, ``position``, ``reference``, ``seed``, ``plan`` and
-            ``prepend_bos``, as :func:`tlesion.laminar_profile` takes them.
-        checkpoint: Folder in which finished parts are kept, in one of its own for each study; None: nothing is.
+        model: A `HookedTransformer` or `HookedEncoder`.
+        contrast: What neurons are selected on; None: the shipped him/her pairs.
+        prompts: What the lesions are tried on; None: the shipped him/her prompts.
+        selection: The neurons, selected on the contrast; None: by :func:`tlesion.select_neurons` as it is.
+        ablation, hook_point, position, seed, plan: As in :func:`tlesion.laminar_profile`. What an
+            ablation needs to put in place is measured on the contrast's sentences (:mod:`tlesion.selection.reference`).
+        n_controls: Matched random lesions per neuron set and layer, 19 or more; 0: none, and no verdict.
+        allow_shared: Take prompts that are made from the selection's own sentences; they overstate effects.
+        batch_size: Sentences in a forward pass.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        checkpoint: Folder in which finished parts are kept: the same call continues a run that was cut off.
+        out: Folder into which everything is written; None: nothing is, until ``.write(folder)`` is called.
+
+    Returns:
+        The results by name: selection, comparison (of the shipped pairs), profile, histogram; with controls also
+        verdict, dose, cumulative and decomposition. ``left_out`` says which of them do not apply, and why.
+
+    Raises:
+        ValueError: Too few controls, a selection from other sentences than the contrast's, a folder that cannot be
+            written into, and what :func:`tlesion.laminar_profile` refuses.
+
+    Example:
+        >>> import tlesion
+        >>> planted = tlesion.toy.planted_model("causal", n_layers=2, layers=(1,))
+        >>> contrast, prompts = planted.language.contrast(20, seed=0), planted.language.prompts(8, seed=1)
+        >>> found = tlesion.report.laminar(planted.model, contrast, prompts, n_controls=19)
+        >>> sorted(found.results)
+        ['cumulative', 'decomposition', 'dose', 'histogram', 'profile', 'selection', 'verdict']
     """
-    if not profile.n_controls:
-        return {}
-    kept = {name: checkpoint and checkpoint / name for name in ("dose", "cumulative", "decomposition")}
-    judged = verdict(profile)
-    found: dict[str, Result] = {"verdict": judged}
-    strongest = judged.effect.abs().nan_to_num().amax(dim=0).argsort(descending=True, stable=True)[:DOSE_LAYERS]
-    if selection.t.shape[1] == int(profile.provenance.settings["n_units"]):
-        layers = sorted(profile.layers[i] for i in strongest.tolist())
-        found["dose"] = dose_response(
-            model,
-            selection,
-            prompts,
-            layers=layers,
-            n_controls=DOSE_CONTROLS,
-            allow_shared=True,
-            checkpoint=kept["dose"],
-            **lesion,
+    require_enough(n_controls)
+    if out is not None:
+        check_run_folder(out, result_names())
+    contrast = contrasts.him_her() if contrast is None else contrast
+    prompts = shipped_prompts.him_her(causal=not is_masked(model)) if prompts is None else prompts
+    shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
+    selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
+    masks = {condition: selected.mask(condition) for condition in selected.conditions}
+    lesion: dict[str, Any] = {
+        "ablation": ablation,
+        "hook_point": hook_point,
+        "position": position,
+        "reference": reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared),
+        "seed": seed,
+        "plan": plan,
+        "prepend_bos": prepend_bos,
+    }
+    comparison = compare_in_context(model, contrast, selected, **shared)
+    profile = laminar_profile(
+        model,
+        masks,
+        prompts,
+        n_controls=n_controls if _about_words(masks, prompts) else 0,
+        selected_on=selected,
+        allow_shared=allow_shared,
+        checkpoint=checkpoint,
+        **lesion,
+    )
+    at = position_of_record(selected.provenance.settings)
+    measured, left_out = applying({"histogram": partial(activation_histogram, model, contrast, position=at, **shared)})
+    evidence, not_evidence = evidence_on(profile, model, selected, masks, prompts, lesion, checkpoint=checkpoint)
+    results = {"selection": selected, "comparison": comparison, "profile": profile, **measured, **evidence}
+    made = Report({name: one for name, one in results.items() if one is not None}, left_out=left_out | not_evidence)
+    if out is not None:
+        made.write(out)
+    return made
+
+
+def require_enough(n_controls: int) -> None:
+    """Refuse, before any work is done, fewer controls than a verdict needs.
+
+    Raises:
+        ValueError: Some, but too few.
+    """
+    if n_controls < 0 or 0 < n_controls < FEWEST:
+        raise ValueError(
+            f"{n_controls} controls are too few for a verdict; give {FEWEST} or more (50 are usual), or 0 for none and "
+            "no verdict"
         )
-    found["cumulative"] = cumulative_lesion(model, masks, prompts, checkpoint=kept["cumulative"], **lesion)
-    if lesion["hook_point"].startswith("mlp."):
-        found["decomposition"] = decompose_drop(model, masks, prompts, checkpoint=kept["decomposition"], **lesion)
-    return found
+
+
+def result_names() -> list[str]:
+    """The names under which a laminar study saves its results."""
+    study = studies()["laminar"]
+    return [study.folder, *study.beside]
+
+
+def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:
+    """The selection, once it is clear that it was made on the contrast."""
+    if selection.provenance.stimuli_hash != combined_hash(contrast.stimuli):
+        raise ValueError(
+            f"the selection was made on other sentences ({selection.n_a} against {selection.n_b}) than the contrast's "
+            f"({len(contrast.a)} against {len(contrast.b)}); give the contrast that it was made on"
+        )
+    return selection
+
+
+def _about_words(masks: Mapping[str, Tensor], prompts: Sequence[Prompt]) -> bool:
+    """Whether it is known of every mask which word it should cost, so that there can be a verdict."""
+    targets, correct = [p.targets for p in prompts], [p.correct for p in prompts]
+    try:
+        for mask in masks:
+            own_targets(mask, targets, correct)
+    except ValueError:
+        return False
+    return True

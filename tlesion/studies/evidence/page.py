@@ -8,6 +8,7 @@ import pandas as pd
 from tlesion.drawing.targets import target_words
 from tlesion.keep.results import Result
 from tlesion.paper.page import Drawing, Page, Section
+from tlesion.paper.prose import listed
 from tlesion.paper.provenance import provenance_section
 from tlesion.paper.table import Table
 from tlesion.selection import NeuronSelection
@@ -149,7 +150,7 @@ def profile_table(profile: LaminarProfile) -> Table:
         if first["still_right"].notna().all():
             columns[group, "right"] = first["still_right"].to_numpy()
     caption = (
-        f"By lesioned layer: median logit drop of {words.listed(names)} (positive: the lesion cost the word); all "
+        f"By lesioned layer: median logit drop of {listed(names)} (positive: the lesion cost the word); all "
         "logits: mean global change; right: share of prompts whose right target still has the largest target logit."
     )
     return Table(pd.DataFrame(columns), caption=caption, digits=2)
@@ -164,7 +165,7 @@ def histogram_section(histogram: ActivationHistogram, *, layer: int) -> Section:
     text = [
         words.silenced(histogram),
         f"A value counts as silenced where at most {100 * histogram.threshold:g} % of it is left behind the activation "
-        f"function (for the GELU and 10 %: values below −1.28). In layer {layer}: {words.listed(shares)}. Zeroing a "
+        f"function (for the GELU and 10 %: values below −1.28). In layer {layer}: {listed(shares)}. Zeroing a "
         "neuron that is silent already changes next to nothing.",
     ]
     drawings = [

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from tlesion.paper.prose import listed
 from tlesion.studies.cumulative.result import DIRECTIONS, CumulativeLesion
 from tlesion.studies.decomposition.result import DropDecomposition
 from tlesion.studies.dose.result import DoseResponse
-from tlesion.studies.laminar.words import listed
 from tlesion.studies.verdict.result import DAMAGE, NOTHING, SPECIFIC, UNCLEAR, VERDICTS, Verdict
 
 

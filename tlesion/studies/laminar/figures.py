@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from tlesion.drawing.spread import add_spread
+from tlesion.drawing.bands import add_spread
 from tlesion.drawing.style import NEUTRAL, Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours, target_words
 from tlesion.studies.laminar.study import REFERENCES, LaminarProfile

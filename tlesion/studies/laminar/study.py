@@ -6,27 +6,23 @@ which has to be exactly the clean run, and the ablation of the layer's whole MLP
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
-from tlesion.hooks import Model, in_layers, layer_of, width
+from tlesion.hooks import Model
 from tlesion.inference import require_independent
-from tlesion.interventions.ablation import ablation_of
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.models import require_logits
-from tlesion.provenance import checkpoint_of, provenance_of
+from tlesion.positions import PromptPosition
 from tlesion.stimuli import Contrast, Prompt, combined_hash
-from tlesion.studies.common.controls import check_controls, match_values, measure_controls
-from tlesion.studies.common.layer_sweeps import measure_layers, measure_nothing
-from tlesion.studies.common.masks import stack_named
+from tlesion.studies.common.controls import Controls, controls_of, stream_of
+from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
-from tlesion.sweeps.identity import hashes_of_readings
-from tlesion.sweeps.memory import settled_max_bytes
-from tlesion.sweeps.sweep import encode_prompts
+from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
 
 __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 
@@ -38,7 +34,7 @@ def laminar_profile(
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
-    position: str | int = "readout",
+    position: PromptPosition = "readout",
     reference: Tensor | None = None,
     seed: int = 0,
     plan: str = "auto",
@@ -96,50 +92,33 @@ def laminar_profile(
         >>> profile.logit_drop.shape, profile.logit_drop.abs().max().item()
         (torch.Size([1, 12, 1, 2]), 0.0)
     """
-    require_logits(model, "the laminar profile")
-    names = in_layers(model, hook_point)
-    heads, units = width(model, names[0])
-    n_units = (heads or 1) * units
-    stack = stack_named(masks, len(names), n_units)
-    check_controls(n_controls, match, shape=stack.shape[1:], seed=seed)
-    make = ablation_of(ablation, position=position, reference=reference, seed=seed, shape=stack.shape[1:])
-    readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    source = _checked_source(selected_on, prompts, allow_shared=allow_shared)
-    settings = {
-        "ablation": ablation,
-        "hook_point": hook_point,
-        "position": position,
-        "seed": seed,
-        "prepend_bos": prepend_bos,
-        "n_units": n_units,
-        "masks": {name: tensor_hash(mask) for name, mask in masks.items()},
-        "reference": None if make.reference is None else tensor_hash(make.reference),
-        "n_controls": n_controls,
-        "match": match if match is None or isinstance(match, str) else tensor_hash(match),
-        "selected_on": source,
-    }
-    provenance = provenance_of(model, settings=settings, stimuli=[s for p in prompts for s in p.stimuli])
-    kept = checkpoint_of(
+    frame = lesion_frame(
         model,
-        checkpoint,
+        prompts,
         study="laminar_profile",
-        provenance=provenance,
-        stimuli=hashes_of_readings(readings),
-        options={"plan": plan, "max_bytes": max_bytes, "order_of_masks": list(masks)},
+        title="the laminar profile",
+        hook_point=hook_point,
+        ablation=ablation,
+        position=position,
+        reference=reference,
+        seed=seed,
+        plan=plan,
+        max_bytes=max_bytes,
+        prepend_bos=prepend_bos,
     )
-    budget = settled_max_bytes(model, max_bytes, kept)
-    run = partial(measure_layers, model, names, make=make, readings=readings, plan=plan, max_bytes=budget)
-    own = run(torch.cat([stack, torch.ones_like(stack[:1])]), checkpoint=kept.stage("masks"))
-    alike = None
-    if n_controls:
-        measure = partial(match_values, model, names, readings, match=match, position=position)
-        alike = kept.part("match", lambda: {"values": measure()})["values"]
-    swept = partial(run, checkpoint=kept.stage("controls"))
-    control_drop, control_change = measure_controls(swept, masks, own, n_controls=n_controls, seed=seed, match=alike)
-    null_drop, null_change = measure_nothing(
-        model, names, make, readings, max_bytes=budget, checkpoint=kept.stage("nothing")
-    )
-    kept.finish()
+    named = frame.point.masks(masks)
+    controls = controls_of(n_controls, match, frame)
+    settings = {
+        "masks": {name: tensor_hash(mask) for name, mask in named.items()},
+        "selected_on": _checked_source(selected_on, prompts, allow_shared=allow_shared),
+        **controls.settings,
+    }
+    run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
+    stack = torch.stack(list(named.values()))
+    own = measure_layers(run, frame, torch.cat([stack, torch.ones_like(stack[:1])]), stage="masks")
+    control_drop, control_change = _measure_controls(run, frame, named, own, controls)
+    null_drop, null_change = measure_nothing(run, frame)
+    run.checkpoint.finish()
     whole_drop, whole_change = own.logit_drop[-1], own.global_change[-1]
     return LaminarProfile(
         logit_drop=own.logit_drop[:-1],
@@ -150,15 +129,32 @@ def laminar_profile(
         reference_global_change=torch.stack([null_change.expand_as(whole_change), whole_change]),
         control_logit_drop=control_drop,
         control_global_change=control_change,
-        masks=tuple(masks),
-        layers=tuple(layer_of(name) or 0 for name in names),
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
-        correct=tuple(prompt.correct for prompt in prompts),
-        groups=tuple(prompt.group for prompt in prompts),
+        masks=tuple(named),
+        layers=frame.point.layers,
+        prompts=frame.labels.prompts,
+        targets=frame.labels.targets,
+        correct=frame.labels.correct,
+        groups=frame.labels.groups,
         plan=own.plan,
-        provenance=provenance,
+        provenance=run.provenance,
     )
+
+
+def _measure_controls(
+    run: Run, frame: LesionFrame, masks: Mapping[str, Tensor], own: LayerEffects, controls: Controls
+) -> tuple[Float64[Tensor, "mask control layer prompt target"], Float64[Tensor, "mask control layer prompt"]]:
+    """Logit drop and global change of every mask's controls.
+
+    They are swept apart from the masks, whose numbers are the same with and without them.
+    """
+    shape = (len(masks), controls.n, *own.logit_drop.shape[1:])
+    if not controls.n:
+        return own.logit_drop.new_zeros(shape), own.logit_drop.new_zeros(shape[:-1])
+    match = run.checkpoint.part("match", lambda: {"values": controls.measured(frame).match})["values"]
+    alike = replace(controls, match=match)
+    drawn = torch.cat([alike.draw(mask, stream_of(name)) for name, mask in masks.items()])
+    effects = measure_layers(run, frame, drawn, stage="controls")
+    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1])
 
 
 def _checked_source(selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:

@@ -10,9 +10,7 @@ from tlesion.selection import NeuronSelection
 from tlesion.studies.evidence.activation_histogram import ActivationHistogram
 from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.summary import clean_accuracy, summarise_profile
-
-NEARLY_ALL = 0.5
-"""From this share of a layer on, a mask is called nearly the whole layer."""
+from tlesion.studies.selecting.words import selected
 
 
 def summary(
@@ -31,38 +29,6 @@ def summary(
     if not verdict:
         return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
     return [*said, *verdict]
-
-
-def selected(selection: NeuronSelection) -> str:
-    """How many neurons tell the conditions apart, and where."""
-    a, b = selection.conditions
-    counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
-    total, n_all = sum(counts.values()), selection.t.numel()
-    what = f"{total} of {n_all} neurons ({_percent(total / n_all)}) tell {a!r} from {b!r}"
-    how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
-    text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
-    if not total:
-        return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
-    share = selection.density()["any"].to_numpy()
-    low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
-    text += f" The share is smallest in layer {low} ({_percent(share.min())}) and largest in layer {high} "
-    text += f"({_percent(share.max())})."
-    if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
-        where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
-        text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
-        text += " in particular."
-    return text
-
-
-def identical_pairs(selection: NeuronSelection) -> str:
-    """In how many pairs nothing can differ; "" where there is no such pair."""
-    if not selection.n_identical_pairs:
-        return ""
-    return (
-        f"In {selection.n_identical_pairs} of {selection.n_a} pairs the model has read the same tokens up to the "
-        "tested position: nothing can differ there, and they count as differences of zero. Pairs in which the context "
-        "before it decides the word would tell more."
-    )
 
 
 def clean(profile: LaminarProfile) -> str:
@@ -157,13 +123,3 @@ def _signed(value: float) -> str:
     if abs(value) < 5e-5:
         return "0"
     return (f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.2g}").replace("-", "−")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence lists them.
-
-    Example:
-        >>> listed(["him", "her", "it"])
-        'him, her and it'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

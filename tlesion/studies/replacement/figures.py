@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tlesion.checks import one_of
-from tlesion.drawing.spread import add_spread
-from tlesion.drawing.style import SEQUENTIAL, Figure, TemplateLike, finish
+from tlesion.drawing.axes import colour_bar, name_layers, sequential, tick_step
+from tlesion.drawing.bands import add_spread
+from tlesion.drawing.style import MORE, NEUTRAL, A, B, Figure, TemplateLike, finish
 from tlesion.studies.replacement.result import Replacement
-from tlesion.studies.replacement.variant_lines import add_variants, clean_line, families
 
 SIZES = {
     "std": "standard deviation of the hidden state",
@@ -58,22 +58,21 @@ def hidden_by_layer(
         'layer'
     """
     one_of("size", size, SIZES)
-    values = np.median(getattr(result, size).numpy(), axis=2)
+    values = np.median(getattr(result.hidden, size).numpy(), axis=2)
     figure = Figure()
     chosen = _chosen(result, variants)
-    add_variants(figure, result, values, chosen, unit=SIZES[size].replace("<br>", " "))
+    _add_variants(figure, result, values, chosen, unit=SIZES[size].replace("<br>", " "))
     drawn = [values[index, result.starts[index] :] for index in chosen]
     if size in ("std", "std_token", "norm"):
-        clean = np.median(getattr(result, f"clean_{size}").numpy(), axis=1)
-        figure.add_trace(clean_line(clean))
+        clean = np.median(getattr(result.hidden, f"clean_{size}").numpy(), axis=1)
+        figure.add_trace(_clean_line(clean))
         drawn.append(clean)
     positive = np.concatenate([part[part > 0] for part in drawn]) if drawn else np.ones(1)
     decades = len(positive) > 0 and positive.max() / positive.min() > 10 and size != "cosine"
     figure.update_yaxes(title_text=SIZES[size], type="log" if decades else "linear", dtick=1 if decades else None)
-    figure.update_xaxes(title_text="layer", dtick=_tick(result))
-    return finish(
-        figure, template, title=f"{SIZES[size].split(',')[0].split(':')[0].capitalize()} by layer", height=460
-    )
+    name_layers(figure, result.n_layers)
+    what = SIZES[size].split(",")[0].split(":")[0].capitalize()
+    return finish(figure, template, title=f"{what} by layer", height=460)
 
 
 def recovery(result: Replacement, *, variants: Sequence[int] | None = None, template: TemplateLike = None) -> Figure:
@@ -94,19 +93,18 @@ def recovery(result: Replacement, *, variants: Sequence[int] | None = None, temp
         >>> tlesion.plots.recovery(result).layout.xaxis.title.text
         'layer'
     """
-    titles = [f"{name}" for name in INDICES.values()]
-    figure = make_subplots(cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
+    figure = make_subplots(cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=list(INDICES.values()))
     frame = result.recovery()
     chosen = _chosen(result, variants)
     for col, name in enumerate(INDICES, start=1):
-        values = np.full(result.drift.shape[:2], np.nan)
+        values = np.full((len(result.variants), result.n_layers), np.nan)
         for index, label in enumerate(result.variants):
             rows = frame[frame["variant"] == label]
             values[index, rows["layer"]] = rows[name]
-        add_variants(figure, result, values, chosen, unit="recovery", show_legend=col == 1, row=1, col=col)
+        _add_variants(figure, result, values, chosen, unit="recovery", show_legend=col == 1, row=1, col=col)
     figure.update_yaxes(range=[-1.05, 1.05], zeroline=True)
     figure.update_yaxes(title_text="recovery index<br>0: nothing undone, 1: all", col=1)
-    figure.update_xaxes(title_text="layer", dtick=2 * _tick(result))
+    figure.update_xaxes(title_text="layer", dtick=2 * tick_step(result.n_layers))
     figure.update_layout(legend={"y": 1.12})
     return finish(figure, template, title="How much of the deviation is undone later", height=460)
 
@@ -129,12 +127,12 @@ def prediction_change(result: Replacement, *, template: TemplateLike = None) -> 
         'lesioned layer'
     """
     figure = Figure()
-    for name, (indices, colour) in families(result, range(len(result.variants))).items():
+    for name, (indices, colour) in _families(result, range(len(result.variants))).items():
         layers = [result.starts[index] for index in indices]
         if len(set(layers)) == len(layers):
             kl = result.kl[indices].numpy()
             add_spread(figure, layers, kl, name=name, colour=colour, prompts=result.prompts, unit="KL")
-    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(result))
+    name_layers(figure, result.n_layers, title="lesioned layer")
     figure.update_yaxes(title_text="KL divergence from the clean prediction (nats)", rangemode="tozero")
     return finish(figure, template, title="What becomes of the prediction", height=440)
 
@@ -179,13 +177,13 @@ def head_map(result: Replacement, *, value: str = "kl", template: TemplateLike =
             y=heads,
             z=grid,
             zmin=0.0,
-            colorscale=[list(stop) for stop in SEQUENTIAL],
-            colorbar={"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0},
+            colorscale=sequential(),
+            colorbar=colour_bar(unit),
             hovertemplate=f"layer %{{x}}, <b>{kind} head %{{y}}</b><br>{unit} %{{z:.4f}}<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="layer", dtick=_tick(result), showgrid=False)
-    figure.update_yaxes(title_text=f"{kind} head", dtick=max(1, -(-len(heads) // 16)), showgrid=False)
+    figure.update_xaxes(title_text="layer", dtick=tick_step(result.n_layers), showgrid=False)
+    figure.update_yaxes(title_text=f"{kind} head", dtick=tick_step(len(heads), most=16), showgrid=False)
     return finish(figure, template, title=f"What each head's {kind}s are worth", height=max(320, 140 + 26 * len(heads)))
 
 
@@ -196,6 +194,56 @@ def _chosen(result: Replacement, variants: Sequence[int] | None) -> list[int]:
     return sorted(by_effect[:MAX_LINES])
 
 
-def _tick(result: Replacement) -> int:
-    """At most about a dozen ticks."""
-    return max(1, -(-result.std.shape[1] // 12))
+def _families(result: Replacement, chosen: Sequence[int]) -> dict[str, tuple[list[int], str]]:
+    """Variants that differ in their layer only, by name, with a colour for each."""
+    wanted = set(chosen)
+    found = {name: [i for i in indices if i in wanted] for name, indices in result.families().items()}
+    palette = (A, B, *MORE)
+    return {name: (indices, palette[i % len(palette)]) for i, (name, indices) in enumerate(found.items())}
+
+
+def _add_variants(
+    figure: Figure,
+    result: Replacement,
+    values: np.ndarray,
+    chosen: Sequence[int],
+    *,
+    unit: str,
+    show_legend: bool = True,
+    row: int | None = None,
+    col: int | None = None,
+) -> None:
+    """A thin line per variant, from its lesioned block on, in the colour of its family."""
+    for name, (indices, colour) in _families(result, chosen).items():
+        for place, index in enumerate(indices):
+            start, label = result.starts[index], result.variants[index]
+            layers = np.arange(start, values.shape[1])
+            figure.add_trace(
+                go.Scatter(
+                    x=layers,
+                    y=values[index, start:],
+                    name=name,
+                    legendgroup=name,
+                    showlegend=show_legend and place == 0,
+                    mode="lines+markers",
+                    line={"color": colour, "width": 1.4},
+                    opacity=0.85,
+                    marker={"size": [8] + [3] * (len(layers) - 1), "color": colour},
+                    hovertemplate=f"<b>{label}</b><br>after layer %{{x}}<br>{unit} %{{y:.4g}}<extra></extra>",
+                ),
+                row=row,
+                col=col,
+            )
+
+
+def _clean_line(values: np.ndarray) -> go.Scatter:
+    """The clean run, thick and grey."""
+    return go.Scatter(
+        x=np.arange(len(values)),
+        y=values,
+        name="clean",
+        mode="lines+markers",
+        line={"color": NEUTRAL, "width": 3.5},
+        marker={"size": 7},
+        hovertemplate="<b>clean</b><br>after layer %{x}<br>%{y:.4g}<extra></extra>",
+    )

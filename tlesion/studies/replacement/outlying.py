@@ -104,7 +104,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
     Args:
         model: The model.
         groups: Prompts in groups of equal length.
-        lesions: The lesions, numbered from 0 by their ``index``.
+        lesions: The lesions, told apart by their ``index``.
     """
     run = _Run()
     by_name: dict[str, list[tuple[int, HookFunction]]] = defaultdict(list)
@@ -130,7 +130,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
 
             with scoped(model, [(name, compare) for name in by_name]):
                 model(group.ids.to(device_of(model)))
-    return _outlying([run.counts[index] for index in range(len(lesions))])
+    return _outlying([run.counts[lesion.index] for lesion in lesions])
 
 
 def _outlying(counts: Sequence[_Counts]) -> Outlying:

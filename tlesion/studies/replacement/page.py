@@ -32,7 +32,7 @@ def replacement_page(result: Replacement) -> Page:
     n_prompts = len(result.prompts)
     return Page(
         title=f"Replacement in {model}: {', '.join(kinds)}",
-        subtitle=f"{model}, {result.std.shape[1]} layers; {len(result.variants)} lesions; {n_prompts} "
+        subtitle=f"{model}, {result.n_layers} layers; {len(result.variants)} lesions; {n_prompts} "
         f"prompt{'s' if n_prompts > 1 else ''}",
         summary=[sentence for sentence in words.summary(result) if sentence],
         sections=[*sections, provenance_section({"replacement": result})],
@@ -112,8 +112,8 @@ def _prediction(result: Replacement) -> Section:
     table = means.join(drop).reset_index().rename(columns={"global_change": "all logits", "top_kept": "top kept"})
     caption = (
         "Means over prompts: KL divergence from the clean prediction (nats), root mean square change of all logits, "
-        f"share of the {result.clean_top.shape[1]} likeliest tokens that stay among them, and clean − lesioned logit "
-        "of each target (positive: the lesion cost that word)."
+        f"share of the {result.prediction.clean_top.shape[1]} likeliest tokens that stay among them, and clean − "
+        "lesioned logit of each target (positive: the lesion cost that word)."
     )
     return Section(
         "What becomes of the prediction?", drawings=drawings, tables=[Table(_most(result, table), caption=caption)]

@@ -1,4 +1,4 @@
-"""What is replaced: named lesions of heads, of neurons by noise, and of hidden states by a factor.
+"""What is replaced: named lesions, of neurons by noise and of hidden states by a factor; those of heads: ``heads.py``.
 
 Each maker returns a list of `Variant`, one per lesion of a replacement study. A variant of your own is
 ``Variant("my lesion", interventions=(...), settings={})``.
@@ -8,18 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from tlesion import interventions as iv
-from tlesion.checks import one_of
-from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of, width
+from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
-from tlesion.studies.replacement.head_values import mean_of_heads, resampled_heads
-
-PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
-HEAD_ABLATIONS = ("zero", "mean", "resample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,66 +31,6 @@ class Variant:
     def layer(self) -> int:
         """The block after which the deviation counts as whole: the last that is lesioned."""
         return max((layer_of(name) or 0 for name, _ in self.interventions), default=0)
-
-
-def head_variants(
-    model: Model,
-    *,
-    part: str = "key",
-    heads: Any = "each",
-    layers: Literal["all"] | Sequence[int] = "all",
-    ablation: str = "zero",
-    reference: Sequence[str] = (),
-    positions: Positions = None,
-    seed: int = 0,
-    prepend_bos: bool | None = None,
-) -> list[Variant]:
-    """Replace the keys, queries or values of attention heads: a variant per layer, or per layer and head.
-
-    Args:
-        model: The model.
-        part: ``"key"``, ``"query"`` or ``"value"``.
-        heads: ``"each"``: every head by itself; or a head, or several that are lesioned together. In a grouped-query
-            model keys and values have fewer heads than queries: the index then counts key/value heads.
-        layers: ``"all"`` or layer indices.
-        ablation: ``"zero"``; ``"mean"``: the mean over all tokens of the reference texts; ``"resample"``: at every
-            position the values of one of their tokens, drawn once (seeded), the same for every prompt.
-        reference: Texts to take the mean, or the draws, from.
-        positions: Token positions; None for all, ``"readout"`` for each prompt's own.
-        seed: Of the draws.
-        prepend_bos: For the reference texts.
-
-    Returns:
-        Variants for :func:`tlesion.replacement`, layer by layer.
-
-    Raises:
-        ValueError: An unknown part or ablation; a head that does not exist; ``"mean"`` or ``"resample"`` without
-            reference texts.
-
-    Example:
-        >>> import tlesion
-        >>> model = tlesion.load_model("toy-gpt")
-        >>> [variant.label for variant in tlesion.head_variants(model, layers=[3])]
-        ['key head 3.0', 'key head 3.1', 'key head 3.2', 'key head 3.3']
-    """
-    one_of("part", part, PARTS)
-    one_of("ablation", ablation, HEAD_ABLATIONS)
-    names = in_layers(model, PARTS[part], layers)
-    chosen = _heads_of(model, names[0], part, heads)
-    values = _head_values(model, names, ablation, reference, seed=seed, prepend_bos=prepend_bos)
-    variants = []
-    for name in names:
-        for group in chosen:
-            index = list(group)
-            if ablation == "zero":
-                edit = iv.zero(name, heads=index, positions=positions)
-            else:
-                edit = iv.replace(name, values[name], heads=index, positions=positions)
-            layer = layer_of(name) or 0
-            shown = "+".join(map(str, index))
-            settings = {"kind": f"{part} head", "layer": layer, "head": shown, "ablation": ablation, "seed": seed}
-            variants.append(Variant(f"{part} head {layer}.{shown}", (edit,), settings))
-    return variants
 
 
 def noise_variants(
@@ -191,44 +122,3 @@ def scale_variants(
         for factor in factors
         for layer in layer_indices(model, layers)
     ]
-
-
-def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int, ...]]:
-    """The groups of heads that are lesioned together.
-
-    Raises:
-        ValueError: A head that does not exist; in a grouped-query model the message says what heads count there.
-    """
-    n_heads = width(model, name)[0] or 0
-    if isinstance(heads, str):
-        one_of("heads", heads, ["each"])
-        return [(head,) for head in range(n_heads)]
-    group = [int(head) for head in (heads if isinstance(heads, Sequence) else [heads])]
-    wrong = [head for head in group if not -n_heads <= head < n_heads]
-    if wrong or not group:
-        problem = f"{part} heads {wrong} do not exist" if wrong else "no head was given"
-        shared = model.cfg.n_heads // max(n_heads, 1)
-        grouped = (
-            f"; in this grouped-query model keys and values have {n_heads} heads, each shared by {shared} of the "
-            f"{model.cfg.n_heads} query heads: query head h reads key/value head h // {shared}"
-        )
-        raise ValueError(
-            f"{problem}; {name!r} has {n_heads} heads, 0 to {n_heads - 1}" + (grouped if shared > 1 else "")
-        )
-    return [tuple(dict.fromkeys(head % n_heads for head in group))]
-
-
-def _head_values(
-    model: Model, names: Sequence[str], ablation: str, reference: Sequence[str], *, seed: int, prepend_bos: bool | None
-) -> dict[str, Float[Tensor, "... head d_head"]]:
-    if ablation == "zero":
-        return {}
-    if isinstance(reference, str) or not len(reference):
-        raise ValueError(
-            f"ablation {ablation!r} takes its values from reference texts, and none were given; give a list of texts: "
-            "reference=[prompt.text for prompt in prompts]"
-        )
-    if ablation == "mean":
-        return mean_of_heads(model, names, reference, prepend_bos=prepend_bos)
-    generator = torch.Generator().manual_seed(seed)
-    return resampled_heads(model, names, reference, generator=generator, prepend_bos=prepend_bos)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from tlesion.paper.prose import listed, true_minus
 from tlesion.studies.replacement.recovery import RECOVERED
 from tlesion.studies.replacement.result import Replacement
 
@@ -21,7 +22,7 @@ def strongest(result: Replacement) -> str:
     most, least = int(kl.argmax()), int(kl.argmin())
     first = f"{_named(result, most)} changes the prediction most: KL {_small(float(kl[most]))} nats on average over "
     first += f"{len(result.prompts)} prompts, and {result.top_kept[most].mean():.0%} of the "
-    first += f"{result.clean_top.shape[1]} likeliest tokens stay among them."
+    first += f"{result.prediction.clean_top.shape[1]} likeliest tokens stay among them."
     if len(result.variants) == 1:
         return first
     least_change = f"{_named(result, least)} changes it least (KL {_small(float(kl[least]))})."
@@ -30,8 +31,8 @@ def strongest(result: Replacement) -> str:
 
 def spread(result: Replacement) -> list[str]:
     """The standard deviation of the hidden state by the clean one, at the lesioned block and at the end."""
-    last = result.std.shape[1] - 1
-    ratio = (result.std / result.clean_std).quantile(0.5, dim=2)
+    last = result.n_layers - 1
+    ratio = (result.hidden.std / result.hidden.clean_std).quantile(0.5, dim=2)
     said = []
     for name, indices in result.families().items():
         early = [index for index in indices if result.starts[index] < last]
@@ -54,13 +55,13 @@ def undone(result: Replacement) -> str:
     n_none = int(last["normed"].isna().sum())
     text = (
         f"After the last block the recovery index is, in the median of {len(last)} lesions before it, "
-        f"{_listed(parts)} (0: nothing undone, 1: all, below 0: grown)."
+        f"{listed(parts)} (0: nothing undone, 1: all, below 0: grown)."
     )
     if n_none:
         text += (
             f" For {n_none} of them the norm alone removes the deviation at once, and none is left to recover after it."
         )
-    return text.replace("+-", "−").replace("-", "−")
+    return true_minus(text)
 
 
 def how(result: Replacement) -> str:
@@ -76,12 +77,12 @@ def how(result: Replacement) -> str:
         "no deviation": "there is no deviation",
     }
     parts = [f"in {counts[name]} {text}" for name, text in said.items() if counts.get(name)]
-    return f"Of these {len(last)} lesions, by the end: {_listed(parts)}."
+    return f"Of these {len(last)} lesions, by the end: {listed(parts)}."
 
 
 def distribution(result: Replacement) -> str:
     """How far out of distribution the values are."""
-    z, outside = result.z_of_mean.numpy(), result.outside_unit.numpy()
+    z, outside = result.outlying.z_of_mean.numpy(), result.outlying.outside_unit.numpy()
     if not np.isfinite(z).any():
         return "No lesion changes any value."
     far = int((np.abs(z) > FAR).sum())
@@ -102,7 +103,7 @@ def distribution(result: Replacement) -> str:
 def last_rows(result: Replacement) -> pd.DataFrame:
     """The recovery after the last block, of the lesions that begin before it."""
     frame = result.recovery()
-    return frame[(frame["layer"] == result.std.shape[1] - 1) & (frame["start"] < frame["layer"])]
+    return frame[(frame["layer"] == result.n_layers - 1) & (frame["start"] < frame["layer"])]
 
 
 _INDICES = {"absolute": "in size", "relative": "relative to the clean state", "normed": "after the final norm"}
@@ -115,7 +116,3 @@ def _small(value: float) -> str:
 
 def _named(result: Replacement, variant: int) -> str:
     return f"“{result.variants[variant]}”"
-
-
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,7 +1,5 @@
 """The selection's part of the laminar report: which neurons, how sure, and what another question would select."""
 
-import math
-
 import pandas as pd
 
 from tlesion import stats
@@ -12,8 +10,7 @@ from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
 from tlesion.stats.level import BONFERRONI, FDR, SIDAK
 from tlesion.stats.power import PAIRED, TWO_SAMPLE
-from tlesion.studies.laminar import words
-from tlesion.studies.selecting import figures, overlap_figures, power_figures
+from tlesion.studies.selecting import comparison_figures, figures, words
 from tlesion.studies.selecting.positions import SelectionComparison
 
 PLANNED = ("none", *BONFERRONI, *SIDAK, *FDR)
@@ -54,17 +51,17 @@ def comparison_section(comparison: SelectionComparison) -> Section:
     text = [
         f"At the word itself the two conditions differ in the token, so that a neuron may only tell the word {a!r} "
         f"from the word {b!r}. Where the word is hidden or still to come, only what the context says can differ.",
-        " ".join(_selects(comparison, i) for i in range(len(comparison.names))),
-        *_shared(overlap),
+        " ".join(words.selects(comparison, i) for i in range(len(comparison.names))),
+        *words.shared(overlap),
     ]
     drawings = [
         Drawing(
-            overlap_figures.position_shares(comparison),
+            comparison_figures.position_shares(comparison),
             caption="Share of each layer's neurons in either mask.",
             half=True,
         ),
         Drawing(
-            overlap_figures.mask_overlap(overlap),
+            comparison_figures.mask_overlap(overlap),
             caption="Jaccard index: neurons that two masks share, by neurons in either. Chance: random masks with as "
             "many neurons in every layer.",
             half=True,
@@ -99,10 +96,10 @@ def power_section(selection: NeuronSelection) -> Section | None:
         f"studies if its true effect is at least {name} = {effect:.2f} (a difference of {effect:.2f} standard "
         "deviations). What is smaller is missed more often than that: that a neuron is not selected is no proof that "
         "it does not carry the contrast.",
-        _needed(curve, unit, name),
+        words.needed(curve, unit, name),
     ]
     drawing = Drawing(
-        power_figures.power_curve(curve),
+        figures.power_curve(curve),
         caption=f"Both axes are logarithmic. Level of a single test: {curve.level:.2g}, if {100 * curve.share_true:.1f}"
         " % of the neurons truly differ, as many as were selected here.",
     )
@@ -125,32 +122,3 @@ def power_of(selection: NeuronSelection) -> PowerCurve:
         share_true=float(selection.mask("any").double().mean()),
         prior_dof=max(0.0, gained),
     )
-
-
-def _needed(curve: PowerCurve, unit: str, name: str) -> str:
-    said = [f"{curve.n_needed(effect)} for {name} = {effect:g}" for effect in (1.0, 0.5, 0.2)]
-    return f"Needed {unit}: {words.listed(said)}."
-
-
-def _selects(comparison: SelectionComparison, i: int) -> str:
-    either = comparison.mask_a[i] | comparison.mask_b[i]
-    share, layers = float(either.double().mean()), either.double().mean(dim=1)
-    text = f"Asked {comparison.names[i]!r}: {int(either.sum())} neurons ({100 * share:.1f} %"
-    if 0 < share < 1:
-        text += f"; {100 * float(layers.min()):.1f} to {100 * float(layers.max()):.1f} % of a layer"
-    return text + ")."
-
-
-def _shared(overlap: MaskOverlap) -> list[str]:
-    """The first mask against each other one, where there is something to compare."""
-    said = []
-    for j in range(1, len(overlap.names)):
-        found, chance = float(overlap.jaccard_model[0, j]), float(overlap.by_chance_model[0, j])
-        if math.isnan(found) or not overlap.size[j].sum():
-            continue
-        how = "more than" if found > chance else "no more than"
-        said.append(
-            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random masks of their sizes would: Jaccard "
-            f"{found:.2f}, by chance {chance:.2f}."
-        )
-    return [" ".join(said)] if said else []

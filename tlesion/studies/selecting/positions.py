@@ -14,9 +14,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.encoding import Position
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance, Result
+from tlesion.positions import SentencePosition
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
 from tlesion.stimuli import Contrast, combined_hash
@@ -85,7 +85,7 @@ def compare_positions(
     model: Model,
     contrasts: Contrast | Mapping[str, Contrast],
     *,
-    positions: Sequence[Position] | None = None,
+    positions: Sequence[SentencePosition] | None = None,
     hook_point: str = "mlp.hook_pre",
     test: str = "welch",
     correction: str | None = None,

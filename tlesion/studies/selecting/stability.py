@@ -15,6 +15,7 @@ from torch import Tensor
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
+from tlesion.positions import position_of_record
 from tlesion.provenance import provenance_of
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stats import jaccard, jaccard_by_chance
@@ -183,8 +184,8 @@ def _settings(model: Model, selection: NeuronSelection, contrast: Contrast) -> d
             f"the selection is of {selection.conditions} and the contrast of {contrast.conditions}; give a contrast "
             "with the same conditions in the same order"
         )
-    names = ("hook_point", "position", "test", "correction", "family", "alpha", "min_effect", "top_k", "prepend_bos")
-    return {name: made[name] for name in (*names, "n_permutations", "seed")}
+    names = ("hook_point", "test", "correction", "family", "alpha", "min_effect", "top_k", "prepend_bos")
+    return {name: made[name] for name in (*names, "n_permutations", "seed")} | {"position": position_of_record(made)}
 
 
 def _correlation(first: Float64[Tensor, " neuron"], second: Float64[Tensor, " neuron"]) -> tuple[float, ...]:

@@ -4,6 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from tlesion.checks import row_of_layer
+from tlesion.drawing.axes import name_layers
 from tlesion.drawing.style import MORE, A, B, Figure, TemplateLike, centred, finish
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 
@@ -32,17 +34,17 @@ def covariance_pair(result: SubspaceRemoval, *, layer: int, template: TemplateLi
         >>> tlesion.plots.covariance_pair(result, layer=8).layout.title.text
         'Correlations in layer 8'
     """
-    row = _row(result, layer)
-    used = (result.sampled[row] >= 0).numpy()
+    row, change = row_of_layer(layer, result.layers), result.covariance
+    used = (change.sampled[row] >= 0).numpy()
     if used.sum() < 2:
         raise ValueError(
             f"fewer than two of the units of layer {layer} vary both before and after; there is no picture"
         )
     before, after = (
-        part[row].numpy()[np.ix_(used, used)] for part in (result.correlation_before, result.correlation_after)
+        part[row].numpy()[np.ix_(used, used)] for part in (change.correlation_before, change.correlation_after)
     )
     order = np.argsort(np.linalg.eigh(before)[1][:, -1])
-    units = [str(unit) for unit in result.sampled[row].numpy()[used][order]]
+    units = [str(unit) for unit in change.sampled[row].numpy()[used][order]]
     figure = make_subplots(cols=2, horizontal_spacing=0.06, subplot_titles=["before", "after"])
     for col, values in enumerate((before, after), start=1):
         figure.add_trace(
@@ -83,10 +85,10 @@ def covariance_spectrum(result: SubspaceRemoval, *, layer: int, template: Templa
         >>> tlesion.plots.covariance_spectrum(result, layer=8).layout.title.text
         'Spectrum in layer 8'
     """
-    row = _row(result, layer)
+    row, change = row_of_layer(layer, result.layers), result.covariance
     figure = Figure()
-    ranks = {"before": result.effective_rank_before, "after": result.effective_rank_after}
-    spectra = {"before": result.spectrum_before[row].numpy(), "after": result.spectrum_after[row].numpy()}
+    ranks = {"before": change.effective_rank_before, "after": change.effective_rank_after}
+    spectra = {"before": change.spectrum_before[row].numpy(), "after": change.spectrum_after[row].numpy()}
     floor = 1e-6 * spectra["before"].max()
     for (name, values), colour in zip(spectra.items(), (A, B), strict=True):
         figure.add_trace(
@@ -124,9 +126,9 @@ def covariance_change(result: SubspaceRemoval, *, template: TemplateLike = None)
     """
     figure = Figure()
     lines = {
-        "covariance: ‖C′ − C‖ / ‖C‖": (result.covariance_change, A),
-        "correlation, the same": (result.correlation_change, MORE[0]),
-        "one neuron: mean change in its standard deviations": (result.unit_change_relative, B),
+        "covariance: ‖C′ − C‖ / ‖C‖": (result.covariance.change, A),
+        "correlation, the same": (result.covariance.correlation_change, MORE[0]),
+        "one neuron: mean change in its standard deviations": (result.covariance.unit_change_relative, B),
     }
     for name, (values, colour) in lines.items():
         figure.add_trace(
@@ -139,12 +141,6 @@ def covariance_change(result: SubspaceRemoval, *, template: TemplateLike = None)
                 hovertemplate=f"{name.split(':')[0]}, layer %{{x}}<br>%{{y:.3f}}<extra></extra>",
             )
         )
-    figure.update_xaxes(title_text="lesioned layer", dtick=max(1, -(-len(result.layers) // 12)))
+    name_layers(figure, len(result.layers), title="lesioned layer")
     figure.update_yaxes(title_text="relative change", rangemode="tozero")
     return finish(figure, template, title="Between neurons and in each of them", height=440)
-
-
-def _row(result: SubspaceRemoval, layer: int) -> int:
-    if layer not in result.layers:
-        raise ValueError(f"layer {layer} is not in this result; it has {list(result.layers)}")
-    return result.layers.index(layer)

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from tlesion.drawing.control_band import add_control_band
-from tlesion.drawing.style import NEUTRAL, SEQUENTIAL, A, Figure, TemplateLike, finish
+from tlesion.drawing.axes import colour_bar, name_layers, sequential, tick_step
+from tlesion.drawing.bands import add_control_band
+from tlesion.drawing.style import NEUTRAL, A, Figure, TemplateLike, finish
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.studies.subspace_removal.summary import correlate_with_variance, ranks_frame
 
@@ -33,19 +34,19 @@ def variance_by_layer(result: SubspaceRemoval, *, template: TemplateLike = None)
         'share of variance removed'
     """
     figure = Figure()
-    controls = result.other_variance_ratio[result.controls].numpy()
-    if len(controls):
-        add_control_band(figure, result.layers, controls, unit="variance", form=".2%")
+    if len(result.controls):
+        shares = result.controls.variance_ratio.numpy()
+        add_control_band(figure, result.layers, shares, unit="variance", form=".2%")
     figure.add_trace(
         go.Bar(
             x=list(result.layers),
             y=result.variance_ratio.numpy(),
-            name=str(result.cut["label"]),
+            name=result.cut.label,
             marker={"color": A},
             hovertemplate="layer %{x}<br>%{y:.1%} of the variance<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(result))
+    name_layers(figure, result.drift.shape[1], title="lesioned layer")
     figure.update_yaxes(title_text="share of variance removed", tickformat=".0%", rangemode="tozero")
     return finish(figure, template, title="What is removed")
 
@@ -68,15 +69,15 @@ def subspace_drop(result: SubspaceRemoval, *, template: TemplateLike = None) -> 
         'logit drop (clean − lesioned)<br>positive: the lesion cost the token'
     """
     figure = Figure()
-    if result.controls:
-        means = result.test_others().mean[result.controls].numpy()
+    if len(result.controls):
+        means = result.test_of(result.controls).mean.numpy()
         add_control_band(figure, result.layers, means, unit="mean drop", form=".3f")
-    mean, low, high = (part.numpy() for part in (result.mean_drop, result.drop_low, result.drop_high))
+    mean, low, high = (part.numpy() for part in (result.test.mean, result.test.low, result.test.high))
     figure.add_trace(
         go.Scatter(
             x=list(result.layers),
             y=mean,
-            name=f"{result.cut['label']}: mean over {result.over} and its {result.level:.0%} interval",
+            name=f"{result.cut.label}: mean over {result.test.over} and its {result.level:.0%} interval",
             mode="lines+markers",
             line={"color": A, "width": 2.5},
             marker={"size": 7},
@@ -90,7 +91,7 @@ def subspace_drop(result: SubspaceRemoval, *, template: TemplateLike = None) -> 
             ),
         )
     )
-    figure.update_xaxes(title_text="lesioned layer", dtick=_tick(result))
+    name_layers(figure, result.drift.shape[1], title="lesioned layer")
     figure.update_yaxes(title_text=DROP)
     return finish(figure, template, title="What it costs the prediction", height=440)
 
@@ -122,14 +123,14 @@ def drift_map(result: SubspaceRemoval, *, relative: bool = True, template: Templ
             x=list(range(mean.shape[1])),
             y=list(result.layers),
             customdata=mean,
-            colorscale=[list(stop) for stop in SEQUENTIAL],
+            colorscale=sequential(),
             hovertemplate=f"lesioned layer %{{y}}, after layer %{{x}}<br>{unit} %{{customdata:.4f}}<extra></extra>",
             hoverongaps=False,
             **_colours(mean, unit),
         )
     )
-    figure.update_xaxes(title_text="hidden state after layer", dtick=_tick(result), showgrid=False)
-    figure.update_yaxes(title_text="lesioned layer", dtick=_tick(result), showgrid=False, zeroline=False)
+    figure.update_xaxes(title_text="hidden state after layer", dtick=tick_step(mean.shape[1]), showgrid=False)
+    figure.update_yaxes(title_text="lesioned layer", dtick=tick_step(mean.shape[1]), showgrid=False, zeroline=False)
     title = "Drift by the clean norm" if relative else "Drift in its own units"
     return finish(figure, template, title=title, height=480)
 
@@ -152,16 +153,16 @@ def variance_against_drop(result: SubspaceRemoval, *, template: TemplateLike = N
         'share of variance removed'
     """
     figure = Figure()
-    if result.controls:
-        means = result.test_others().mean[result.controls].numpy().ravel()
+    if len(result.controls):
+        means = result.test_of(result.controls).mean.numpy().ravel()
         figure.add_trace(
             go.Scatter(
-                x=result.other_variance_ratio[result.controls].numpy().ravel(),
+                x=result.controls.variance_ratio.numpy().ravel(),
                 y=means,
                 name="random controls",
                 mode="markers",
                 marker={"color": NEUTRAL, "size": 5, "opacity": 0.6},
-                text=[str(layer) for _ in result.controls for layer in result.layers],
+                text=[str(layer) for _ in result.controls.labels for layer in result.layers],
                 hovertemplate="control, layer %{text}<br>%{x:.2%} of the variance, drop %{y:.3f}<extra></extra>",
             )
         )
@@ -169,7 +170,7 @@ def variance_against_drop(result: SubspaceRemoval, *, template: TemplateLike = N
         go.Scatter(
             x=result.variance_ratio.numpy(),
             y=result.mean_drop.numpy(),
-            name=f"{result.cut['label']}, numbered by layer",
+            name=f"{result.cut.label}, numbered by layer",
             mode="markers+text" if len(result.layers) <= MAX_NUMBERED else "markers",
             text=[str(layer) for layer in result.layers],
             textposition="top center",
@@ -208,7 +209,7 @@ def rank_sweep(result: SubspaceRemoval, *, template: TemplateLike = None) -> Fig
     if frame["rank"].nunique() < 2:
         raise ValueError("this result has one rank only; make it with tlesion.subspace_removal(..., ranks=[1, 2, 4])")
     figure = Figure()
-    for kind, name, colour in (("fitted", str(result.cut["kind"]), A), ("control", "random", NEUTRAL)):
+    for kind, name, colour in (("fitted", result.cut.kind, A), ("control", "random", NEUTRAL)):
         rows = frame[frame["kind"] == kind]
         if len(rows):
             figure.add_trace(
@@ -233,18 +234,14 @@ def rank_sweep(result: SubspaceRemoval, *, template: TemplateLike = None) -> Fig
 
 def _colours(values: np.ndarray, unit: str) -> dict[str, Any]:
     """Colours from zero, or on a logarithmic scale where a few large values would leave the rest without colour."""
-    bar = {"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0}
     positive = values[values > 0]
     if not len(positive) or positive.max() < 5 * np.median(positive):
         high = float(positive.max()) if len(positive) else 1.0
-        return {"z": values, "zmin": 0.0, "zmax": high, "colorbar": bar}
+        return {"z": values, "zmin": 0.0, "zmax": high, "colorbar": colour_bar(unit)}
     shown = np.log10(np.where(values > 0, values, np.nan))
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     steps = [step * 10.0**power for power in range(int(np.floor(low)), int(np.ceil(high)) + 1) for step in (1, 2, 5)]
     ticks = [step for step in steps if low <= np.log10(step) <= high]
     labels = [f"{tick:g}" for tick in ticks]
-    return {"z": shown, "zmin": low, "zmax": high, "colorbar": bar | {"tickvals": np.log10(ticks), "ticktext": labels}}
-
-
-def _tick(result: SubspaceRemoval) -> int:
-    return max(1, -(-result.drift.shape[1] // 12))  # at most about a dozen
+    bar = colour_bar(unit, tickvals=np.log10(ticks), ticktext=labels)
+    return {"z": shown, "zmin": low, "zmax": high, "colorbar": bar}

@@ -2,6 +2,7 @@
 
 from pathlib import PurePath
 
+from tlesion.checks import row_of_layer
 from tlesion.paper.page import Drawing, Page, Section
 from tlesion.paper.provenance import provenance_section
 from tlesion.paper.table import Table
@@ -9,7 +10,14 @@ from tlesion.studies.subspace_removal import covariance_figures, figures, words
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.studies.subspace_removal.summary import correlate_with_variance, ranks_frame
 
-N_TEXT = 400
+COVARIANCE_COLUMNS = {
+    "covariance_change": "covariance",
+    "correlation_change": "correlation",
+    "effective_rank_before": "rank before",
+    "effective_rank_after": "rank after",
+    "unit_change": "neuron",
+    "unit_change_relative": "neuron, in sd",
+}
 
 
 def subspace_page(result: SubspaceRemoval, *, layer: int | None = None) -> Page:
@@ -30,13 +38,11 @@ def subspace_page(result: SubspaceRemoval, *, layer: int | None = None) -> Page:
         ['What is removed?', 'What does it cost?']
     """
     shown = words.shown_layer(result) if layer is None else layer
-    if shown not in result.layers:
-        raise ValueError(f"layer {shown} is not in this result; it has {list(result.layers)}")
     model = PurePath(result.provenance.model["name"]).name
-    n_texts = int(result.text.max()) + 1
+    n_texts = result.texts.n_texts
     return Page(
         title=f"Subspace removal in {model}",
-        subtitle=f"{model}, {len(result.layers)} lesioned layers of {result.hook_point}; {result.cut['label']}; "
+        subtitle=f"{model}, {len(result.layers)} lesioned layers of {result.hook_point}; {result.cut.label}; "
         f"{len(result.tokens)} tokens of {n_texts} text{'s' if n_texts > 1 else ''}",
         summary=words.summary(result),
         sections=[
@@ -54,7 +60,7 @@ def _removed(result: SubspaceRemoval) -> Section:
         "The activations of all tokens at the hook point are centred and decomposed, the directions named above are "
         f"set to zero, and the mean is {'added back' if _restored(result) else 'left out'}. One layer is cut at a "
         "time, at every token.",
-        f"The text begins: {_beginning(result)}",
+        f"The text begins: {result.texts.beginning()}",
     ]
     drawings = [
         Drawing(
@@ -73,20 +79,20 @@ def _removed(result: SubspaceRemoval) -> Section:
 
 
 def _cost(result: SubspaceRemoval) -> Section:
-    controls = "The grey band spans the random controls. " if result.controls else ""
+    controls = "The grey band spans the random controls. " if len(result.controls) else ""
     drawings = [
         Drawing(
             figures.subspace_drop(result),
-            caption=f"Mean logit drop over {result.over}, with its {result.level:.0%} interval. {controls}"
+            caption=f"Mean logit drop over {result.test.over}, with its {result.level:.0%} interval. {controls}"
             "Above zero the lesion cost the token.",
         ),
         Drawing(
             figures.variance_against_drop(result),
             caption="Does a layer that loses more variance lose more of the logit?",
-            half=_has_ranks(result),
+            half=len(result.ranks) > 0,
         ),
     ]
-    if _has_ranks(result):
+    if len(result.ranks):
         drawings.append(
             Drawing(
                 figures.rank_sweep(result),
@@ -94,6 +100,10 @@ def _cost(result: SubspaceRemoval) -> Section:
                 half=True,
             )
         )
+    return Section("What does it cost?", [result.caveat], drawings=drawings, tables=_cost_tables(result))
+
+
+def _cost_tables(result: SubspaceRemoval) -> list[Table]:
     columns = ["layer", "mean_drop", "drop_low", "drop_high", "t", "dof", "p", "effect_size"]
     names = {"mean_drop": "drop", "drop_low": "low", "drop_high": "high", "effect_size": "d_z"}
     tables = [
@@ -108,12 +118,11 @@ def _cost(result: SubspaceRemoval) -> Section:
             digits=2,
         ),
     ]
-    if _has_ranks(result):
-        table = ranks_frame(result).rename(
-            columns={"variance_ratio": "variance", "mean_drop": "drop", "drift_at_end": "drift at the end"}
-        )
-        tables.append(Table(table, caption="By rank: means over lesioned layers (drift by the clean norm)."))
-    return Section("What does it cost?", [result.caveat], drawings=drawings, tables=tables)
+    if len(result.ranks):
+        names = {"variance_ratio": "variance", "mean_drop": "drop", "drift_at_end": "drift at the end"}
+        caption = "By rank: means over lesioned layers (drift by the clean norm)."
+        tables.append(Table(ranks_frame(result).rename(columns=names), caption=caption))
+    return tables
 
 
 def _damage(result: SubspaceRemoval) -> Section:
@@ -129,13 +138,13 @@ def _damage(result: SubspaceRemoval) -> Section:
 
 
 def _covariance(result: SubspaceRemoval, layer: int) -> Section:
-    row = result.layers.index(layer)
+    row = row_of_layer(layer, result.layers)
     text = [
         "C and C′ are the covariance of neurons over tokens before and after the cut, in the Frobenius norm. The "
         "effective rank is the participation ratio, the number of equal variances that a covariance amounts to.",
     ]
     drawings = []
-    if int((result.sampled[row] >= 0).sum()) >= 2:
+    if int((result.covariance.sampled[row] >= 0).sum()) >= 2:
         drawings.append(
             Drawing(
                 covariance_figures.covariance_pair(result, layer=layer),
@@ -156,32 +165,13 @@ def _covariance(result: SubspaceRemoval, layer: int) -> Section:
             half=True,
         ),
     ]
-    names = {
-        "covariance_change": "covariance",
-        "correlation_change": "correlation",
-        "effective_rank_before": "rank before",
-        "effective_rank_after": "rank after",
-        "unit_change": "neuron",
-        "unit_change_relative": "neuron, in sd",
-    }
     table = Table(
-        result.to_frame()[["layer", *names]].rename(columns=names),
+        result.to_frame()[["layer", *COVARIANCE_COLUMNS]].rename(columns=COVARIANCE_COLUMNS),
         caption="Relative change of covariance and correlation, effective ranks, and the mean absolute change of one "
         "neuron's activation, in its own units and in its standard deviations.",
     )
     return Section("What becomes of the covariance?", text, drawings=drawings, tables=[table])
 
 
-def _has_ranks(result: SubspaceRemoval) -> bool:
-    return len({result.cut["rank"], *(cut["rank"] for cut in result.others)}) > 1
-
-
 def _restored(result: SubspaceRemoval) -> bool:
     return bool(result.provenance.settings.get("restore_mean", True))
-
-
-def _beginning(result: SubspaceRemoval) -> str:
-    first = [token for token, text in zip(result.tokens, result.text.tolist(), strict=True) if text == 0]
-    joint = "" if any(token.startswith(" ") for token in first) else " "
-    whole = joint.join(first)
-    return f"“{whole[:N_TEXT].strip()}{'…' if len(whole) > N_TEXT else ''}”"

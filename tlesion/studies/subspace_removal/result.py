@@ -1,7 +1,6 @@
-"""The result of a subspace study."""
+"""`SubspaceRemoval`: what the removal of a subspace costs, layer by layer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,9 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.keep.results import Result
-from tlesion.studies.subspace_removal.testing import DropTest, measure_drops
+from tlesion.studies.common.token_axis import TokenAxis
+from tlesion.studies.subspace_removal.damage import DropTest, measure_drops
+from tlesion.studies.subspace_removal.parts import LayerCovariance, MainCut, OtherCuts
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -18,7 +19,7 @@ class SubspaceRemoval(Result):
     """What the removal of a subspace at one hook point costs, per lesioned layer.
 
     Hidden state, token and layer axes are the model's: every block, and every token of every text, special tokens
-    included. A *predicted* column is a token whose logits are read; which token's logit that is says ``reads``.
+    included. A *predicted* column is a token whose logits are read; ``reads`` says which token's logit that is.
 
     Attributes:
         drift: Norm of (lesioned − clean) hidden state after every block; 0 before the lesioned layer.
@@ -26,29 +27,17 @@ class SubspaceRemoval(Result):
         logit_drop: Clean − lesioned logit of the token that comes next in the text (``reads="next"``), or of the
             token itself (``"own"``, masked models). Positive: the lesion cost that token.
         clean_logit: That logit in the clean run.
-        predicted: For every column of the drop the token at which it is read, an index into ``tokens``.
-        t, dof, p, effect_size: Paired t-test of the drop against zero over rows: texts where there are several,
-            else tokens (see ``caveat``); p is not corrected for the number of layers.
-        mean_drop, drop_low, drop_high: Mean drop over the same rows, and its interval.
-        variance_ratio: Share of the variance of the activations at the hook point that is removed.
-        top_token, top_token_share: The token that holds most of what is removed, and its share of that variance.
-        covariance_change, correlation_change: ‖C' − C‖ / ‖C‖ of neuron by neuron covariance and correlation.
-        effective_rank_before, effective_rank_after: Participation ratio (tr C)² / ‖C‖².
-        unit_change: Mean absolute change of a single unit's activation.
-        unit_change_relative: The same in the unit's standard deviations.
-        spectrum_before, spectrum_after: Eigenvalues of the covariance, largest first.
-        sampled: The units of the pictured block; −1 where a layer has too few that vary.
-        correlation_before, correlation_after: Correlations among them; NaN there.
-        other_logit_drop, other_variance_ratio: As above for the other cuts: random controls, further ranks.
-        other_drift, other_drift_relative: Mean over tokens of the drift, and of the drift by the clean norm.
-        text, position, token_ids, tokens: Of every token: its text, its position in it, its id, itself.
+        predicted: For every column of the drop the token at which it is read, an index into ``texts``.
+        cut: What is cut, and how much of the variance that is.
+        test: Paired t-test of the drop against zero, over texts where there are several, else over tokens (see
+            ``caveat``); p is not corrected for the number of layers.
+        covariance: What the cut does to the covariance of units.
+        controls: Random cuts of the same rank.
+        ranks: Cuts of further ranks, each followed by its random control.
+        texts: The tokens.
         layers: The lesioned layers.
-        cut: What is cut: kind, rank, components.
-        others: The same of the other cuts; ``draw`` is the number of a random control, and None for a further rank.
         hook_point: Short form of the hook point.
         reads: ``"next"`` or ``"own"``.
-        over: What the rows of the test are: ``"tokens"`` or ``"texts"``.
-        n_rows: How many there are.
         level: Confidence level of the intervals.
         plan: How the sweep was run, and why.
     """
@@ -58,44 +47,42 @@ class SubspaceRemoval(Result):
     logit_drop: Float64[Tensor, "lesioned predicted"]
     clean_logit: Float64[Tensor, " predicted"]
     predicted: Int[Tensor, " predicted"]
-    t: Float64[Tensor, " lesioned"]
-    dof: Float64[Tensor, " lesioned"]
-    p: Float64[Tensor, " lesioned"]
-    effect_size: Float64[Tensor, " lesioned"]
-    mean_drop: Float64[Tensor, " lesioned"]
-    drop_low: Float64[Tensor, " lesioned"]
-    drop_high: Float64[Tensor, " lesioned"]
-    variance_ratio: Float64[Tensor, " lesioned"]
-    top_token: Int[Tensor, " lesioned"]
-    top_token_share: Float64[Tensor, " lesioned"]
-    covariance_change: Float64[Tensor, " lesioned"]
-    correlation_change: Float64[Tensor, " lesioned"]
-    effective_rank_before: Float64[Tensor, " lesioned"]
-    effective_rank_after: Float64[Tensor, " lesioned"]
-    unit_change: Float64[Tensor, " lesioned"]
-    unit_change_relative: Float64[Tensor, " lesioned"]
-    spectrum_before: Float64[Tensor, "lesioned component"]
-    spectrum_after: Float64[Tensor, "lesioned component"]
-    sampled: Int[Tensor, "lesioned sample"]
-    correlation_before: Float64[Tensor, "lesioned sample sample"]
-    correlation_after: Float64[Tensor, "lesioned sample sample"]
-    other_logit_drop: Float64[Tensor, "other lesioned predicted"]
-    other_variance_ratio: Float64[Tensor, "other lesioned"]
-    other_drift: Float64[Tensor, "other lesioned layer"]
-    other_drift_relative: Float64[Tensor, "other lesioned layer"]
-    text: Int[Tensor, " token"]
-    position: Int[Tensor, " token"]
-    token_ids: Int[Tensor, " token"]
-    tokens: tuple[str, ...]
+    cut: MainCut
+    test: DropTest
+    covariance: LayerCovariance
+    controls: OtherCuts
+    ranks: OtherCuts
+    texts: TokenAxis
     layers: tuple[int, ...]
-    cut: Mapping[str, Any]
-    others: tuple[Mapping[str, Any], ...]
     hook_point: str
     reads: str
-    over: str
-    n_rows: int
     level: float
     plan: str
+
+    @property
+    def t(self) -> Float64[Tensor, " lesioned"]:
+        """The t-statistic of ``test``."""
+        return self.test.t
+
+    @property
+    def p(self) -> Float64[Tensor, " lesioned"]:
+        """The p-value of ``test``."""
+        return self.test.p
+
+    @property
+    def mean_drop(self) -> Float64[Tensor, " lesioned"]:
+        """The mean drop over the rows of ``test``."""
+        return self.test.mean
+
+    @property
+    def variance_ratio(self) -> Float64[Tensor, " lesioned"]:
+        """Share of the variance that the cut removes."""
+        return self.cut.variance_ratio
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens as they are written."""
+        return self.texts.words
 
     @property
     def drift_relative(self) -> Float64[Tensor, "lesioned layer token"]:
@@ -104,23 +91,35 @@ class SubspaceRemoval(Result):
 
     @property
     def caveat(self) -> str:
-        """What the t-test can say, and what not."""
-        if self.over == "texts":
-            return f"Rows of the t-test are {self.n_rows} texts: the mean over each text's tokens."
+        """What the t-test can say, and what it cannot."""
+        if self.test.over == "texts":
+            return f"Rows of the t-test are {self.test.n_rows} texts: the mean over each text's tokens."
         return (
-            f"Descriptive: the {self.n_rows} rows of the t-test are tokens of one text, which depend on each other, so "
-            "that p says nothing about other texts. Give several texts for a test over texts."
+            f"Descriptive: the {self.test.n_rows} rows of the t-test are tokens of one text, which depend on each "
+            "other, so that p says nothing about other texts. Give several texts for a test over texts."
         )
 
-    @property
-    def controls(self) -> list[int]:
-        """Indices into ``others`` of the random controls of the main cut's rank."""
-        rank = self.cut["rank"]
-        return [i for i, cut in enumerate(self.others) if cut["draw"] is not None and cut["rank"] == rank]
+    @classmethod
+    def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What was saved before the fields were gathered in parts."""
+        cut, others = values["cut"], values["others"]
+        n_controls = sum(one["draw"] is not None and one["rank"] == cut["rank"] for one in others)
+        main = {name: values[name] for name in ("variance_ratio", "top_token", "top_token_share")}
+        covariance = {field.name: values[field.name] for field in fields(LayerCovariance) if field.name != "change"}
+        names = {"mean": "mean_drop", "low": "drop_low", "high": "drop_high"}
+        test = {field.name: values[names.get(field.name, field.name)] for field in fields(DropTest)}
+        return values | {
+            "cut": MainCut(**main, **{name: cut[name] for name in ("label", "kind", "rank", "components")}),
+            "test": DropTest(**test),
+            "covariance": LayerCovariance(change=values["covariance_change"], **covariance),
+            "controls": OtherCuts.from_older(values, slice(n_controls)),
+            "ranks": OtherCuts.from_older(values, slice(n_controls, None)),
+            "texts": TokenAxis(values["text"], values["position"], values["token_ids"], values["tokens"]),
+        }
 
-    def test_others(self) -> DropTest:
-        """The same test for every other cut; fields ``[other, lesioned]``."""
-        return measure_drops(self.other_logit_drop, self.text[self.predicted], level=self.level)
+    def test_of(self, cuts: OtherCuts) -> DropTest:
+        """The same test for other cuts, ``controls`` or ``ranks``; its tensors are ``[cut, lesioned]``."""
+        return measure_drops(cuts.logit_drop, self.texts.text[self.predicted], level=self.level)
 
     def to_frame(self) -> pd.DataFrame:
         """A row per lesioned layer.
@@ -129,17 +128,28 @@ class SubspaceRemoval(Result):
         drift_at_end (mean over tokens, relative to the clean norm), covariance_change, correlation_change,
         effective_rank_before, effective_rank_after, unit_change, unit_change_relative, top_token, top_token_share.
         """
-        names = ["variance_ratio", "mean_drop", "drop_low", "drop_high", "t", "dof", "p", "effect_size"]
-        frame = pd.DataFrame({"layer": self.layers} | {name: getattr(self, name).numpy() for name in names})
-        relative = self.drift_relative.mean(dim=2)
-        frame["drift_at_lesion"] = relative[torch.arange(len(self.layers)), list(self.layers)].numpy()
-        frame["drift_at_end"] = relative[:, -1].numpy()
-        for name in ("covariance_change", "correlation_change", "effective_rank_before", "effective_rank_after"):
-            frame[name] = getattr(self, name).numpy()
-        for name in ("unit_change", "unit_change_relative"):
-            frame[name] = getattr(self, name).numpy()
-        frame["top_token"] = [self.tokens[index] for index in self.top_token.tolist()]
-        frame["top_token_share"] = self.top_token_share.numpy()
+        test, change, relative = self.test, self.covariance, self.drift_relative.mean(dim=2)
+        columns = {
+            "variance_ratio": self.variance_ratio,
+            "mean_drop": test.mean,
+            "drop_low": test.low,
+            "drop_high": test.high,
+            "t": test.t,
+            "dof": test.dof,
+            "p": test.p,
+            "effect_size": test.effect_size,
+            "drift_at_lesion": relative[torch.arange(len(self.layers)), list(self.layers)],
+            "drift_at_end": relative[:, -1],
+            "covariance_change": change.change,
+            "correlation_change": change.correlation_change,
+            "effective_rank_before": change.effective_rank_before,
+            "effective_rank_after": change.effective_rank_after,
+            "unit_change": change.unit_change,
+            "unit_change_relative": change.unit_change_relative,
+        }
+        frame = pd.DataFrame({"layer": self.layers} | {name: value.numpy() for name, value in columns.items()})
+        frame["top_token"] = [self.tokens[index] for index in self.cut.top_token.tolist()]
+        frame["top_token_share"] = self.cut.top_token_share.numpy()
         return frame
 
     def drops_frame(self) -> pd.DataFrame:
@@ -150,7 +160,7 @@ class SubspaceRemoval(Result):
         axes = pd.MultiIndex.from_product([self.layers, self.predicted.tolist()], names=["layer", "index"])
         frame = axes.to_frame(index=False)
         index = torch.as_tensor(frame.pop("index").to_numpy().copy())
-        frame["text"], frame["position"] = self.text[index].numpy(), self.position[index].numpy()
+        frame["text"], frame["position"] = self.texts.text[index].numpy(), self.texts.position[index].numpy()
         frame["token"] = [self.tokens[i] for i in index.tolist()]
         step = 1 if self.reads == "next" else 0
         frame["target"] = [self.tokens[i + step] for i in index.tolist()]

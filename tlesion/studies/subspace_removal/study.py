@@ -14,26 +14,24 @@ from torch import Tensor
 from tlesion import interventions as iv
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model, in_layers, layer_of, short_form, user_hooks
-from tlesion.keep.checkpoint import Checkpoint, Folder
+from tlesion.hooks import Model, user_hooks
+from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
-from tlesion.provenance import checkpoint_of, provenance_of
-from tlesion.stimuli import stimulus_hash
-from tlesion.studies.common.reading import Texts, read_texts
-from tlesion.studies.subspace_removal.fields import fields_of_effects, fields_of_fits, fields_of_tokens
-from tlesion.studies.subspace_removal.fits import Cut, Fitting, check_given, fit_layers
-from tlesion.studies.subspace_removal.layer_fit import LayerFit
+from tlesion.studies.common.frame import Run
+from tlesion.studies.common.point import Point, point_of
+from tlesion.studies.common.reading import Texts, read_texts, text_frame
+from tlesion.studies.common.token_axis import TokenAxis
+from tlesion.studies.subspace_removal.cuts import GIVEN, METHODS, Fitting, LayerFit, check_given, fit_layers
+from tlesion.studies.subspace_removal.damage import SubspaceSink, measure_drops
+from tlesion.studies.subspace_removal.parts import LayerCovariance, MainCut, OtherCuts
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
-from tlesion.studies.subspace_removal.sink import SubspaceSink
 from tlesion.subspace import ObliqueEraser, Subspace
-from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
-from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
-from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.tokens import is_masked
 
+STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
@@ -108,13 +106,15 @@ def subspace_removal(
     require_logits(model, "a subspace study")
     check_level(level)
     one_of("plan", plan, PLANS)
-    names = in_layers(model, hook_point, layers)
+    point = point_of(model, hook_point, layers)
     texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
     if subspaces is not None:
-        check_given(model, names, subspaces, options={"rank": rank, "components": components, "ranks": ranks or None})
-        rank = subspaces[layer_of(names[0]) or 0].rank
+        check_given(subspaces, point, options={"rank": rank, "components": components, "ranks": ranks or None})
+        rank, method = subspaces[point.layers[0]].rank, GIVEN
+    else:
+        one_of("method", method, METHODS)
     fitting = Fitting(
-        method="svd" if subspaces is not None else method,
+        method=method,
         rank=_rank(rank, components),
         components=None if components is None else tuple(components),
         ranks=tuple(ranks),
@@ -124,47 +124,20 @@ def subspace_removal(
         n_sampled=n_sampled,
         seed=seed,
     )
-    readings = _readings(model, texts)
     settings = asdict(fitting) | {
-        "method": "given" if subspaces is not None else method,
         "hook_point": hook_point,
         "layers": layers if isinstance(layers, str) else list(layers),
-        "subspaces": _hashes(subspaces, names),
+        "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
         "prepend_bos": prepend_bos,
     }
-    stimuli = [stimulus_hash(" ".join(map(str, ids.tolist()))) for ids in texts.sequences]
-    provenance = provenance_of(model, settings=settings, stimuli=stimuli)
-    kept = checkpoint_of(
-        model,
-        checkpoint,
-        study="subspace_removal",
-        provenance=provenance,
-        stimuli=hashes_of_readings(readings),
-        options={"plan": plan, "max_bytes": max_bytes},
-    )
-    budget = settled_max_bytes(model, max_bytes, kept)
-    fits = fit_layers(
-        model, names, texts.sequences, fitting, subspaces, max_bytes=budget, checkpoint=kept.stage("fits")
-    )
-    sink, how = _run(
-        model, names, fits, readings, restore_mean=restore_mean, plan=plan, max_bytes=budget, checkpoint=kept
-    )
-    kept.finish()
-    cuts = (Cut("given", fitting.rank), *fitting.cuts[1:]) if subspaces is not None else fitting.cuts
-    return SubspaceRemoval(
-        **fields_of_effects(sink, readings, len(names), level=level),
-        **fields_of_fits(fits),
-        **fields_of_tokens(model, texts),
-        layers=tuple(layer_of(name) or 0 for name in names),
-        cut=_described(cuts[0], components),
-        others=tuple(_described(cut, None) for cut in cuts[1:]),
-        hook_point=short_form(names[0]),
-        reads="own" if is_masked(model) else "next",
-        level=level,
-        plan=how,
-        provenance=provenance,
-    )
+    readings = _readings(model, texts)
+    frame = text_frame(model, texts, study=STUDY, settings=settings, readings=readings, plan=plan, max_bytes=max_bytes)
+    run = frame.opened(checkpoint)
+    fits = fit_layers(run, point, texts.sequences, fitting, subspaces)
+    sink, how = _swept(run, point, fits, restore_mean=restore_mean)
+    run.checkpoint.finish()
+    return _result(run, texts, point, fitting, fits, sink, level=level, plan=how)
 
 
 def _rank(rank: int | None, components: Sequence[int] | None) -> int:
@@ -173,6 +146,12 @@ def _rank(rank: int | None, components: Sequence[int] | None) -> int:
     if rank not in (None, len(components)):
         raise ValueError(f"rank {rank} and {len(components)} components were given; leave one of them out")
     return len(components)
+
+
+def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:
+    """What a given subspace is known by."""
+    parts = (subspace.basis,) if isinstance(subspace, Subspace) else (subspace.left, subspace.right)
+    return torch.cat([*parts, subspace.mean[None]])
 
 
 def _readings(model: Model, texts: Texts) -> list[Reading]:
@@ -192,48 +171,55 @@ def _readings(model: Model, texts: Texts) -> list[Reading]:
     return found
 
 
-def _run(
-    model: Model,
-    names: Sequence[str],
-    fits: Sequence[LayerFit],
-    readings: Sequence[Reading],
-    *,
-    restore_mean: bool,
-    plan: str,
-    max_bytes: int | None,
-    checkpoint: Checkpoint,
-) -> tuple[SubspaceSink, str]:
+def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bool) -> tuple[SubspaceSink, str]:
     """One sweep over every cut in every layer, the first cut's lesions first, after one that changes nothing."""
-    n_cuts = len(fits[0].subspaces)
+    model, plan, n_cuts = run.frame.model, run.frame.plan, len(fits[0].subspaces)
     made = [
         [iv.remove_subspace(name, fit.subspaces[cut], restore_mean=restore_mean)]
         for cut in range(n_cuts)
-        for name, fit in zip(names, fits, strict=True)
+        for name, fit in zip(point.names, fits, strict=True)
     ]
-    starts = [0, *(layer_of(name) or 0 for name in list(names) * n_cuts)]
-    sink = SubspaceSink(readings, starts, model.cfg.n_layers, n_detailed=1 + len(names))
+    sink = SubspaceSink(n_detailed=1 + len(point.layers))
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
-    lesions = read_lesions(model, [[], *made])
-    settled = run_sweep(
-        model, readings, lesions, sink, plan=chosen, max_bytes=max_bytes, checkpoint=checkpoint.stage("lesions")
-    )
+    settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
     if not bool(sink.clean.isfinite().all()):
         raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
     return sink, settled.reason if plan != "auto" else f"{chosen}: hidden states of all positions are needed"
 
 
-def _described(cut: Cut, components: Sequence[int] | None) -> dict[str, Any]:
-    named = f"{cut.kind}, components {', '.join(map(str, components))}" if components else cut.label
-    return asdict(cut) | {"label": named, "components": None if components is None else list(components)}
-
-
-def _hashes(subspaces: Any, names: Sequence[str]) -> list[str] | None:
-    if subspaces is None:
-        return None
-    return [tensor_hash(_factors(subspaces[layer_of(name) or 0])) for name in names]
-
-
-def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:
-    parts = (subspace.basis,) if isinstance(subspace, Subspace) else (subspace.left, subspace.right)
-    return torch.cat([*parts, subspace.mean[None]])
+def _result(
+    run: Run,
+    texts: Texts,
+    point: Point,
+    fitting: Fitting,
+    fits: Sequence[LayerFit],
+    sink: SubspaceSink,
+    *,
+    level: float,
+    plan: str,
+) -> SubspaceRemoval:
+    model, readings, n_layers = run.frame.model, run.frame.readings, len(point.layers)
+    drop = sink.clean - sink.lesioned[1 : 1 + n_layers]
+    text = torch.cat([torch.full((len(one.readout),), index) for index, one in enumerate(readings)])
+    firsts = torch.tensor([0, *(len(one.ids) for one in readings)]).cumsum(0)
+    n_controls = fitting.n_controls
+    return SubspaceRemoval(
+        drift=sink.drift[1:],
+        clean_norm=sink.clean_norm,
+        logit_drop=drop,
+        clean_logit=sink.clean,
+        predicted=torch.cat([one.readout + firsts[index] for index, one in enumerate(readings)]),
+        cut=MainCut.of(fitting, fits),
+        test=measure_drops(drop, text, level=level),
+        covariance=LayerCovariance.of([fit.covariance for fit in fits]),
+        controls=OtherCuts.of(fitting.cuts, slice(1, 1 + n_controls), fits, sink),
+        ranks=OtherCuts.of(fitting.cuts, slice(1 + n_controls, None), fits, sink),
+        texts=TokenAxis.of(model, texts.sequences),
+        layers=point.layers,
+        hook_point=point.short,
+        reads="own" if is_masked(model) else "next",
+        level=level,
+        plan=plan,
+        provenance=run.provenance,
+    )

@@ -1,9 +1,9 @@
 """A subspace study in fewer numbers: against its controls, over ranks, and variance against damage over layers."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
 
 import pandas as pd
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -27,10 +27,10 @@ def correlate_with_variance(result: SubspaceRemoval) -> pd.DataFrame:
         >>> correlate_with_variance(result)[["cut", "coefficient", "n"]].values.tolist()[:2]
         [['svd, rank 1', 'pearson', 12], ['svd, rank 1', 'spearman', 12]]
     """
-    rows = [_coefficients(str(result.cut["label"]), result.variance_ratio, result.mean_drop, result.level)]
-    if result.controls:
-        drops = result.test_others().mean[result.controls].mean(dim=0)
-        shares = result.other_variance_ratio[result.controls].mean(dim=0)
+    rows = [_coefficients(result.cut.label, result.variance_ratio, result.mean_drop, result.level)]
+    if len(result.controls):
+        drops = result.test_of(result.controls).mean.mean(dim=0)
+        shares = result.controls.variance_ratio.mean(dim=0)
         rows.append(_coefficients(f"{len(result.controls)} controls, mean", shares, drops, result.level))
     return pd.concat(rows, ignore_index=True)
 
@@ -43,13 +43,29 @@ def compare_cuts(result: SubspaceRemoval) -> pd.DataFrame:
         variance_ratio, mean_drop, drop_low, drop_high, t, p, drift_at_end (mean over tokens, relative to the clean
         norm).
     """
-    test = result.test_others() if result.others else None
-    main = result.drift_relative[:, -1].mean(dim=1)
-    frames = [_cut_frame(result, result.cut, result, result.variance_ratio, main, None)]
-    for i, cut in enumerate(result.others):
-        end = result.other_drift_relative[i, :, -1]
-        frames.append(_cut_frame(result, cut, test, result.other_variance_ratio[i], end, i))
-    return pd.concat(frames, ignore_index=True)
+    others = (result.controls, result.ranks)
+    made = pd.DataFrame(
+        {
+            "cut": [result.cut.label, *(label for cuts in others for label in cuts.labels)],
+            "kind": [result.cut.kind, *(kind for cuts in others for kind in cuts.kinds)],
+            "rank": [result.cut.rank, *(rank for cuts in others for rank in cuts.ranks)],
+            "draw": [math.nan, *(math.nan if draw is None else draw for cuts in others for draw in cuts.draws)],
+        }
+    )
+    frame = made.merge(pd.DataFrame({"layer": result.layers}), how="cross")
+    tests = [result.test, *map(result.test_of, others)]
+    columns = {
+        "variance_ratio": [result.variance_ratio, *(cuts.variance_ratio for cuts in others)],
+        "mean_drop": [test.mean for test in tests],
+        "drop_low": [test.low for test in tests],
+        "drop_high": [test.high for test in tests],
+        "t": [test.t for test in tests],
+        "p": [test.p for test in tests],
+        "drift_at_end": [result.drift_relative[:, -1].mean(dim=1), *(cuts.drift_relative[..., -1] for cuts in others)],
+    }
+    for name, values in columns.items():
+        frame[name] = torch.cat([value.flatten() for value in values]).numpy()
+    return frame
 
 
 def ranks_frame(result: SubspaceRemoval) -> pd.DataFrame:
@@ -64,20 +80,6 @@ def ranks_frame(result: SubspaceRemoval) -> pd.DataFrame:
     numbers = ["variance_ratio", "mean_drop", "drift_at_end"]
     means = frame.groupby(["rank", "kind"], sort=True)[numbers].mean().reset_index()
     return means.sort_values(["rank", "kind"], ascending=[True, False], ignore_index=True)
-
-
-def _cut_frame(
-    result: SubspaceRemoval, made: Mapping[str, Any], test: Any, share: Tensor, end: Tensor, index: int | None
-) -> pd.DataFrame:
-    frame = pd.DataFrame({"cut": made["label"], "kind": made["kind"], "rank": made["rank"]}, index=result.layers)
-    frame["draw"] = float("nan") if made["draw"] is None else float(made["draw"])
-    frame["layer"], frame["variance_ratio"] = list(result.layers), share.numpy()
-    names = {"mean_drop": "mean", "drop_low": "low", "drop_high": "high", "t": "t", "p": "p"}
-    for name, in_test in names.items():
-        values = getattr(test, name if index is None else in_test)
-        frame[name] = (values if index is None else values[index]).numpy()
-    frame["drift_at_end"] = end.numpy()
-    return frame.reset_index(drop=True)
 
 
 def _coefficients(

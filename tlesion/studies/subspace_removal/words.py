@@ -1,9 +1,8 @@
 """The subspace report's sentences: every number in them is computed from the result."""
 
-import re
-
 import numpy as np
 
+from tlesion.paper.prose import true_minus
 from tlesion.stats import adjust
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.studies.subspace_removal.summary import correlate_with_variance
@@ -14,11 +13,10 @@ ALPHA = 0.05
 def summary(result: SubspaceRemoval) -> list[str]:
     """What was found, in the order in which a reader asks."""
     said = [variance(result), damage(result), tested(result)]
-    if result.controls:
+    if len(result.controls):
         said.append(controls(result))
     said.extend(part for part in (correlation(result), spread(result), covariance(result)) if part)
-    # A true minus sign, before numbers only.
-    return [re.sub(r"(?<![\w])-(?=\d)", "−", sentence) for sentence in said]
+    return [true_minus(sentence) for sentence in said]
 
 
 def shown_layer(result: SubspaceRemoval) -> int:
@@ -29,9 +27,9 @@ def shown_layer(result: SubspaceRemoval) -> int:
 def variance(result: SubspaceRemoval) -> str:
     """How much is removed."""
     share = result.variance_ratio.numpy()
-    rank = int(result.cut["rank"])
+    rank = result.cut.rank
     what = "One direction" if rank == 1 else f"{rank} directions"
-    width = f"{result.cut['label']} of {result.hook_point}"
+    width = f"{result.cut.label} of {result.hook_point}"
     if len(share) == 1:
         return f"{what} ({width}) in layer {result.layers[0]} {_verb(rank)} {share[0]:.0%} of the variance."
     low, high = int(share.argmin()), int(share.argmax())
@@ -44,7 +42,7 @@ def variance(result: SubspaceRemoval) -> str:
 def damage(result: SubspaceRemoval) -> str:
     """Where removal costs most."""
     row = result.layers.index(shown_layer(result))
-    mean, low, high = (float(part[row]) for part in (result.mean_drop, result.drop_low, result.drop_high))
+    mean, low, high = (float(part[row]) for part in (result.test.mean, result.test.low, result.test.high))
     interval = f" ({result.level:.0%} interval {low:.2f} to {high:.2f})" if np.isfinite(low) else ""
     whose = "of the token that comes next" if result.reads == "next" else "of the token itself"
     where = f"The logit {whose} changes most when layer {result.layers[row]} is cut"
@@ -58,16 +56,17 @@ def tested(result: SubspaceRemoval) -> str:
     negative = int(((p <= ALPHA) & (result.t.numpy() < 0)).sum())
     also = f", and a rise in {negative}" if negative else ""
     return (
-        f"A paired t-test over {result.n_rows} {result.over} finds a drop in {positive} of {len(result.layers)} layers"
-        f"{also} (p at most {ALPHA:g} after Benjamini and Hochberg's correction over layers). {result.caveat}"
+        f"A paired t-test over {result.test.n_rows} {result.test.over} finds a drop in {positive} of "
+        f"{len(result.layers)} layers{also} (p at most {ALPHA:g} after Benjamini and Hochberg's correction over "
+        f"layers). {result.caveat}"
     )
 
 
 def controls(result: SubspaceRemoval) -> str:
     """Whether random directions do as much."""
-    drops = result.test_others().mean[result.controls].abs().max(dim=0).values
+    drops = result.test_of(result.controls).mean.abs().max(dim=0).values
     beyond = int((result.mean_drop.abs() > drops).sum())
-    share = result.other_variance_ratio[result.controls].mean()
+    share = result.controls.variance_ratio.mean()
     n = len(result.controls)
     return (
         f"Random subspaces of the same rank ({n} per layer) take {float(share):.2%} of the variance on average; the "
@@ -105,12 +104,13 @@ def spread(result: SubspaceRemoval) -> str:
 
 def covariance(result: SubspaceRemoval) -> str:
     """Small per neuron, deep between neurons?"""
-    if int(result.cut["rank"]) == 0:
+    if result.cut.rank == 0:
         return ""
-    before, after = (float(part.median()) for part in (result.effective_rank_before, result.effective_rank_after))
+    change = result.covariance
+    before, after = (float(part.median()) for part in (change.effective_rank_before, change.effective_rank_after))
     return (
-        f"At the cut the covariance of neurons changes by {float(result.covariance_change.median()):.0%} of its norm "
-        f"(median over layers), while one neuron moves by {float(result.unit_change_relative.median()):.2f} of its "
+        f"At the cut the covariance of neurons changes by {float(change.change.median()):.0%} of its norm "
+        f"(median over layers), while one neuron moves by {float(change.unit_change_relative.median()):.2f} of its "
         f"standard deviation on average; the effective rank goes from {before:.1f} to {after:.1f}."
     )
 

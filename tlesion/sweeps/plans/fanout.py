@@ -25,14 +25,14 @@ from tlesion.sweeps.plans.dispatch import Dispatcher
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.plans.last_block import only_readout, reads_only
 from tlesion.sweeps.plans.rows import read_out, read_out_null
-from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.store import Store
 
 
 def fan_out(
     runner: Runner,
     group: Group,
     lesions: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
@@ -44,7 +44,7 @@ def fan_out(
         runner: The model's runner.
         group: Prompts of equal length.
         lesions: What to run; null lesions are answered with the clean run.
-        sink: Takes logits and hidden states.
+        store: Takes logits and hidden states.
         max_bytes: Budget for activations.
         advance: Told how many row-layers are done.
         from_start: Let all rows join at the first block, whatever their lesion.
@@ -60,7 +60,7 @@ def fan_out(
             group,
             live[first:end],
             null if first == 0 else [],
-            sink,
+            store,
             max_bytes=max_bytes,
             advance=advance,
             from_start=from_start,
@@ -72,7 +72,7 @@ def _one_batch(
     group: Group,
     lesions: Sequence[Lesion],
     null: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
@@ -94,20 +94,20 @@ def _one_batch(
             whole, late = joined[layer]
             before, active = active, 1 + whole + late
             rows[before * n : active * n].view(active - before, n, *clean.shape[1:])[:] = rows[:n]
-            if layer == n_layers - 1 and not sink.wants_hidden and reads_only(runner, lesions[: before - 1]):
+            if layer == n_layers - 1 and not store.wants_hidden and reads_only(runner, lesions[: before - 1]):
                 only_readout(runner, rows, group, slots=(1, before), step=step)
                 moved = [(0, 1), (before, 1 + whole)]
             else:
                 moved = [(0, 1 + whole)]
             _through_block(runner, layer, rows, dispatcher, moved, active, n, step)
             advance(active * n)
-            if sink.wants_hidden:
-                _hand_over(sink, layer, group, lesions[: active - 1], null, rows, n)
+            if store.wants_hidden:
+                _hand_over(store, layer, group, lesions[: active - 1], null, rows, n)
     dispatcher.require_fired()
     finished = rows[n:].view(len(lesions), n, *rows.shape[1:])
-    read_out_null(runner, sink, group, null, rows[:n])
+    read_out_null(runner, store, group, null, rows[:n])
     if lesions:
-        read_out(runner, sink, group, lesions, finished, rows[:n], max_bytes=max_bytes)
+        read_out(runner, store, group, lesions, finished, rows[:n], max_bytes=max_bytes)
 
 
 def _through_block(
@@ -139,7 +139,7 @@ def _through_block(
 
 
 def _hand_over(
-    sink: Sink,
+    store: Store,
     layer: int,
     group: Group,
     lesions: Sequence[Lesion],
@@ -150,6 +150,6 @@ def _hand_over(
     clean = rows[:n]
     if lesions:
         lesioned = rows[n : (1 + len(lesions)) * n].view(len(lesions), *clean.shape)
-        sink.hidden(layer, lesions, group, lesioned, clean)
+        store.hidden(layer, lesions, group, lesioned, clean)
     if null:
-        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)
+        store.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

@@ -9,14 +9,15 @@ from tlesion.anatomy.model import device_of
 from tlesion.hooks import FwdHook, HookPoint, Model, hidden_state
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, bind
-from tlesion.sweeps.sinks import Sink, pick
+from tlesion.sweeps.sinks import pick
+from tlesion.sweeps.store import Store
 
 
 def loop(
     model: Model,
     group: Group,
     lesions: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     advance: Callable[..., object],
 ) -> None:
@@ -26,33 +27,33 @@ def loop(
         model: The model.
         group: Prompts of equal length.
         lesions: What to run.
-        sink: Takes logits and hidden states.
+        store: Takes logits and hidden states.
         advance: Told how many row-layers are done.
 
     Raises:
         ValueError: A hook point was never reached, so that its edit did nothing.
     """
-    clean_logits, clean_hidden = _run(model, group, [], sink)
+    clean_logits, clean_hidden = _run(model, group, [], store)
     advance(group.n_prompts * model.cfg.n_layers)
     for lesion in lesions:
         fired: set[str] = set()
         hooks = [(name, _noting(bind(function, group), name, fired)) for name, function in lesion.all_pairs]
-        logits, hidden = _run(model, group, hooks, sink)
+        logits, hidden = _run(model, group, hooks, store)
         advance(group.n_prompts * model.cfg.n_layers)
         missed = sorted({name for name, _ in lesion.all_pairs} - fired)
         if missed:
             raise ValueError(f"edits at {missed} never fired: this model does not call these hook points")
         for layer, (lesioned, clean) in enumerate(zip(hidden, clean_hidden, strict=True)):
             if lesion.is_null or layer >= lesion.first_layer:
-                sink.hidden(layer, [lesion], group, lesioned[None], clean)
-        sink.logits([lesion], group, logits[None], clean_logits)
+                store.hidden(layer, [lesion], group, lesioned[None], clean)
+        store.logits([lesion], group, logits[None], clean_logits)
 
 
-def _run(model: Model, group: Group, hooks: list[FwdHook], sink: Sink) -> tuple[Tensor, list[Tensor]]:
-    """Logits at the readout positions, and the hidden states if the sink wants them."""
+def _run(model: Model, group: Group, hooks: list[FwdHook], store: Store) -> tuple[Tensor, list[Tensor]]:
+    """Logits at the readout positions, and the hidden states if they are wanted."""
     hidden: list[Tensor] = []
     keep: list[FwdHook] = []
-    if sink.wants_hidden:
+    if store.wants_hidden:
 
         def remember(activation: Tensor, hook: HookPoint) -> None:
             hidden.append(activation.clone())
@@ -61,7 +62,7 @@ def _run(model: Model, group: Group, hooks: list[FwdHook], sink: Sink) -> tuple[
     logits = model.run_with_hooks(group.ids.to(device_of(model)), fwd_hooks=[*hooks, *keep])
     rows = torch.arange(group.n_prompts)[:, None]
     read = logits[rows, group.readout]
-    return (read if sink.wants_vocabulary else pick(read, group.targets)), hidden
+    return (read if store.wants_vocabulary else pick(read, group.targets)), hidden
 
 
 def _noting(function: Callable[..., Tensor | None], name: str, fired: set[str]) -> Callable[..., Tensor | None]:

@@ -24,14 +24,14 @@ from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.plans.rows import read_out, read_out_null
-from tlesion.sweeps.sinks import Sink
+from tlesion.sweeps.store import Store
 
 
 def prefix(
     runner: CausalRunner,
     group: Group,
     lesions: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     max_bytes: int,
     advance: Callable[..., object],
@@ -42,7 +42,7 @@ def prefix(
         runner: The model's runner.
         group: Prompts of equal length.
         lesions: What to run; each says at which positions it works. Null lesions are answered with the clean run.
-        sink: Takes logits and hidden states (of the tail of positions that a row carries).
+        store: Takes logits and hidden states (of the tail of positions that a row carries).
         max_bytes: Budget for activations.
         advance: Told how many row-layers are done.
     """
@@ -58,7 +58,9 @@ def prefix(
         per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
         ordered = in_joining_order(alike, blocks(runner.model))
         for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
-            _one_batch(runner, group, ordered[first:end], null, sink, start=start, max_bytes=max_bytes, advance=advance)
+            _one_batch(
+                runner, group, ordered[first:end], null, store, start=start, max_bytes=max_bytes, advance=advance
+            )
             null = []
 
 
@@ -67,7 +69,7 @@ def _one_batch(
     group: Group,
     lesions: Sequence[Lesion],
     null: Sequence[Lesion],
-    sink: Sink,
+    store: Store,
     *,
     start: int,
     max_bytes: int,
@@ -95,13 +97,13 @@ def _one_batch(
                     clean = runner.block(layer, clean, cache=cache)
                 _through_block(runner, layer, rows, (cache, parts), dispatcher, start, (whole, active), n, step)
             advance(n + active * n)
-            if sink.wants_hidden:
-                _hand_over(sink, layer, group, lesions[:active], null, rows, clean, start)
+            if store.wants_hidden:
+                _hand_over(store, layer, group, lesions[:active], null, rows, clean, start)
     dispatcher.require_fired()
-    read_out_null(runner, sink, group, null, clean)
+    read_out_null(runner, store, group, null, clean)
     if lesions:
         finished = rows.view(len(lesions), n, *rows.shape[1:])
-        read_out(runner, sink, group, lesions, finished, clean, max_bytes=max_bytes)
+        read_out(runner, store, group, lesions, finished, clean, max_bytes=max_bytes)
 
 
 def _through_block(
@@ -141,7 +143,7 @@ def _slots_per_step(runner: CausalRunner, group: Group, start: int, max_bytes: i
 
 
 def _hand_over(
-    sink: Sink,
+    store: Store,
     layer: int,
     group: Group,
     lesions: Sequence[Lesion],
@@ -152,6 +154,6 @@ def _hand_over(
 ) -> None:
     tail = clean[:, start:]
     if lesions:
-        sink.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
+        store.hidden(layer, lesions, group, rows[: len(lesions) * len(tail)].view(len(lesions), *tail.shape), tail)
     if null:
-        sink.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)
+        store.hidden(layer, null, group, clean.expand(len(null), *clean.shape), clean)

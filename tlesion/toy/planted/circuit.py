@@ -51,7 +51,7 @@ class Stream:
     @property
     def d_model(self) -> int:
         """How many coordinates there are."""
-        return self.out.stop + 2 * self.n_layers * self.d_mlp
+        return int(self.out.stop) + 2 * self.n_layers * self.d_mlp
 
     def own_noise(self, layer: int) -> slice:
         """A filler's noise for the neurons of a layer."""
@@ -72,7 +72,8 @@ def filler_noise(rng: np.random.Generator, n_fillers: int, n_noise: int, *, heav
     drawn = rng.standard_t(2, (n_fillers, n_noise)) if heavy else rng.standard_normal((n_fillers, n_noise))
     drawn = drawn - drawn.mean(0)
     values, vectors = np.linalg.eigh(drawn.T @ drawn / n_fillers)
-    return drawn @ (vectors / np.sqrt(values)) @ vectors.T
+    whitened: Array = drawn @ (vectors / np.sqrt(values)) @ vectors.T
+    return whitened
 
 
 def embedding(stream: Stream, ids: dict[str, int], noise: dict[str, Array]) -> Array:

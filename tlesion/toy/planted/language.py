@@ -98,7 +98,8 @@ class PlantedLanguage:
         return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
     def _draw(self, rng: np.random.Generator, n_sentences: int, n_words: int) -> Sequence[Sequence[str]]:
-        return np.array(self.fillers)[rng.integers(len(self.fillers), size=(n_sentences, n_words))].tolist()
+        drawn = rng.integers(len(self.fillers), size=(n_sentences, n_words))
+        return [[self.fillers[index] for index in sentence] for sentence in drawn]
 
 
 def made_up_words(n: int) -> tuple[str, ...]:

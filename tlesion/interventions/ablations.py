@@ -1,0 +1,258 @@
+"""Ablations: what is put in place of a layer's masked units, each a function under a name.
+
+The same names serve every study that cuts neurons or heads, the command line and the messages. One of your own::
+
+    from tlesion.interventions import ablations, scale
+
+    @ablations.register("halve", summary="half of what they are")
+    def halve(hook_name, *, units, positions, values, seed):
+        return scale(hook_name, 0.5, units=units, positions=positions)
+
+    tlesion.laminar_profile(model, masks, prompts, ablation="halve")
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, TypeVar, cast
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from tlesion.checks import one_of
+from tlesion.function_id import function_id
+from tlesion.interventions.make import Intervention, gaussian, replace, zero
+from tlesion.interventions.region import Positions
+from tlesion.positions import PromptPosition, check_prompt_position
+from tlesion.registry import Entry, Registry, module_of
+
+REFERENCES = ("mean", "median", "mean_absolute", "rows")
+"""What an ablation may ask for; :func:`tlesion.measure_reference` measures each under the same name."""
+
+HOW = 'decorate a function with @tlesion.interventions.ablations.register("<name>")'
+
+
+Function = TypeVar("Function")
+
+
+@dataclass(frozen=True)
+class Registered(Entry):
+    """An ablation under its name; see :func:`register`.
+
+    Attributes:
+        needs_reference: Which reference it puts in, one of `REFERENCES`; None: none.
+        summary: What is put in place, in a few words.
+    """
+
+    needs_reference: str | None
+    summary: str
+
+
+_ABLATIONS: Registry[Registered] = Registry("ablation", HOW)
+
+
+def register(
+    name: Any, *, needs_reference: bool | str | None = None, summary: str = ""
+) -> Callable[[Function], Function]:
+    """Give an ablation a name, under which every study finds it.
+
+    Its function is called as ``function(hook_name, units=..., positions=..., values=..., seed=...)`` with
+
+    - ``hook_name``: full name of the layer's hook point,
+    - ``units``: a bool mask over its units (inside attention heads lie side by side); it may be empty: nothing is cut,
+    - ``positions``: token positions, as interventions take them,
+    - ``values``: the layer's reference ``[unit]``, or ``[row, unit]``; None where the ablation needs none,
+    - ``seed``: of whatever is drawn,
+
+    and returns an `Intervention` at ``hook_name``, or a pair ``(hook_name, hook function)`` of your own.
+
+    Args:
+        name: What ``ablation=`` takes.
+        needs_reference: ``"mean"``, ``"median"`` or ``"mean_absolute"`` of every unit, or ``"rows"``: the activations
+            of single sentences. True stands for ``"mean"``; None: nothing is needed.
+        summary: What is put in place of the units, in a few words, for help and reports.
+
+    Returns:
+        A decorator, which returns the function as it is.
+
+    Raises:
+        TypeError: No name.
+        ValueError: A name that another module has taken; an unknown reference.
+
+    Example:
+        >>> from tlesion import interventions as iv
+        >>> @iv.ablations.register("tenth", summary="a tenth of what they are")
+        ... def tenth(hook_name, *, units, positions, values, seed):
+        ...     return iv.scale(hook_name, 0.1, units=units, positions=positions)
+        >>> iv.ablations.names()[-1]
+        'tenth'
+    """
+    _ABLATIONS.require(name, register)
+    needed = {True: "mean", False: None}[needs_reference] if isinstance(needs_reference, bool) else needs_reference
+    if needed is not None:
+        one_of("needs_reference", needed, REFERENCES)
+
+    def decorate(function: Function) -> Function:
+        _ABLATIONS.require(name, function)
+        _ABLATIONS.add(Registered(name, cast("Callable[..., Any]", function), needed, summary))
+        return function
+
+    return decorate
+
+
+def names() -> tuple[str, ...]:
+    """The names of all ablations, the library's own first."""
+    return _ABLATIONS.names()
+
+
+def named(name: str) -> Registered:
+    """The ablation of a name.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    return _ABLATIONS[name]
+
+
+@register("zero", summary="zero")
+def _zero(hook_name: str, *, units: Tensor, positions: Positions, values: Tensor | None, seed: int) -> Intervention:
+    return zero(hook_name, units=units, positions=positions)
+
+
+def _put_in(hook_name: str, *, units: Tensor, positions: Positions, values: Tensor | None, seed: int) -> Intervention:
+    assert values is not None, "ablation_of has refused a run without a reference"
+    return replace(hook_name, values, units=units, positions=positions)
+
+
+register("mean", needs_reference="mean", summary="their mean over a reference set")(_put_in)
+register("median", needs_reference="median", summary="their median over a reference set")(_put_in)
+register("resample", needs_reference="rows", summary="their activations in other texts, one at each position")(_put_in)
+
+
+@register("gaussian", summary="standard normal noise")
+def _gaussian(hook_name: str, *, units: Tensor, positions: Positions, values: Tensor | None, seed: int) -> Intervention:
+    return gaussian(hook_name, seed=seed, units=units, positions=positions)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OwnHook:
+    """A hook function of a user's ablation, with what it was made from: by that a checkpoint knows it again.
+
+    Attributes:
+        function: The hook function.
+        ablation: Which function made it.
+        units, positions, values, seed: What that function was given.
+    """
+
+    function: Callable[..., Tensor | None] = field(compare=False)
+    ablation: str
+    units: Tensor
+    positions: Positions
+    values: Tensor | None
+    seed: int
+
+    def __call__(self, activation: Tensor, hook: Any = None) -> Tensor | None:
+        """What the hook function returns."""
+        return self.function(activation, hook=hook)
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """What a study does to masked units; made by :func:`ablation_of`.
+
+    Attributes:
+        registered: The ablation.
+        positions: Where along the text, as interventions take it.
+        reference: What it puts in, ``[layer, unit]`` or ``[layer, row, unit]``; None where it needs nothing.
+        seed: Of the noise.
+    """
+
+    registered: Registered
+    positions: Positions
+    reference: Tensor | None
+    seed: int
+
+    @property
+    def kind(self) -> str:
+        """The ablation's name."""
+        return self.registered.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """For provenance and checkpoints: the ablation's name, and of a user's own which function it is."""
+        function = self.registered.function
+        own = {} if module_of(function) == __name__ else {"ablation_function": function_id(function)}
+        return {"ablation": self.kind, **own}
+
+    def at(self, name: str, layer: int, units: Bool[Tensor, " unit"]) -> Intervention:
+        """The intervention on one layer's masked units.
+
+        Args:
+            name: Full hook name of the layer.
+            layer: Its index in the reference.
+            units: What is cut; inside attention heads lie side by side.
+
+        Raises:
+            TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
+        """
+        given: dict[str, Any] = {"units": units, "positions": self.positions, "seed": self.seed}
+        given["values"] = None if self.reference is None else self.reference[layer]
+        made = self.registered.function(name, **given)
+        _require_intervention(made, self.kind, name)
+        hook = made[1]
+        if not is_dataclass(hook):
+            hook = OwnHook(function=hook, ablation=function_id(self.registered.function), **given)
+        return Intervention(name, hook)
+
+
+def ablation_of(
+    kind: str, *, position: PromptPosition, reference: Tensor | None, seed: int, shape: Sequence[int]
+) -> Ablation:
+    """Check an ablation's options.
+
+    Args:
+        kind: Its name, one of :func:`names`.
+        position: ``"readout"``, ``"all"``, or an index for every prompt.
+        reference: For an ablation that needs one; others leave it aside.
+        seed: Of the noise.
+        shape: ``(layers, units)``.
+
+    Raises:
+        ValueError: An unknown kind or position; reference values that are missing or do not fit.
+    """
+    registered = named(kind)
+    check_prompt_position(position)
+    needed = registered.needs_reference
+    if needed is None:
+        reference = None
+    elif reference is None or not _fits(reference, needed, shape):
+        got = "none" if reference is None else f"shape {tuple(reference.shape)}"
+        layers, units = shape
+        wanted = f"{(layers, units)}, [layer, unit]" if needed != "rows" else f"({layers}, rows, {units})"
+        raise ValueError(
+            f"ablation {kind!r} needs reference values of shape {wanted}, and got {got}; measure them on a reference "
+            f"set: reference=tlesion.measure_reference(model, contrast, statistic={needed!r}, ...)"
+        )
+    return Ablation(registered, None if position == "all" else position, reference, seed)
+
+
+def _fits(reference: Tensor, needed: str, shape: Sequence[int]) -> bool:
+    n_layers, n_units = shape
+    if needed == "rows":
+        return reference.ndim == 3 and (len(reference), reference.shape[2]) == (n_layers, n_units)
+    return tuple(reference.shape) == (n_layers, n_units)
+
+
+def _require_intervention(made: Any, kind: str, name: str) -> None:
+    """Refuse what an ablation returned where it is no intervention at the hook point that was asked for."""
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], str) and callable(made[1])):
+        text = repr(made)
+        shown = f"a {type(made).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
+        raise TypeError(
+            f"ablation {kind!r} returned {shown} at {name!r}; return an intervention "
+            "(tlesion.interventions.scale(hook_name, ...)) or a pair (hook_name, hook function)"
+        )
+    if made[0] != name:
+        raise ValueError(
+            f"ablation {kind!r} was asked for an intervention at {name!r} and returned one at {made[0]!r}; "
+            "hand its first argument on"
+        )

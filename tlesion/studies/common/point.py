@@ -1,0 +1,95 @@
+"""A hook point in the layers of a study, how many units it has there, and named masks over them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+
+WHOLE = "whole MLP"
+"""The name of the mask that stands in where no mask is given."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A hook point in some layers of a model; make one with :func:`point_of`.
+
+    Attributes:
+        names: Full hook name in each layer.
+        layers: The model's layer of each name.
+        n_units: Units of a layer, all heads side by side: unit ``head * d_head + i``.
+    """
+
+    names: tuple[str, ...]
+    layers: tuple[int, ...]
+    n_units: int
+
+    @property
+    def short(self) -> str:
+        """The name without its layer."""
+        return short_form(self.names[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(layers, units)``: what masks and reference values have to fit."""
+        return len(self.names), self.n_units
+
+    def masks(self, given: Any, *, whole: bool = False) -> dict[str, Bool[Tensor, "layer unit"]]:
+        """Named masks, checked; for None one mask of all units.
+
+        Args:
+            given: Bool masks ``[layer, unit]`` by name.
+            whole: Whether None is taken.
+
+        Raises:
+            TypeError: Neither a dict nor, where it is taken, None.
+            ValueError: The dict is empty, or a mask is not bool or has another shape.
+
+        Example:
+            >>> point = Point(("blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"), (0, 1), n_units=3)
+            >>> {name: tuple(mask.shape) for name, mask in point.masks(None, whole=True).items()}
+            {'whole MLP': (2, 3)}
+        """
+        otherwise = ", or None for whole MLPs" if whole else ""
+        if given is None and whole:
+            return {WHOLE: torch.ones(self.shape, dtype=torch.bool)}
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"masks are a {type(given).__name__}; give a dict of named masks, {{'him': mask}} for one{otherwise}"
+            )
+        if not given:
+            raise ValueError(
+                f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
+            )
+        for name, mask in given.items():
+            if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
+                raise ValueError(
+                    f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
+                    f"of shape {self.shape}, [layer, unit]"
+                )
+        return {name: mask.cpu() for name, mask in given.items()}
+
+
+def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:
+    """A hook point in some layers, with the units of all its heads.
+
+    Args:
+        model: The model.
+        hook_point: A short form for every layer, or one full name.
+        layers: ``"all"`` or layer indices.
+
+    Raises:
+        ValueError: The model has no such point or layer, or the point has no units that an edit could address.
+
+    Example:
+        >>> import tlesion
+        >>> point_of(tlesion.load_model("toy-bert"), "attn.hook_z", [0, -1]).shape
+        (2, 128)
+    """
+    names = in_layers(model, hook_point, layers)
+    heads, units = width(model, names[0])
+    return Point(tuple(names), tuple(layer_of(name) or 0 for name in names), (heads or 1) * units)

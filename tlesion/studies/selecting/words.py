@@ -1,0 +1,80 @@
+"""Sentences about selections: every number in them is computed from the results."""
+
+import math
+
+from tlesion.paper.prose import listed
+from tlesion.selection import NeuronSelection
+from tlesion.selection.overlap import MaskOverlap
+from tlesion.stats import PowerCurve
+from tlesion.studies.selecting.positions import SelectionComparison
+
+NEARLY_ALL = 0.5
+"""From this share of a layer on, a mask is called nearly the whole layer."""
+
+
+def selected(selection: NeuronSelection) -> str:
+    """How many neurons tell the conditions apart, and where."""
+    a, b = selection.conditions
+    counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
+    total, n_all = sum(counts.values()), selection.t.numel()
+    what = f"{total} of {n_all} neurons ({_percent(total / n_all)}) tell {a!r} from {b!r}"
+    how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
+    text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
+    if not total:
+        return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
+    share = selection.density()["any"].to_numpy()
+    low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
+    text += f" The share is smallest in layer {low} ({_percent(share.min())}) and largest in layer {high} "
+    text += f"({_percent(share.max())})."
+    if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
+        where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
+        text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
+        text += " in particular."
+    return text
+
+
+def identical_pairs(selection: NeuronSelection) -> str:
+    """In how many pairs nothing can differ; "" where there is no such pair."""
+    if not selection.n_identical_pairs:
+        return ""
+    return (
+        f"In {selection.n_identical_pairs} of {selection.n_a} pairs the model has read the same tokens up to the "
+        "tested position: nothing can differ there, and they count as differences of zero. Pairs in which the context "
+        "before it decides the word would tell more."
+    )
+
+
+def needed(curve: PowerCurve, unit: str, name: str) -> str:
+    """How many sentences a large, a medium and a small effect need."""
+    said = [f"{curve.n_needed(effect)} for {name} = {effect:g}" for effect in (1.0, 0.5, 0.2)]
+    return f"Needed {unit}: {listed(said)}."
+
+
+def selects(comparison: SelectionComparison, i: int) -> str:
+    """How much one of the selections selects."""
+    either = comparison.mask_a[i] | comparison.mask_b[i]
+    share, layers = float(either.double().mean()), either.double().mean(dim=1)
+    text = f"Asked {comparison.names[i]!r}: {int(either.sum())} neurons ({100 * share:.1f} %"
+    if 0 < share < 1:
+        text += f"; {100 * float(layers.min()):.1f} to {100 * float(layers.max()):.1f} % of a layer"
+    return text + ")."
+
+
+def shared(overlap: MaskOverlap) -> list[str]:
+    """The first mask against each other one, where there is something to compare."""
+    said = []
+    for j in range(1, len(overlap.names)):
+        found, chance = float(overlap.jaccard_model[0, j]), float(overlap.by_chance_model[0, j])
+        if math.isnan(found) or not overlap.size[j].sum():
+            continue
+        how = "more than" if found > chance else "no more than"
+        said.append(
+            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random masks of their sizes would: Jaccard "
+            f"{found:.2f}, by chance {chance:.2f}."
+        )
+    return [" ".join(said)] if said else []
+
+
+def _percent(share: float) -> str:
+    percent = 100 * float(share)
+    return f"{percent:.0f} %" if percent in (0, 100) or percent >= 10 else f"{percent:.1f} %"
