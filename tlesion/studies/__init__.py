@@ -1,1 +1,1 @@
-"""One file per question."""
+"""One room per question: the study, its result, what it says in words, its figures and its page."""
