@@ -14,7 +14,7 @@ import typer
 
 from tlesion.interventions import ablations
 from tlesion.positions import read_position
-from tlesion.selection import TESTS
+from tlesion.selection.statistics import statistic_named, statistic_names
 
 PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
 """Headings in the order of the help; those that are not here come next, and "Output" last."""
@@ -128,7 +128,11 @@ TABLE: Mapping[str, Option] = {
         "POSITION",
         read=position,
     ),
-    "test": Option(lambda: f"{', '.join(TESTS)} (of the words' labels).", "Selection", "TEST"),
+    "test": Option(
+        lambda: "; ".join(f"{name} ({statistic_named(name).summary})" for name in statistic_names()) + ".",
+        "Selection",
+        "TEST",
+    ),
     "correction": Option(
         "For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), none, or max_t for "
         "permutations.",

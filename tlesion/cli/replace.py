@@ -40,7 +40,10 @@ WORDS = {
         read=all_or_numbers,
     ),
     "ablation": Option(
-        "For heads: zero, mean (over the prompts' tokens) or resample (tokens drawn from the prompts).", _WHAT, "KIND"
+        "For heads: zero, gaussian (noise), mean or median (over the prompts' tokens), resample (drawn tokens), or the "
+        "name of a registered one.",
+        _WHAT,
+        "KIND",
     ),
     "factors": Option("For scale: factors with commas.", _WHAT, "FACTORS", read=decimals),
     "mean": Option("For noise: its mean.", _WHAT),

@@ -1,9 +1,11 @@
 """The makers of variants: what they lesion, mean and resampled values, and every refusal."""
 
+import numpy as np
 import pytest
 import torch
 
 import tlesion
+from tlesion import interventions as iv
 from tlesion.hooks import hidden_state
 
 TEXTS = ["The old teacher gave the boy an apple.", "We saw him in the garden today, and we saw her."]
@@ -62,6 +64,26 @@ def test_resampled_values_are_tokens_of_the_reference_and_seeded(model):
     zeros = torch.zeros(1, 9, 4, 8)
     assert torch.equal(again(zeros), variants[0].interventions[0][1](zeros))
     assert not torch.equal(again(zeros), other(zeros))
+
+
+def test_any_registered_ablation_is_made_at_heads(model):
+    options = {"heads": 2, "layers": [1], "reference": TEXTS}
+    name, median = tlesion.head_variants(model, **options, ablation="median")[0].interventions[0]
+    keys = torch.cat([model.run_with_cache(text)[1][name][0] for text in TEXTS])
+    edited = median(torch.zeros(1, 5, 4, 8))
+    # Float32 activations of size 1, from runs of other shapes.
+    expected = torch.from_numpy(np.median(keys.numpy(), axis=0))[2].expand(5, -1)
+    torch.testing.assert_close(edited[0, :, 2], expected, rtol=1e-5, atol=1e-6)
+    assert (edited[0, :, [0, 1, 3]] == 0).all()
+
+    @iv.ablations.register("half of a key", summary="half of what they are")
+    def halve(hook_name, *, units, positions, values, seed):
+        assert values is None
+        return iv.scale(hook_name, 0.5, units=units, positions=positions)
+
+    own = tlesion.head_variants(model, heads=[0, 3], layers=[1], ablation="half of a key")[0]
+    assert own.settings["ablation"] == "half of a key"
+    assert own.interventions[0][1](torch.ones(1, 1, 4, 8))[0, 0, :, 0].tolist() == [0.5, 1, 1, 0.5]
 
 
 def test_in_a_grouped_model_the_index_counts_key_value_heads(grouped):
