@@ -17,6 +17,7 @@ from .models import load_model as load_model
 from .positions import Offset as Offset
 from .report import Report as Report
 from .selection import NeuronSelection as NeuronSelection
+from .selection import register_statistic as register_statistic
 from .selection import select_from_cache as select_from_cache
 from .selection import select_neurons as select_neurons
 from .selection.overlap import MaskOverlap as MaskOverlap

@@ -10,6 +10,7 @@ import tlesion
 from tlesion import interventions as iv
 from tlesion.function_id import function_id
 from tlesion.interventions import ablations
+from tlesion.interventions.ablation import ablation_of
 
 NAME = "blocks.0.mlp.hook_post"
 MINE = """
@@ -80,7 +81,7 @@ def test_each_puts_in_what_its_name_says(name):
     reference = torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0], [10.0, 11.0, 12.0]]])
     if name in ("mean", "median"):
         reference = reference[:, 0]
-    make = ablations.ablation_of(name, **OPTIONS | {"reference": reference, "seed": 3})
+    make = ablation_of(name, **OPTIONS | {"reference": reference, "seed": 3})
     units = torch.tensor([True, False, True])
     hook_name, edit = make.at("blocks.1.mlp.hook_post", 1, units)
     row = torch.full((1, 2, 3), 0.25)
@@ -126,21 +127,21 @@ def test_a_hook_function_of_ones_own_is_run_as_the_users_hook(toy_gpt, mine):
 
 def test_what_the_reference_is_missing_is_said_in_the_ablations_words(mine):
     with pytest.raises(ValueError, match=r"ablation 'my hook' needs .* got none; .*statistic='median'"):
-        ablations.ablation_of("my hook", **OPTIONS)
+        ablation_of("my hook", **OPTIONS)
     with pytest.raises(ValueError, match=r"of shape \(2, rows, 3\), and got shape \(2, 3\)"):
-        ablations.ablation_of("resample", **OPTIONS | {"reference": torch.zeros(2, 3)})
-    assert ablations.ablation_of("mine", **OPTIONS | {"reference": torch.zeros(9)}).reference is None
+        ablation_of("resample", **OPTIONS | {"reference": torch.zeros(2, 3)})
+    assert ablation_of("mine", **OPTIONS | {"reference": torch.zeros(9)}).reference is None
 
 
 def test_an_unknown_name_lists_a_users_own_and_the_way_to_register(mine):
     way = r"register your own: decorate a function with @tlesion\.interventions\.ablations\.register"
     with pytest.raises(ValueError, match=rf"'mien' is unknown; .*'mine', 'my hook' \(did you mean 'mine'\?\); {way}"):
-        ablations.ablation_of("mien", **OPTIONS)
+        ablation_of("mien", **OPTIONS)
 
 
 def test_a_name_is_taken_once_but_a_module_may_define_its_own_again(tmp_path, mine):
     module(tmp_path, MINE.format(factor=0.25))
-    _, edit = ablations.ablation_of("mine", **OPTIONS).at(NAME, 0, torch.ones(3, dtype=torch.bool))
+    _, edit = ablation_of("mine", **OPTIONS).at(NAME, 0, torch.ones(3, dtype=torch.bool))
     assert edit.factor == 0.25
     with pytest.raises(ValueError, match=r"ablation name 'mine' is taken by my_ablations\.mine; register yours under"):
         module(tmp_path, MINE.format(factor=1), name="other_module")
@@ -184,7 +185,7 @@ def test_what_cannot_be_called_and_an_unknown_reference_are_refused():
 def test_what_is_no_intervention_there_is_refused(made, error, message):
     ablations.register("odd")(lambda hook_name, *, units, positions, values, seed: made)
     with pytest.raises(error, match=message):
-        ablations.ablation_of("odd", **OPTIONS).at(NAME, 0, torch.ones(3, dtype=torch.bool))
+        ablation_of("odd", **OPTIONS).at(NAME, 0, torch.ones(3, dtype=torch.bool))
 
 
 def test_a_function_is_known_by_its_source_and_by_what_it_takes_from_around_it(tmp_path):

@@ -51,6 +51,8 @@ def test_what_no_activation_could_take_is_refused_at_once(make, message):
     [
         (iv.zero(NAME, units=torch.ones(4, dtype=torch.bool)), (1, 2, 5), r"units mask of shape \(4,\) at "
          r"'blocks\.0\.mlp\.hook_post'; the activation there has 5 units, so that the mask has to have shape \(5,\)"),
+        (iv.zero(NAME, units=[0, -6]), (1, 2, 5), r"units \[-6\] at .* do not exist; the activation there has 5 units"),
+        (iv.zero(NAME, units=[5, 0]), (1, 2, 5), r"units \[5\] at .* do not exist"),
         (iv.zero(NAME, units=[5, -6]), (1, 2, 5), r"units \[5, -6\] at .* do not exist; the activation there has 5 "
          r"units, 0 to 4"),
         (iv.zero(NAME, positions=2), (1, 2, 5), r"positions \[2\] at .* do not exist; .* has 2 positions, 0 to 1"),

@@ -96,7 +96,7 @@ class CutOff(BaseException):
 @pytest.fixture
 def small_portions(monkeypatch):
     """Sweeps of toy models in several portions."""
-    monkeypatch.setattr("tlesion.sweeps.portions.CLEAN_RUNS", 0.5)
+    monkeypatch.setattr("tlesion.sweeps.engine.CLEAN_RUNS", 0.5)
 
 
 @pytest.fixture
@@ -275,8 +275,8 @@ import tlesion
 from tlesion.keep import checkpoint
 sys.path.insert(0, {tests!r})
 import test_checkpoint_studies as studies
-import tlesion.sweeps.portions as portions
-portions.CLEAN_RUNS = 0.5
+from tlesion.sweeps import engine
+engine.CLEAN_RUNS = 0.5
 written, original = [], checkpoint.write_whole
 def write(path, data):
     if len(written) == 4:

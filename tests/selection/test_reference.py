@@ -130,3 +130,19 @@ def test_an_ablation_that_puts_nothing_in_has_no_reference(model):
     assert reference_for(model, CONTRAST, "gaussian") is None
     with pytest.raises(ValueError, match=r"ablation 'nought' is unknown; allowed: 'zero', 'mean'"):
         reference_for(model, CONTRAST, "nought")
+
+
+def test_rows_are_every_sentences_own_in_one_drawn_order(model):
+    rows = measure_reference(model, CONTRAST, statistic="rows", position="word", batch_size=3)
+    assert rows.shape == (3, 2 * len(PAIRS), model.cfg.d_mlp)
+    by_hand = [rows_by_hand(model, "mlp.hook_post", "word", layer) for layer in range(3)]
+    for place in range(2 * len(PAIRS)):
+        sentence = int(np.abs(by_hand[0] - rows[0, place].numpy()).max(axis=1).argmin())
+        for layer in range(3):
+            np.testing.assert_allclose(rows[layer, place].numpy(), by_hand[layer][sentence], atol=1e-12)
+    np.testing.assert_allclose(rows.mean(dim=1), measure_reference(model, CONTRAST), atol=1e-12)
+    again = measure_reference(model, CONTRAST, statistic="rows", position="word", batch_size=3)
+    other = measure_reference(model, CONTRAST, statistic="rows", position="word", batch_size=3, seed=1)
+    assert torch.equal(rows, again)
+    assert not torch.equal(rows, other)
+    assert torch.equal(rows.sort(dim=1).values, other.sort(dim=1).values)

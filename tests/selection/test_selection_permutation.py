@@ -107,7 +107,10 @@ def test_shuffled_labels_select_nothing(planted):
             {"test": "welch", "correction": "max_t"},
             r"correction 'max_t' needs test='permutation', got test='welch'; use 'holm' with it",
         ),
-        ({"min_effect": 0.5}, r"min_effect 0.5 with test='permutation': relabelling tests whether there is any"),
+        (
+            {"min_effect": 0.5},
+            r"min_effect 0.5 with test='permutation', which tests whether there is any difference",
+        ),
         ({"n_permutations": 0}, r"n_permutations 0 is no test; give 1 or more, 10000 is usual"),
     ],
 )

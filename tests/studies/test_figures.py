@@ -1,5 +1,6 @@
 """Figures: what is drawn equals the result's numbers, axes say units and sign, and nothing global changes."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tlesion import plots
 from tlesion.drawing import style
 from tlesion.drawing.targets import target_words
+from tlesion.studies.evidence import figures as histogram_figures
 
 
 def named(figure: go.Figure, name: str) -> list:
@@ -176,13 +178,13 @@ def test_densities_before_and_after_add_up_to_one(by_hand):
 
 def test_bins_are_joined_until_they_can_be_drawn():
     counts = np.ones((2, 256), dtype=int)
-    joined, width = plots.histogram._joined(counts, 0.25)
+    joined, width = histogram_figures._joined(counts, 0.25)
     assert joined.shape == (2, 64)
     assert width == 1.0
     assert (joined == 4).all()
     few = np.zeros((2, 256), dtype=int)
     few[:, 100:150] = 1
-    assert plots.histogram._joined(few, 0.25)[1] == 0.25
+    assert histogram_figures._joined(few, 0.25)[1] == 0.25
 
 
 def test_silenced_shares_are_those_of_the_result(by_hand):
@@ -217,6 +219,32 @@ def test_every_figure_has_a_title_axes_and_a_template_of_the_callers_choice(by_h
         assert dark[name].layout.template.layout.paper_bgcolor != figure.layout.template.layout.paper_bgcolor, name
         if not re.search("share|histogram", name):
             assert all(t.hovertemplate or t.hoverinfo == "skip" for t in figure.data), name
+
+
+def test_the_public_face_holds_figures_and_nothing_else():
+    names = dir(plots)
+    assert {"verdict", "volcano", "drift_map", "context_scatter"} <= set(names)
+    for name in names:
+        figure = getattr(plots, name)
+        assert inspect.isfunction(figure), name
+        assert figure.__name__ == name
+        assert "template" in inspect.signature(figure).parameters
+    assert names == plots.__all__
+    with pytest.raises(AttributeError, match=r"figure 'vulcano' is unknown; .*did you mean 'volcano'"):
+        plots.vulcano  # noqa: B018
+
+
+def test_a_figure_is_imported_when_it_is_asked_for():
+    script = """
+import sys
+import tlesion.plots
+assert "plotly" not in sys.modules
+tlesion.plots.volcano
+rooms = {name.split(".")[2] for name in sys.modules if name.startswith("tlesion.studies.") and "figures" in name}
+assert rooms == {"selecting"}, rooms
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_importing_and_plotting_changes_nothing_global_and_shows_nothing():

@@ -177,6 +177,30 @@ def test_a_failed_allocation_is_tried_again_in_smaller_steps(gpt2, plan, monkeyp
     torch.testing.assert_close(sink.lesioned, usual.lesioned, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("plan", ["batched", "fanout", "prefix"])
+@pytest.mark.parametrize("point", ["hook_resid_pre", "mlp.hook_post"])
+def test_an_edit_that_was_made_before_an_allocation_failed_is_not_made_twice(gpt2, bert, plan, point, monkeypatch):
+    """The block's own input is edited, then memory runs out inside the block: the rows are still what they were."""
+    for model in (gpt2, bert)[: 1 if plan == "prefix" else 2]:
+        lesions = [[iv.scale(f"blocks.1.{point}", 3.0, positions=-1)], [iv.scale(f"blocks.1.{point}", -2.0)]]
+        lesions = lesions[: 1 if plan == "prefix" else 2] * 2
+        usual, _ = swept(model, lesions, plan)
+        mlp, failures = type(model.blocks[1].mlp).forward, 0
+
+        def scarce(self, x, usual=mlp):
+            nonlocal failures
+            if len(x) > 1:
+                failures += 1
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+            return usual(self, x)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(model.blocks[1].mlp), "forward", scarce)
+            small, _ = swept(model, lesions, plan)
+        assert failures
+        torch.testing.assert_close(small.lesioned, usual.lesioned, atol=2e-5, rtol=1e-4)
+
+
 def test_one_slot_that_does_not_fit_is_an_error_that_says_so():
     def run(first, end):
         raise MemoryError

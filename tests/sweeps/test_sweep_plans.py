@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 import tlesion
 from tlesion import interventions as iv
 from tlesion.hooks import hidden_state
+from tlesion.models.quiet import quiet
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
-FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama")
+FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama", "gemma-2")
 CAUSAL = FAMILIES[1:]
 # float32 sums in another order: logits of these models are about 1, and 1e-7 relative adds up over a few layers.
 TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
@@ -25,10 +28,28 @@ def models(checkpoint_folder):
 
     def load(family):
         if family not in loaded:
-            loaded[family] = tlesion.load_model(checkpoint_folder(family))
+            loaded[family] = gemma_2_like() if family == "gemma-2" else tlesion.load_model(checkpoint_folder(family))
         return loaded[family]
 
     return load
+
+
+def gemma_2_like():
+    """Soft caps low enough to bite, norms before and after, local layers, grouped keys, a gated MLP."""
+    cfg = HookedTransformerConfig(
+        n_layers=3, d_model=32, d_head=8, n_heads=4, n_key_value_heads=2, n_ctx=32, d_vocab=50, d_mlp=48,
+        act_fn="gelu_new", gated_mlp=True, normalization_type="RMS", use_normalization_before_and_after=True,
+        positional_embedding_type="rotary", rotary_dim=8, final_rms=True,
+        use_local_attn=True, window_size=4, attn_types=["local", "global", "local"],
+        attn_scores_soft_cap=1.5, output_logits_soft_cap=3.0,
+    )  # fmt: skip
+    with quiet():
+        model = HookedTransformer(cfg, move_to_device=False).eval()
+    rng = np.random.default_rng(0)
+    for name, parameter in model.named_parameters():
+        drawn = torch.from_numpy(rng.standard_normal(tuple(parameter.shape), dtype=np.float32))
+        parameter.requires_grad_(False).copy_(1 + 0.2 * drawn if name.endswith(".w") else 0.3 * drawn)
+    return model
 
 
 def readings_of(model, lengths=(7, 9, 7, 12), seed=0):
@@ -152,6 +173,21 @@ def test_lesions_at_known_late_positions_of_causal_models_take_the_prefix(models
     model = models(family)
     _, settled = swept(model, readings_of(model), lesions_of(model, kind), "auto")
     assert settled.plan == "prefix"
+
+
+def test_soft_caps_bite(models):
+    """Without its caps the Gemma-like model is another one, so that leaving them out is seen above."""
+    model = models("gemma-2")
+    ids = readings_of(model)[3].ids[None]
+    with torch.no_grad():
+        capped = model(ids)
+        for cap in ("attn_scores_soft_cap", "output_logits_soft_cap"):
+            usual = getattr(model.cfg, cap)
+            setattr(model.cfg, cap, -1.0)
+            try:
+                assert (model(ids) - capped).abs().max() > 0.05, cap
+            finally:
+                setattr(model.cfg, cap, usual)
 
 
 @pytest.mark.parametrize("family", CAUSAL)

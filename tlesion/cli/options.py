@@ -14,7 +14,7 @@ import typer
 
 from tlesion.interventions import ablations
 from tlesion.positions import read_position
-from tlesion.selection import TESTS
+from tlesion.selection.statistics import statistic_named, statistic_names
 
 PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
 """Headings in the order of the help; those that are not here come next, and "Output" last."""
@@ -99,6 +99,15 @@ class Option:
     read: Callable[[str, str], Any] | None = None
 
 
+def ablation_names() -> str:
+    """All ablations, a user's own among them, with what they put in place."""
+    return _listed({name: ablations.named(name).summary for name in ablations.names()})
+
+
+def _listed(summaries: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({said})" if said not in ("", name) else name for name, said in summaries.items())
+
+
 _TOKENS = "readout (where logits are read), all, or an index"
 
 TABLE: Mapping[str, Option] = {
@@ -128,7 +137,11 @@ TABLE: Mapping[str, Option] = {
         "POSITION",
         read=position,
     ),
-    "test": Option(lambda: f"{', '.join(TESTS)} (of the words' labels).", "Selection", "TEST"),
+    "test": Option(
+        lambda: f"One of {_listed({name: statistic_named(name).summary for name in statistic_names()})}.",
+        "Selection",
+        "TEST",
+    ),
     "correction": Option(
         "For multiple comparisons, as statsmodels names it (fdr_bh, fdr_by, holm, bonferroni, ...), none, or max_t for "
         "permutations.",
@@ -145,11 +158,7 @@ TABLE: Mapping[str, Option] = {
     "n_permutations": Option("Relabellings that the permutation test draws.", "Selection"),
     "batch_size": Option("Sentences in a forward pass.", "Selection"),
     "ablation": Option(
-        lambda: (
-            "What is put in place of the neurons' activations: "
-            + "; ".join(f"{name} ({ablations.named(name).summary})" for name in ablations.names())
-            + ". A reference set is the pairs' sentences."
-        ),
+        lambda: f"What is put in place of the neurons' activations: {ablation_names()}. A reference set: the pairs.",
         "Lesion",
         "KIND",
     ),

@@ -11,7 +11,7 @@ The same names serve every study that cuts neurons or heads, the command line an
     tlesion.laminar_profile(model, masks, prompts, ablation="halve")
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar, cast
 
@@ -19,11 +19,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.function_id import function_id
 from tlesion.interventions.make import Intervention, gaussian, replace, zero
 from tlesion.interventions.region import Positions
-from tlesion.positions import PromptPosition, check_prompt_position
-from tlesion.registry import Entry, Registry, module_of
+from tlesion.registry import Entry, Registry
 
 REFERENCES = ("mean", "median", "mean_absolute", "rows")
 """What an ablation may ask for; :func:`tlesion.measure_reference` measures each under the same name."""
@@ -139,12 +137,12 @@ class OwnHook:
 
     Attributes:
         function: The hook function.
-        ablation: Which function made it.
-        units, positions, values, seed: What that function was given.
+        made_by: The ablation that made it.
+        units, positions, values, seed: What the ablation was given.
     """
 
     function: Callable[..., Tensor | None] = field(compare=False)
-    ablation: str
+    made_by: Registered
     units: Tensor
     positions: Positions
     values: Tensor | None
@@ -155,91 +153,25 @@ class OwnHook:
         return self.function(activation, hook=hook)
 
 
-@dataclass(frozen=True, eq=False)
-class Ablation:
-    """What a study does to masked units; made by :func:`ablation_of`.
-
-    Attributes:
-        registered: The ablation.
-        positions: Where along the text, as interventions take it.
-        reference: What it puts in, ``[layer, unit]`` or ``[layer, row, unit]``; None where it needs nothing.
-        seed: Of the noise.
-    """
-
-    registered: Registered
-    positions: Positions
-    reference: Tensor | None
-    seed: int
-
-    @property
-    def kind(self) -> str:
-        """The ablation's name."""
-        return self.registered.name
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """For provenance and checkpoints: the ablation's name, and of a user's own which function it is."""
-        function = self.registered.function
-        own = {} if module_of(function) == __name__ else {"ablation_function": function_id(function)}
-        return {"ablation": self.kind, **own}
-
-    def at(self, name: str, layer: int, units: Bool[Tensor, " unit"]) -> Intervention:
-        """The intervention on one layer's masked units.
-
-        Args:
-            name: Full hook name of the layer.
-            layer: Its index in the reference.
-            units: What is cut; inside attention heads lie side by side.
-
-        Raises:
-            TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
-        """
-        given: dict[str, Any] = {"units": units, "positions": self.positions, "seed": self.seed}
-        given["values"] = None if self.reference is None else self.reference[layer]
-        made = self.registered.function(name, **given)
-        _require_intervention(made, self.kind, name)
-        hook = made[1]
-        if not is_dataclass(hook):
-            hook = OwnHook(function=hook, ablation=function_id(self.registered.function), **given)
-        return Intervention(name, hook)
-
-
-def ablation_of(
-    kind: str, *, position: PromptPosition, reference: Tensor | None, seed: int, shape: Sequence[int]
-) -> Ablation:
-    """Check an ablation's options.
-
-    Args:
-        kind: Its name, one of :func:`names`.
-        position: ``"readout"``, ``"all"``, or an index for every prompt.
-        reference: For an ablation that needs one; others leave it aside.
-        seed: Of the noise.
-        shape: ``(layers, units)``.
+def intervention(
+    registered: Registered,
+    hook_name: str,
+    *,
+    units: Bool[Tensor, " unit"],
+    positions: Positions,
+    values: Tensor | None,
+    seed: int,
+) -> Intervention:
+    """What an ablation does to some units of one layer; arguments as its function has them, see :func:`register`.
 
     Raises:
-        ValueError: An unknown kind or position; reference values that are missing or do not fit.
+        TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
     """
-    registered = named(kind)
-    check_prompt_position(position)
-    needed = registered.needs_reference
-    if needed is None:
-        reference = None
-    elif reference is None or not _fits(reference, needed, shape):
-        got = "none" if reference is None else f"shape {tuple(reference.shape)}"
-        layers, units = shape
-        wanted = f"{(layers, units)}, [layer, unit]" if needed != "rows" else f"({layers}, rows, {units})"
-        raise ValueError(
-            f"ablation {kind!r} needs reference values of shape {wanted}, and got {got}; measure them on a reference "
-            f"set: reference=tlesion.measure_reference(model, contrast, statistic={needed!r}, ...)"
-        )
-    return Ablation(registered, None if position == "all" else position, reference, seed)
-
-
-def _fits(reference: Tensor, needed: str, shape: Sequence[int]) -> bool:
-    n_layers, n_units = shape
-    if needed == "rows":
-        return reference.ndim == 3 and (len(reference), reference.shape[2]) == (n_layers, n_units)
-    return tuple(reference.shape) == (n_layers, n_units)
+    given: dict[str, Any] = {"units": units, "positions": positions, "values": values, "seed": seed}
+    made = registered.function(hook_name, **given)
+    _require_intervention(made, registered.name, hook_name)
+    hook: Callable[..., Tensor | None] = made[1]
+    return Intervention(hook_name, hook if is_dataclass(hook) else OwnHook(hook, registered, **given))
 
 
 def _require_intervention(made: Any, kind: str, name: str) -> None:

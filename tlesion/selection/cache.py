@@ -1,7 +1,6 @@
 """Select neurons from activations that are at hand: the caches of two ``run_with_cache`` calls."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -70,14 +69,14 @@ def select_from_cache(
     sinks: dict[str, Streamed | Kept] = {}
     for name in names:
         rows_a, rows_b = _rows(a[name], positions_a, name), _rows(b[name], positions_b, name)
-        if criterion.is_paired and len(rows_a) != len(rows_b):
+        if criterion.statistic.paired and len(rows_a) != len(rows_b):
             raise ValueError(
                 f"test {test!r} needs pairs, and the caches hold {len(rows_a)} and {len(rows_b)} sentences; "
                 "give equally many in the same order, or use test='welch' or 'moderated'"
             )
         sinks[name] = criterion.sink(pairs=False)
         sinks[name].take(rows_a, rows_b)
-    settings = asdict(criterion) | {"hook_point": hook_point, "conditions": list(conditions)}
+    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(conditions)}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
         versions={},

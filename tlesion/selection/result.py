@@ -58,9 +58,7 @@ class NeuronSelection(Result):
     @property
     def is_paired(self) -> bool:
         """Whether t and effect size are of differences within pairs: the effect size is then d_z, else Cohen's d."""
-        if self.test == "permutation":
-            return bool(self.provenance.settings.get("paired_contrast"))
-        return "paired" in self.test
+        return bool(self.provenance.settings.get("within_pairs", "paired" in self.test))
 
     @property
     def n_identical_pairs(self) -> int:

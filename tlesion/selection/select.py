@@ -1,7 +1,6 @@
 """Select neurons: a contrast through the model, every neuron of every layer tested on the way."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from tlesion.encoding import encode_sentence, reads_the_same
@@ -50,7 +49,8 @@ def select_neurons(
             tokens after the word, or before it where negative. An int: at that token of every sentence, special
             tokens counted, from the end where negative.
         test: ``"student"``, ``"welch"``, ``"paired"``, ``"moderated"``, ``"moderated_paired"``, or ``"permutation"``:
-            the words' labels are swapped within pairs (paired t), or shuffled if the contrast has none (Welch's t).
+            the words' labels are swapped within pairs (paired t), or shuffled if the contrast has none (Welch's t). Or
+            the name of one of your own (:func:`tlesion.register_statistic`).
         correction: A method of statsmodels' ``multipletests``, ``"none"``, or for permutations ``"max_t"`` (adjusted
             by the family's largest t in absolute value). None: ``"fdr_bh"``, and ``"max_t"`` for permutations.
         family: What one correction spans: ``"layer"`` or ``"model"``.
@@ -85,7 +85,7 @@ def select_neurons(
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names = in_layers(model, hook_point, layers)
     width(model, names[0])  # Refuses points that have no row for each sentence: patterns, scales.
-    if criterion.is_paired and not contrast.paired:
+    if criterion.statistic.paired and not contrast.paired:
         raise ValueError(
             f"test {test!r} needs pairs, and this contrast has {len(contrast.a)} sentences against {len(contrast.b)} "
             "without pairing; build it with Contrast.from_pairs, or use test='welch' or 'moderated'"
@@ -95,7 +95,7 @@ def select_neurons(
     b = [encode_sentence(model, sentence, **options) for sentence in contrast.b]
     sinks = {name: criterion.sink(pairs=contrast.paired) for name in names}
     stream_rows(model, a, b, dict(sinks), paired=contrast.paired, batch_size=batch_size)
-    settings = asdict(criterion) | options | recorded(position)
+    settings = criterion.settings(pairs=contrast.paired) | options | recorded(position)
     settings |= {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
     same = [contrast.paired and reads_the_same(model, *pair) for pair in zip(a, b, strict=False)]

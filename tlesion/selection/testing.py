@@ -1,27 +1,26 @@
 """From the rows of every layer to a `NeuronSelection`: the step that all ways of selecting share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tlesion.checks import one_of
+from tlesion.function_id import function_id
+from tlesion.registry import module_of
 from tlesion.selection.result import NeuronSelection
+from tlesion.selection.statistics import Statistic, Tested, checked, statistic_named, statistic_names
 from tlesion.selection.stream import Kept, Streamed
-from tlesion.stats import Moments, TTest, adjust, moderated, moderated_paired, paired, permutation, student, welch
+from tlesion.stats import Moments, adjust
 from tlesion.stats.correction import METHODS, check_alpha, check_family
-
-UNPAIRED_TESTS = {"student": student, "welch": welch, "moderated": moderated}
-PAIRED_TESTS = {"paired": paired, "moderated_paired": moderated_paired}
-PERMUTATION, MAX_T = "permutation", "max_t"
-TESTS = (*UNPAIRED_TESTS, *PAIRED_TESTS, PERMUTATION)
+from tlesion.stats.ttest import check_min_effect
 
 
 def default_correction(test: str) -> str:
-    """What corrects a test where nothing else is asked for: ``"max_t"`` for permutations, else ``"fdr_bh"``."""
-    return MAX_T if test == PERMUTATION else "fdr_bh"
+    """What corrects a test where nothing else is asked for: its own correction if it has one, else ``"fdr_bh"``."""
+    return statistic_named(test).correction
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,8 @@ class Criterion:
     """How neurons are tested and selected.
 
     Attributes:
-        test: One of `TESTS`.
-        correction: A method of statsmodels' ``multipletests``, ``"none"``, or for permutations ``"max_t"``.
+        test: A registered statistic (:func:`tlesion.selection.statistic_names`).
+        correction: A method of statsmodels' ``multipletests``, ``"none"``, or one of the statistic's own.
         family: What one correction spans, ``"layer"`` or ``"model"``.
         alpha: Level at which adjusted p-values are judged.
         min_effect: Smallest effect size (d, or d_z for pairs) that counts; the test's null hypothesis is that the
@@ -54,30 +53,43 @@ class Criterion:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        one_of("test", self.test, TESTS)
-        one_of("correction", self.correction, (*METHODS, MAX_T))
+        statistic = self.statistic
+        own = {one.own_correction: one.name for one in map(statistic_named, statistic_names()) if one.own_correction}
+        one_of("correction", self.correction, (*METHODS, *own))
         check_family(self.family)
         check_alpha(self.alpha)
+        check_min_effect(self.min_effect)
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k {self.top_k} selects nothing; give 1 or more, or None for no limit")
         if self.n_permutations < 1:
             raise ValueError(f"n_permutations {self.n_permutations} is no test; give 1 or more, 10000 is usual")
-        if self.correction == MAX_T and self.test != PERMUTATION:
-            raise ValueError(f"correction 'max_t' needs test='permutation', got test={self.test!r}; use 'holm' with it")
-        if self.test == PERMUTATION and self.min_effect:
+        if self.correction in own and self.correction != statistic.own_correction:
             raise ValueError(
-                f"min_effect {self.min_effect} with test='permutation': relabelling tests whether there is any "
-                "difference; leave min_effect out, or choose another test"
+                f"correction {self.correction!r} needs test={own[self.correction]!r}, got test={self.test!r}; use "
+                "'holm' with it"
+            )
+        if self.min_effect and "min_effect" not in statistic.options:
+            raise ValueError(
+                f"min_effect {self.min_effect} with test={self.test!r}, which tests whether there is any difference; "
+                "leave min_effect out, or choose another test"
             )
 
     @property
-    def is_paired(self) -> bool:
-        """Whether the test works on differences within pairs."""
-        return self.test in PAIRED_TESTS
+    def statistic(self) -> Statistic:
+        """The test itself."""
+        return statistic_named(self.test)
+
+    def settings(self, *, pairs: bool) -> dict[str, Any]:
+        """For provenance: every option, whether differences within pairs are tested, and a user's function."""
+        function = self.statistic.function
+        own = {} if module_of(function).split(".")[0] == "tlesion" else {"test_function": function_id(function)}
+        return asdict(self) | {"within_pairs": self.statistic.within_pairs(pairs=pairs)} | own
 
     def sink(self, *, pairs: bool) -> Streamed | Kept:
         """What a hook point's rows go into; ``pairs`` says whether row i of a belongs to row i of b."""
-        return Kept(paired=pairs) if self.test == PERMUTATION else Streamed(paired=self.is_paired)
+        if self.statistic.takes == "rows":
+            return Kept(paired=pairs or self.statistic.paired)
+        return Streamed(paired=self.statistic.paired)
 
 
 def selection_from(
@@ -105,8 +117,10 @@ def selection_from(
     streamed = {name: sink.streamed() if isinstance(sink, Kept) else sink for name, sink in sinks.items()}
     _require_finite(streamed)
     a, b = (Moments.stack([getattr(sink, side) for sink in streamed.values()]) for side in "ab")
-    kept = [sink for sink in sinks.values() if isinstance(sink, Kept)]
-    test, p_adjusted = _permuted(kept, criterion) if kept else _streamed(streamed, a, b, criterion)
+    test = _tested(list(sinks.values()), list(streamed.values()), a, b, criterion)
+    p_adjusted = test.p_adjusted
+    if p_adjusted is None or criterion.correction != criterion.statistic.own_correction:
+        p_adjusted = adjust(test.p, method=criterion.correction, family=criterion.family, alpha=criterion.alpha)
     return NeuronSelection(
         t=test.t,
         dof=test.dof,
@@ -131,32 +145,25 @@ def selection_from(
     )
 
 
-def _streamed(streamed: Mapping[str, Streamed], a: Moments, b: Moments, criterion: Criterion) -> tuple[TTest, Tensor]:
-    """The test of streamed moments, and its adjusted p-values."""
-    if criterion.is_paired:
-        difference = Moments.stack([sink.difference for sink in streamed.values()])
-        dead = a.constant & b.constant
-        test: TTest = PAIRED_TESTS[criterion.test](difference, dead=dead, min_effect=criterion.min_effect)
+def _tested(
+    sinks: Sequence[Streamed | Kept], streamed: Sequence[Streamed], a: Moments, b: Moments, criterion: Criterion
+) -> Tested:
+    """The statistic of all hook points at once, given what its function has parameters for."""
+    statistic = criterion.statistic
+    pairs = statistic.within_pairs(pairs=streamed[0].paired)
+    dead = (a.constant & b.constant).cpu()
+    difference = Moments.stack([sink.difference for sink in streamed]) if pairs else None
+    constant = dead if difference is None else dead | difference.constant.cpu()
+    known = asdict(criterion) | {"dead": dead, "paired": pairs}
+    options = {name: known[name] for name in statistic.options}
+    if statistic.takes == "rows":
+        rows = (torch.stack([torch.cat(getattr(sink, side)) for sink in sinks], dim=1) for side in ("rows_a", "rows_b"))
+        returned = statistic.function(*rows, **options)
+    elif statistic.paired:
+        returned = statistic.function(difference, **options)
     else:
-        test = UNPAIRED_TESTS[criterion.test](a, b, min_effect=criterion.min_effect)
-    return test, adjust(test.p, method=criterion.correction, family=criterion.family, alpha=criterion.alpha)
-
-
-def _permuted(kept: Sequence[Kept], criterion: Criterion) -> tuple[TTest, Tensor]:
-    """The permutation test of kept rows, and its adjusted p-values."""
-    rows_a = torch.stack([torch.cat(sink.rows_a) for sink in kept], dim=1)
-    rows_b = torch.stack([torch.cat(sink.rows_b) for sink in kept], dim=1)
-    test = permutation(
-        rows_a,
-        rows_b,
-        statistic="paired" if kept[0].paired else "welch",
-        n_permutations=criterion.n_permutations,
-        seed=criterion.seed,
-        family=criterion.family,
-    )
-    if criterion.correction == MAX_T:
-        return test, test.p_max_t
-    return test, adjust(test.p, method=criterion.correction, family=criterion.family, alpha=criterion.alpha)
+        returned = statistic.function(a, b, **options)
+    return checked(returned, criterion.test, dead=dead, constant=constant)
 
 
 def _require_finite(streamed: Mapping[str, Streamed]) -> None:

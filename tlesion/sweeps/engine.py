@@ -1,7 +1,7 @@
 """Carry out a sweep: groups of prompts, a plan for each lesion, progress, and a store that keeps the results."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +18,11 @@ from tlesion.sweeps.plans.choosing import Choice, choose_all
 from tlesion.sweeps.plans.fanout import fan_out
 from tlesion.sweeps.plans.loop import loop
 from tlesion.sweeps.plans.prefix import prefix
-from tlesion.sweeps.portions import portions
 from tlesion.sweeps.sinks import Sink
 from tlesion.sweeps.store import Store
+
+CLEAN_RUNS = 32.0
+"""What a portion of lesions costs, in clean runs."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def run_sweep(
     jobs = [
         _Job(name, group, portion)
         for group, (name, few) in itertools.product(groups, by_plan.items())
-        for portion in portions(name, few, group, model.cfg.n_layers)
+        for portion in _portions(name, few, group, model.cfg.n_layers)
     ]
     total = sum(job.row_layers(model) for job in jobs)
     # disable=None: a bar on a terminal, nothing in a log file.
@@ -131,6 +133,43 @@ class _Job:
         else:
             start = self.plan == "batched"
             fan_out(runner, self.group, self.lesions, store, max_bytes=max_bytes, advance=advance, from_start=start)
+
+
+def _portions(plan: str, lesions: Sequence[Lesion], group: Group, n_layers: int) -> Iterator[list[Lesion]]:
+    """The lesions of one plan over one group of prompts, in portions that are run and kept one after the other.
+
+    Every portion has a clean run of its own, and costs about 32 clean runs, so that this costs a thirty-second part
+    more. A sweep is cut in the same way whether or not its parts are kept, so that its numbers are the same to the last
+    bit.
+    """
+    ordered = list(lesions)
+    if plan == "prefix":
+        # Those that begin at one position share their clean run: they stay together.
+        ordered.sort(key=lambda lesion: 0 if lesion.is_null else lesion.first_position(group))
+    portion: list[Lesion] = []
+    cost = 0.0
+    for lesion in ordered:
+        portion.append(lesion)
+        cost += _clean_runs(plan, lesion, group, n_layers)
+        if cost >= CLEAN_RUNS:
+            yield portion
+            portion, cost = [], 0.0
+    if portion:
+        yield portion
+
+
+def _clean_runs(plan: str, lesion: Lesion, group: Group, n_layers: int) -> float:
+    """What a lesion costs, in clean runs."""
+    if plan == "loop":
+        return 1.0
+    if lesion.is_null:
+        return 0.0
+    if plan == "batched":
+        return 1.0
+    layers = (n_layers - lesion.first_layer) / n_layers
+    if plan == "fanout":
+        return layers
+    return layers * (group.n_positions - lesion.first_position(group)) / group.n_positions
 
 
 def _run_or_take(

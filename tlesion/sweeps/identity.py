@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlesion.function_id import function_id
 from tlesion.keep.hashing import tensor_hash
-from tlesion.registry import module_of
+from tlesion.registry import Entry, module_of
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion
 
@@ -39,6 +39,8 @@ def _described(value: Any, name: str) -> Any:
         return value
     if isinstance(value, Tensor):
         return tensor_hash(value)
+    if isinstance(value, Entry):
+        return [value.name, function_id(value.function)]
     if isinstance(value, slice):
         return ["slice", *(_described(part, name) for part in (value.start, value.stop, value.step))]
     if isinstance(value, list | tuple):

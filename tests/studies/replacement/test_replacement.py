@@ -93,15 +93,16 @@ def test_the_users_own_hooks_are_seen_and_stay(model):
     torch.testing.assert_close(before.kl, after.kl, rtol=1e-3, atol=1e-6)
 
 
-def test_how_far_out_of_distribution_noise_is(model):
-    everywhere = tlesion.noise_variants(model, mean=10, std=1, layers=[1], seed=3)
-    once = tlesion.noise_variants(model, mean=10, std=1, layers=[1], seed=3, positions="readout", units=[5])
+@pytest.mark.parametrize("mean", [10, -10, 0])
+def test_how_far_out_of_distribution_noise_is(model, mean):
+    everywhere = tlesion.noise_variants(model, mean=mean, std=1, layers=[1], seed=3)
+    once = tlesion.noise_variants(model, mean=mean, std=1, layers=[1], seed=3, positions="readout", units=[5])
     variants = [*everywhere, dataclasses.replace(once[0], label="one unit at the readout")]
     prompts = PROMPTS[:1]
     result = tlesion.replacement(model, prompts, variants, prepend_bos=False)
     _, cache = model.run_with_cache(TEXTS[0], prepend_bos=False)
     clean = cache["blocks.1.mlp.hook_post"][0].double().numpy()
-    drawn = iv.gaussian("blocks.1.mlp.hook_post", mean=10, std=1, seed=3).edit(torch.zeros(1, *clean.shape))
+    drawn = iv.gaussian("blocks.1.mlp.hook_post", mean=mean, std=1, seed=3).edit(torch.zeros(1, *clean.shape))
     noise = drawn[0].double().numpy()
     even, last = noise[:, ::2], noise[-1:, 5:6]
     for index, values, own in ((0, even, clean[:, ::2]), (1, last, clean[:, 5:6])):

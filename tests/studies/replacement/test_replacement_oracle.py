@@ -198,4 +198,4 @@ def test_the_normed_drift_is_that_after_the_models_own_final_norm(checkpoint_fol
         with torch.no_grad():
             a, b = (norm(states[layer].float()).double() for states in (lesioned, clean))
         expected = ((a - b).norm(dim=-1) / b.norm(dim=-1)).mean()
-        torch.testing.assert_close(result.drift_normed[0, layer, 0], expected, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(result.hidden.drift_normed[0, layer, 0], expected, rtol=1e-3, atol=1e-5)

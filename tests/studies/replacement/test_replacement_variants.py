@@ -1,9 +1,11 @@
 """The makers of variants: what they lesion, mean and resampled values, and every refusal."""
 
+import numpy as np
 import pytest
 import torch
 
 import tlesion
+from tlesion import interventions as iv
 from tlesion.hooks import hidden_state
 
 TEXTS = ["The old teacher gave the boy an apple.", "We saw him in the garden today, and we saw her."]
@@ -64,6 +66,26 @@ def test_resampled_values_are_tokens_of_the_reference_and_seeded(model):
     assert not torch.equal(again(zeros), other(zeros))
 
 
+def test_any_registered_ablation_is_made_at_heads(model):
+    options = {"heads": 2, "layers": [1], "reference": TEXTS}
+    name, median = tlesion.head_variants(model, **options, ablation="median")[0].interventions[0]
+    keys = torch.cat([model.run_with_cache(text)[1][name][0] for text in TEXTS])
+    edited = median(torch.zeros(1, 5, 4, 8))
+    # Float32 activations of size 1, from runs of other shapes.
+    expected = torch.from_numpy(np.median(keys.numpy(), axis=0))[2].expand(5, -1)
+    torch.testing.assert_close(edited[0, :, 2], expected, rtol=1e-5, atol=1e-6)
+    assert (edited[0, :, [0, 1, 3]] == 0).all()
+
+    @iv.ablations.register("half of a key", summary="half of what they are")
+    def halve(hook_name, *, units, positions, values, seed):
+        assert values is None
+        return iv.scale(hook_name, 0.5, units=units, positions=positions)
+
+    own = tlesion.head_variants(model, heads=[0, 3], layers=[1], ablation="half of a key")[0]
+    assert own.settings["ablation"] == "half of a key"
+    assert own.interventions[0][1](torch.ones(1, 1, 4, 8))[0, 0, :, 0].tolist() == [0.5, 1, 1, 0.5]
+
+
 def test_in_a_grouped_model_the_index_counts_key_value_heads(grouped):
     assert len(tlesion.head_variants(grouped, layers=[0])) == 2
     assert len(tlesion.head_variants(grouped, part="query", layers=[0])) == 4
@@ -89,7 +111,10 @@ def test_the_blocks_output_has_its_own_hook_point_in_bert(checkpoint_folder, mod
         ({"heads": []}, "no head was given"),
         ({"heads": "all"}, "heads 'all' is unknown; allowed: 'each'"),
         ({"part": "output"}, "part 'output' is unknown; allowed: 'key', 'query', 'value'"),
-        ({"ablation": "noise"}, "ablation 'noise' is unknown; allowed: 'zero', 'mean', 'resample'"),
+        (
+            {"ablation": "noise"},
+            "ablation 'noise' is unknown; allowed: 'zero', 'mean', 'median', 'resample', 'gaussian'",
+        ),
         ({"ablation": "mean"}, "ablation 'mean' takes its values from reference texts, and none were given"),
         ({"ablation": "resample", "reference": "one text"}, "give a list of texts"),
         ({"layers": [7]}, r"layers \[7\] do not exist; this model has 3 layers, 0 to 2"),

@@ -108,7 +108,7 @@ def test_a_model_without_an_output_layer(checkpoint_folder):
 def test_two_tokens_are_described_and_not_tested(gpt2):
     result = tlesion.subspace_removal(gpt2, torch.tensor([5, 9]), n_random=0)
     assert result.logit_drop.shape == (3, 1)
-    assert bool(result.t.isnan().all() and result.p.isnan().all() and result.drop_low.isnan().all())
+    assert bool(result.t.isnan().all() and result.p.isnan().all() and result.test.low.isnan().all())
     assert result.variance_ratio.tolist() == pytest.approx([1.0] * 3)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlesion.hooks import Model
-from tlesion.interventions.ablations import Ablation, ablation_of
+from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance

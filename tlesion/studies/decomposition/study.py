@@ -28,7 +28,7 @@ from torch import Tensor
 
 from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model
-from tlesion.interventions.ablations import Ablation
+from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition

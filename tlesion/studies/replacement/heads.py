@@ -1,24 +1,25 @@
-"""Lesions of attention heads: their keys, queries or values set to zero, or replaced by those of reference texts."""
+"""Lesions of attention heads: what becomes of their keys, queries or values says an ablation, by its name.
+
+What an ablation puts in comes from reference texts, token by token.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
-from tlesion import interventions as iv
-from tlesion.anatomy.model import device_of
 from tlesion.checks import one_of
-from tlesion.hooks import Model, in_layers, layer_of, width
-from tlesion.interventions import Positions
-from tlesion.stats import Moments
+from tlesion.hooks import Model, width
+from tlesion.interventions import Positions, ablations
+from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
-HEAD_ABLATIONS = ("zero", "mean", "resample")
 
 
 def head_variants(
@@ -33,7 +34,7 @@ def head_variants(
     seed: int = 0,
     prepend_bos: bool | None = None,
 ) -> list[Variant]:
-    """Replace the keys, queries or values of attention heads: a variant per layer, or per layer and head.
+    """Ablate the keys, queries or values of attention heads: a variant per layer, or per layer and head.
 
     Args:
         model: The model.
@@ -41,9 +42,10 @@ def head_variants(
         heads: ``"each"``: every head by itself; or a head, or several that are lesioned together. In a grouped-query
             model keys and values have fewer heads than queries: the index then counts key/value heads.
         layers: ``"all"`` or layer indices.
-        ablation: ``"zero"``; ``"mean"``: the mean over all tokens of the reference texts; ``"resample"``: at every
-            position the values of one of their tokens, drawn once (seeded), the same for every prompt.
-        reference: Texts to take the mean, or the draws, from.
+        ablation: One of ``tlesion.interventions.ablations.names()``: ``"zero"``; ``"mean"``, ``"median"``: over all
+            tokens of the reference texts; ``"resample"``: at every position the values of one of their tokens, drawn
+            once (seeded), the same token in all layers and for every prompt; or one that you have registered.
+        reference: Texts to take the values from, special tokens included.
         positions: Token positions; None for all, ``"readout"`` for each prompt's own.
         seed: Of the draws.
         prepend_bos: For the reference texts.
@@ -52,8 +54,8 @@ def head_variants(
         Variants for :func:`tlesion.replacement`, layer by layer.
 
     Raises:
-        ValueError: An unknown part or ablation; a head that does not exist; ``"mean"`` or ``"resample"`` without
-            reference texts.
+        ValueError: An unknown part or ablation; a head that does not exist; an ablation that needs reference texts
+            without any.
 
     Example:
         >>> import tlesion
@@ -62,20 +64,23 @@ def head_variants(
         ['key head 3.0', 'key head 3.1', 'key head 3.2', 'key head 3.3']
     """
     one_of("part", part, PARTS)
-    one_of("ablation", ablation, HEAD_ABLATIONS)
-    names = in_layers(model, PARTS[part], layers)
-    chosen = _heads_of(model, names[0], part, heads)
-    values = _head_values(model, names, ablation, reference, seed=seed, prepend_bos=prepend_bos)
+    registered = ablations.named(ablation)
+    point = point_of(model, PARTS[part], layers)
+    chosen = _heads_of(model, point.names[0], part, heads)
+    values = _reference(model, point, registered, reference, seed=seed, prepend_bos=prepend_bos)
+    of_head = torch.arange(point.n_units) // (point.n_units // (width(model, point.names[0])[0] or 1))
     variants = []
-    for name in names:
+    for row, (name, layer) in enumerate(zip(point.names, point.layers, strict=True)):
         for group in chosen:
-            index = list(group)
-            if ablation == "zero":
-                edit = iv.zero(name, heads=index, positions=positions)
-            else:
-                edit = iv.replace(name, values[name], heads=index, positions=positions)
-            layer = layer_of(name) or 0
-            shown = "+".join(map(str, index))
+            edit = ablations.intervention(
+                registered,
+                name,
+                units=torch.isin(of_head, torch.tensor(group)),
+                positions=positions,
+                values=None if values is None else values[row],
+                seed=seed,
+            )
+            shown = "+".join(map(str, group))
             settings = {"kind": f"{part} head", "layer": layer, "head": shown, "ablation": ablation, "seed": seed}
             variants.append(Variant(f"{part} head {layer}.{shown}", (edit,), settings))
     return variants
@@ -106,86 +111,49 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
     return [tuple(dict.fromkeys(head % n_heads for head in group))]
 
 
-def _head_values(
-    model: Model, names: Sequence[str], ablation: str, reference: Sequence[str], *, seed: int, prepend_bos: bool | None
-) -> dict[str, Float[Tensor, "... head d_head"]]:
-    if ablation == "zero":
-        return {}
+def _reference(
+    model: Model,
+    point: Point,
+    registered: ablations.Registered,
+    reference: Sequence[str],
+    *,
+    seed: int,
+    prepend_bos: bool | None,
+) -> Float[Tensor, "layer *row unit"] | None:
+    """What an ablation puts in: a statistic over all tokens of the texts, or the values of drawn ones."""
+    needed = registered.needs_reference
+    if needed is None:
+        return None
     if isinstance(reference, str) or not len(reference):
         raise ValueError(
-            f"ablation {ablation!r} takes its values from reference texts, and none were given; give a list of texts: "
-            "reference=[prompt.text for prompt in prompts]"
+            f"ablation {registered.name!r} takes its values from reference texts, and none were given; give a list of "
+            "texts: reference=[prompt.text for prompt in prompts]"
         )
-    if ablation == "mean":
-        return _mean_of_heads(model, names, reference, prepend_bos=prepend_bos)
-    generator = torch.Generator().manual_seed(seed)
-    return _resampled_heads(model, names, reference, generator=generator, prepend_bos=prepend_bos)
+    texts = [encode(model, text, prepend_bos=prepend_bos).ids for text in reference]
+    rows = _tokens(model, point, texts)
+    if needed == "rows":
+        # With replacement, as many as the longest of the texts has positions.
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randint(rows.shape[1], (max(len(ids) for ids in texts),), generator=generator)
+        return rows[:, drawn]
+    values = rows.double()
+    if needed == "median":
+        return torch.from_numpy(np.median(values.numpy(), axis=1))
+    return (values.abs() if needed == "mean_absolute" else values).mean(dim=1)
 
 
-def _mean_of_heads(
-    model: Model, names: Sequence[str], texts: Sequence[str], *, prepend_bos: bool | None = None
-) -> dict[str, Float64[Tensor, "head d_head"]]:
-    """Means over all tokens of some texts, special tokens included.
-
-    Args:
-        model: The model.
-        names: Full hook names of keys, queries or values.
-        texts: The texts.
-        prepend_bos: As everywhere.
-    """
-    heads, units = width(model, names[0])
-    asked = {layer_of(name) or 0: name for name in names}
-    found = {}
+def _tokens(model: Model, point: Point, texts: Sequence[Tensor]) -> Float[Tensor, "layer token unit"]:
+    """The values at every token of the texts, text after text."""
+    names, found = dict(zip(point.layers, point.names, strict=True)), {}
     with inference(model):
-        walk = Walk(model, [encode(model, text, prepend_bos=prepend_bos).ids for text in texts])
-        for layer in range(max(asked) + 1):
-            moments = Moments.zeros(((heads or 1) * units,), device_of(model))
+        walk = Walk(model, texts)
+        for layer in range(max(names) + 1):
+            by_text: dict[int, Tensor] = {}
 
-            def take(_: tuple[int, ...], activation: Tensor, moments: Moments = moments) -> None:
-                moments.update(activation.flatten(0, 1))
+            def take(members: tuple[int, ...], activation: Tensor, by_text: dict[int, Tensor] = by_text) -> None:
+                by_text.update(zip(members, activation.cpu(), strict=True))
 
-            walk.advance(layer, asked.get(layer), take)
-            if layer in asked:
-                found[asked[layer]] = moments.mean.cpu().view(heads or 1, units)
-    return found
-
-
-def _resampled_heads(
-    model: Model,
-    names: Sequence[str],
-    texts: Sequence[str],
-    *,
-    generator: torch.Generator,
-    prepend_bos: bool | None = None,
-) -> dict[str, Float[Tensor, "pos head d_head"]]:
-    """For every position the values of one token of the texts, drawn with replacement; the same token in all layers.
-
-    As many positions as the longest of the texts has.
-
-    Args:
-        model: The model.
-        names: Full hook names of keys, queries or values.
-        texts: The texts.
-        generator: Of the draws.
-        prepend_bos: As everywhere.
-    """
-    heads, units = width(model, names[0])
-    asked = {layer_of(name) or 0: name for name in names}
-    encoded = [encode(model, text, prepend_bos=prepend_bos).ids for text in texts]
-    places = [(text, position) for text, ids in enumerate(encoded) for position in range(len(ids))]
-    drawn = torch.randint(len(places), (max(len(ids) for ids in encoded),), generator=generator).tolist()
-    found = {}
-    with inference(model):
-        walk = Walk(model, encoded)
-        for layer in range(max(asked) + 1):
-            values = torch.zeros(len(drawn), (heads or 1) * units, dtype=model.cfg.dtype)
-
-            def take(members: tuple[int, ...], activation: Tensor, values: Tensor = values) -> None:
-                for slot, (text, position) in enumerate(places[index] for index in drawn):
-                    if text in members:
-                        values[slot] = activation[members.index(text), position].cpu()
-
-            walk.advance(layer, asked.get(layer), take)
-            if layer in asked:
-                found[asked[layer]] = values.view(len(drawn), heads or 1, units)
-    return found
+            walk.advance(layer, names.get(layer), take)
+            if layer in names:
+                found[layer] = torch.cat([by_text[index] for index in range(len(texts))])
+    return torch.stack([found[layer] for layer in point.layers])

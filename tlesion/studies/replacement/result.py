@@ -110,8 +110,8 @@ class Replacement(Result):
         frame["logit_drop"] = self.logit_drop.flatten().numpy()
         for name in ("kl", "global_change", "top_kept"):
             frame[name] = getattr(found, name)[..., None].expand_as(self.logit_drop).flatten().numpy()
-        frame["clean_first"] = [found.vocabulary[i] for i in found.clean_top[prompt, 0].tolist()]
-        frame["lesioned_first"] = [found.vocabulary[i] for i in found.lesioned_top[variant, prompt, 0].tolist()]
+        frame["clean_first"] = [found.vocabulary[i] for i in found.clean_top.numpy()[prompt, 0]]
+        frame["lesioned_first"] = [found.vocabulary[i] for i in found.lesioned_top.numpy()[variant, prompt, 0]]
         return frame
 
     def variants_frame(self) -> pd.DataFrame:

@@ -3,8 +3,8 @@
 The clean run is computed once. Rows join the batch at the block in which their lesion begins, so that lesions of
 each of L layers cost L(L+1)/2 passes through a block instead of L², in one sweep over the weights. Attached to the
 embedding instead (``from_start``), the same code is the plan "batched". Of a lesion's first block no more is computed
-than follows its edit (:mod:`tlesion.sweeps.plans.joining`), and of a masked model's last block no more than is read
-(:mod:`tlesion.sweeps.plans.last_block`).
+than follows its edit (:mod:`tlesion.sweeps.plans.joining`), and of a masked model's last block no more than is read:
+nothing comes after it that would look at the other positions.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tlesion.anatomy.attention import attending_to
 from tlesion.anatomy.clean_parts import answering_as_clean, noting_clean
 from tlesion.anatomy.kernels import streamlined
 from tlesion.anatomy.model import blocks, device_of
-from tlesion.anatomy.runners import Runner
-from tlesion.hooks import scoped
+from tlesion.anatomy.runners import MaskedRunner, Runner
+from tlesion.hooks import layer_of, scoped
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
-from tlesion.sweeps.plans.last_block import only_readout, reads_only
-from tlesion.sweeps.plans.rows import read_out, read_out_null
+from tlesion.sweeps.plans.read_out import read_out, read_out_null
 from tlesion.sweeps.store import Store
 
 
@@ -94,8 +94,8 @@ def _one_batch(
             whole, late = joined[layer]
             before, active = active, 1 + whole + late
             rows[before * n : active * n].view(active - before, n, *clean.shape[1:])[:] = rows[:n]
-            if layer == n_layers - 1 and not store.wants_hidden and reads_only(runner, lesions[: before - 1]):
-                only_readout(runner, rows, group, slots=(1, before), step=step)
+            if layer == n_layers - 1 and not store.wants_hidden and _reads_only(runner, lesions[: before - 1]):
+                _only_readout(runner, rows, group, slots=(1, before), step=step)
                 moved = [(0, 1), (before, 1 + whole)]
             else:
                 moved = [(0, 1 + whole)]
@@ -136,6 +136,44 @@ def _through_block(
             with answering_as_clean(block, parts):
                 in_steps(*joining, step, run)
     dispatcher.window = None
+
+
+def _reads_only(runner: Runner, lesions: Sequence[Lesion]) -> bool:
+    """Whether these lesions can go through the last block at their readout positions only: none of them edits there."""
+    cfg = runner.model.cfg
+    if not isinstance(runner, MaskedRunner) or cfg.use_split_qkv_input or not lesions:
+        return False
+    return not any(layer_of(name) == cfg.n_layers - 1 for lesion in lesions for name, _ in lesion.pairs)
+
+
+def _only_readout(
+    runner: Runner,
+    rows: Float[Tensor, "row pos d_model"],
+    group: Group,
+    *,
+    slots: tuple[int, int],
+    step: int,
+) -> None:
+    """A range of slots through the last block, in place at the readout positions; the others keep what they had.
+
+    Args:
+        runner: A masked model's runner.
+        rows: Hidden states before the last block, ``group.n_prompts`` rows for each slot.
+        group: The prompts.
+        slots: The first slot, and one past the last.
+        step: How many slots to take at once.
+    """
+    n, layer = group.n_prompts, runner.model.cfg.n_layers - 1
+    block, readout = blocks(runner.model)[layer], group.readout.to(rows.device)
+
+    def run(first: int, end: int) -> None:
+        hidden = rows[first * n : end * n]
+        at = (torch.arange(len(hidden), device=rows.device)[:, None], readout.repeat(end - first, 1))
+        with attending_to(block, hidden):
+            hidden[at] = runner.block(layer, hidden[at])
+
+    with streamlined(block):
+        in_steps(*slots, step, run)
 
 
 def _hand_over(

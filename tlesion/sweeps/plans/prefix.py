@@ -23,7 +23,7 @@ from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import in_steps, ranges, tokens_per_step
 from tlesion.sweeps.plans.dispatch import Dispatcher
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
-from tlesion.sweeps.plans.rows import read_out, read_out_null
+from tlesion.sweeps.plans.read_out import read_out, read_out_null
 from tlesion.sweeps.store import Store
 
 
