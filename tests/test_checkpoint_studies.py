@@ -17,6 +17,8 @@ from tlesion import interventions as iv
 from tlesion.checkpoint import folder as checkpoint_folder
 from tlesion.checkpoint.folder import CHECKPOINT_FILE, PARTS_FOLDER
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["The teacher gave the boy an apple.", "The boy saw the house.", "She helped him and he thanked her."]
 
 

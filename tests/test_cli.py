@@ -22,6 +22,8 @@ from tlesion.files import read_pairs, read_prompts
 from tlesion.models.load import DTYPES
 from tlesion.selection import TESTS
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = (
     ("We saw him today.", "We saw her today."),
     ("The teacher gave him an apple.", "The teacher gave her an apple."),

@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.notebooks import PLOTLY, executed, joined, notebooks
 
+pytestmark = pytest.mark.slow
+
 ROOT = str(Path(__file__).parents[1])
 NOTEBOOKS = notebooks()
 SHIPPED = ("toy-bert", "toy-gpt")

@@ -14,6 +14,8 @@ from tlesion.stats import Moments, d_z
 from tlesion.stats.moderated import fit_variance_prior
 from tlesion.toy.planted.circuit import Stream, balanced
 
+pytestmark = pytest.mark.slow
+
 AT = {"masked": "mask", "causal": "before"}
 SIZES = [0.5, 1.0, 2.0]
 

@@ -14,6 +14,8 @@ from tlesion.report.context import context_page
 from tlesion.report.pages import page_of
 from tlesion.report.replacement import replacement_page
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl and the boy."
 PROMPTS = [tlesion.Prompt(text, ("him", "her"), correct="him") for text in ("We saw", "The old teacher gave the boy")]
 

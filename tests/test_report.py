@@ -19,6 +19,8 @@ from tlesion.report.pages import page_of
 from tlesion.report.provenance import provenance_section
 from tlesion.studies.laminar_summary import summarise_profile
 
+pytestmark = pytest.mark.slow
+
 
 class Reader(HTMLParser):
     """What a browser would see: attributes that load something, scripts, text."""

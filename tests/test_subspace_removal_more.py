@@ -16,6 +16,8 @@ from tlesion.report.subspace import subspace_page
 from tlesion.report.subspace_words import summary
 from tlesion.studies.subspace_summary import compare_cuts, correlate_with_variance
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl."
 # float32 models run in batches of other shapes.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}

@@ -11,6 +11,8 @@ from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gpt2(checkpoint_folder):

@@ -11,6 +11,8 @@ from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama")
 CAUSAL = FAMILIES[1:]
 # float32 sums in another order: logits of these models are about 1, and 1e-7 relative adds up over a few layers.

@@ -1,6 +1,7 @@
 """Any small model, any lesion: the fast plans equal the loop."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
+
+pytestmark = pytest.mark.slow
 
 D_VOCAB = 23
 

@@ -31,6 +31,8 @@ from tlesion.toy.architectures import build_bert, build_gpt, masked_loss
 from tlesion.toy.batches import stream_batches
 from tlesion.toy.grammar import sample_items
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("bert", "gpt")
 ROBERT = "Robert helped Lucy with her project and she thanked him for his hard work."
 
