@@ -19,6 +19,13 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples count as slow: most of them load a model, and a docstring cannot be marked."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def toy_bert():
     """The shipped masked model; tests leave it as they find it."""

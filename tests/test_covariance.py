@@ -190,6 +190,7 @@ def test_inputs_stay():
     assert torch.equal(after, copies[1])
 
 
+@pytest.mark.slow
 def test_never_forms_unit_by_unit():
     """A million units: 8 TB for the covariance, 4 × 4 for what is computed."""
     before = gaussian(4, 1_000_000)

@@ -10,6 +10,8 @@ import pytest
 
 import tlesion
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(tlesion.__file__).parent
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

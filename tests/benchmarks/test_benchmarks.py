@@ -4,7 +4,11 @@ import argparse
 import json
 import sys
 
+import pytest
+
 from benchmarks import selection, shapes, subspace_removal, timing
+
+pytestmark = pytest.mark.slow
 
 
 def test_subspace_removal_runs_to_its_table(monkeypatch, tmp_path):

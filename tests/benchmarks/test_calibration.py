@@ -17,6 +17,8 @@ from benchmarks.calibration_tally import ALPHA, Tally, merged, recovery_at_fdp, 
 from benchmarks.calibration_tensors import Design, draw, p_values, simulate
 from tlesion.stats import adjust
 
+pytestmark = pytest.mark.slow
+
 # An error of 4 standard errors comes once in 16,000 times; all studies are seeded, so that a test that passes stays so.
 FAR = 4.0
 

@@ -36,6 +36,7 @@ def items():
     return sample_items(1600, seed=1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_texts_other_seed_others():
     assert sample_texts(50, seed=3) == sample_texts(50, seed=3)
     assert sample_items(50, seed=3) == sample_items(50, seed=3)

@@ -31,6 +31,8 @@ from benchmarks.toy_models.measure import (
     share_right,
 )
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("bert", "gpt")
 ROBERT = "Robert helped Lucy with her project and she thanked him for his hard work."
 

@@ -11,6 +11,8 @@ from benchmarks.verdicts_studies import Setting, build, him_prompts, planted_mas
 from benchmarks.verdicts_table import render
 from tlesion import laminar_profile
 
+pytestmark = pytest.mark.slow
+
 MODELS = (0, 1, 3, 9)  # the last is a masked model, with heavy-tailed noise
 # An error of 4 standard errors comes once in 16,000 times; all studies are seeded, so that a test that passes stays so.
 FAR = 4.0

@@ -21,6 +21,8 @@ from tlesion.models.load import DTYPES
 from tlesion.selection import statistic_names
 from tlesion.stimuli.files import read_pairs, read_prompts
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = (
     ("We saw him today.", "We saw her today."),
     ("The teacher gave him an apple.", "The teacher gave her an apple."),

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 import tlesion
 from tlesion.cli import app
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [("We saw him.", "We saw her."), ("Ask him now.", "Ask her now."), ("Tell him.", "Tell her.")]
 
 

@@ -11,6 +11,8 @@ from tlesion.cli import app
 from tlesion.cli.errors import one_line
 from tlesion.cli.options import position, two_words
 
+pytestmark = pytest.mark.slow
+
 PAIRS = "a,b,word_a,word_b\nWe saw him today.,We saw her today.,him,her\nAsk him.,Ask her.,him,her\n"
 
 

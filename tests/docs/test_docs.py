@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import tlesion
 from notebooks.reference import public
 from notebooks.reference.docstrings import rewritten
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(tlesion.__file__).parents[1]
 LOADS = re.compile(r"""<(?:script|img|link|iframe)\b[^>]*?(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")

@@ -12,6 +12,8 @@ import tlesion
 from benchmarks.notebooks import PLOTLY, executed, joined, notebooks
 
 ROOT = str(Path(__file__).parents[2])
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = notebooks()
 SHIPPED = ("toy-bert", "toy-gpt")
 REAL = ("bert-large-uncased", "gpt2-xl", "EleutherAI/gpt-neo-125m")

@@ -11,6 +11,8 @@ import tlesion
 from benchmarks import readme
 from tlesion.cli import app
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(tlesion.__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, flags=re.M | re.S)

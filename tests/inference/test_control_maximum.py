@@ -44,6 +44,7 @@ def test_scale_and_place_of_a_layer_do_not_matter():
     assert torch.equal(moved, control_maximum_p(effect, controls))
 
 
+@pytest.mark.slow
 def test_the_family_wise_error_is_kept_where_the_mask_is_one_more_draw():
     """Skewed, heavy-tailed effects in 12 layers, 2000 studies; four standard errors of 0.05 are 0.0195."""
     rng = np.random.default_rng(5)

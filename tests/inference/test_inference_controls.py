@@ -157,6 +157,7 @@ def test_joint_controls_overlap_as_their_masks_do(seed, matched):
     assert controls[:, 0].equal(alone), "a mask's controls are those that it has by itself"
 
 
+@pytest.mark.slow
 def test_effects_pooled_over_folds_need_joint_controls():
     """Joint ones are calibrated; controls drawn for each fold by itself vary too little and claim too much."""
     weights = torch.from_numpy(np.random.default_rng(6).standard_normal((1, N_UNITS)))

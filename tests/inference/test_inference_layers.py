@@ -124,6 +124,7 @@ def test_a_planted_stretch_is_found_and_reported_as_one():
     assert best.p < 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", ["max", "cluster"])
 def test_under_the_null_one_study_in_twenty_claims_a_layer(test):
     """1000 studies of 8 layers that share noise; the share has a standard error of 0.7 %."""

@@ -17,6 +17,8 @@ from tlesion import interventions as iv
 from tlesion.keep import checkpoint as checkpoints
 from tlesion.keep.checkpoint import CHECKPOINT_FILE, PARTS_FOLDER
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["The teacher gave the boy an apple.", "The boy saw the house.", "She helped him and he thanked her."]
 
 

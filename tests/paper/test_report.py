@@ -21,6 +21,8 @@ from tlesion.studies.laminar import words
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.selecting.words import selected
 
+pytestmark = pytest.mark.slow
+
 
 class Reader(HTMLParser):
     """What a browser would see: attributes that load something, scripts, text."""

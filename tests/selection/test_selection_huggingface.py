@@ -13,6 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BertForMaskedLM
 import tlesion
 from tlesion import Contrast, load_model, select_neurons
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [
     ("We saw him in the garden today.", "We saw her in the garden today."),
     ("The boy told him.", "The boy told her."),

@@ -18,6 +18,7 @@ def p_values(seed=0, layers=3, units=40):
     return p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("family", ["layer", "model"])
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "none"])

@@ -37,6 +37,7 @@ def test_hedges_correction_is_the_exact_one(n_a, n_b):
     np.testing.assert_allclose(hedges_g(a, b).upper, cohens_d(a, b).upper * float(exact), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_hedges_g_is_unbiased_where_d_is_not():
     a, b = draw(4, 10_000, seed=2, shift=1.0), draw(4, 10_000, seed=3)
     # Standard error of the mean of 10,000 estimates: 0.009.

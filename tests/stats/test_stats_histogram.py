@@ -30,6 +30,7 @@ def test_counts_are_those_of_numpy(values):
     assert int(histogram.counts.sum()) == len(values)
 
 
+@pytest.mark.slow
 @given(VALUES, st.lists(st.integers(0, 60), max_size=4))
 @settings(deadline=None)
 def test_batches_make_no_difference(values, cuts):

@@ -37,6 +37,7 @@ def streamed(rows: torch.Tensor, sizes: list[int]) -> Moments:
     return moments.update(rows[start:])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(rows=ROWS, sizes=CUTS)
 def test_equals_exact_arithmetic_however_the_rows_are_batched(rows, sizes):
@@ -50,6 +51,7 @@ def test_equals_exact_arithmetic_however_the_rows_are_batched(rows, sizes):
         assert abs(Fraction(moments.mean[unit].item()) - mean) <= Fraction(1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(first=ROWS, second=ROWS, seed=st.integers(0, 1000))
 def test_merge_is_concatenation_and_order_does_not_matter(first, second, seed):

@@ -158,6 +158,7 @@ def test_large_mean_and_large_t_lose_nothing():
         np.testing.assert_allclose(far.p, 2 / far.n_permutations, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", ["student", "welch", "paired"])
 def test_max_t_holds_the_family_wise_error_on_heavy_tailed_dependent_units(statistic):
     generator = np.random.default_rng(18)

@@ -93,6 +93,7 @@ def test_large_noncentralities_go_on_where_scipy_ends(dof):
     np.testing.assert_allclose(upper_tail(t * 1e6, dof, nc * 1e6), upper_tail(t, dof, nc), rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_lower_tail_is_a_number_where_scipy_has_none():
     t, dof, nc = np.meshgrid(np.arange(0, 20, 0.25), [1.0, 5.0, 53.0, 106.0, 1000.0], np.arange(30, 60, 0.5))
     lower = lower_tail(t, dof, nc)

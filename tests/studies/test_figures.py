@@ -26,6 +26,7 @@ def points(figure: go.Figure, group: str) -> list:
 # ---- laminar profile
 
 
+@pytest.mark.slow
 def test_each_mask_has_a_panel_and_all_share_one_y_axis(by_hand):
     figure = plots.laminar_profile(by_hand.profile())
     assert [a.text for a in figure.layout.annotations] == ["him-neurons lesioned", "her-neurons lesioned"]
@@ -247,6 +248,7 @@ assert rooms == {"selecting"}, rooms
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_importing_and_plotting_changes_nothing_global_and_shows_nothing():
     script = """
 import plotly.io as pio, plotly.graph_objects as go

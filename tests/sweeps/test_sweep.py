@@ -11,6 +11,8 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import in_steps
 from tlesion.sweeps.sinks import TargetSink
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gpt2(checkpoint_folder):

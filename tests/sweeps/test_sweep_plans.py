@@ -17,6 +17,8 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama", "gemma-2")
+pytestmark = pytest.mark.slow
+
 CAUSAL = FAMILIES[1:]
 # float32 sums in another order: logits of these models are about 1, and 1e-7 relative adds up over a few layers.
 TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}

@@ -1,6 +1,7 @@
 """Any small model, any lesion: the fast plans equal the loop."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
+
+pytestmark = pytest.mark.slow
 
 D_VOCAB = 23
 

@@ -16,6 +16,8 @@ from tlesion.stats.moderated import fit_variance_prior
 from tlesion.toy.planted.circuit import Stream, balanced
 
 AT: dict[str, Any] = {"masked": "mask", "causal": "before"}
+pytestmark = pytest.mark.slow
+
 SIZES = [0.5, 1.0, 2.0]
 
 

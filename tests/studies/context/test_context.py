@@ -45,6 +45,7 @@ def test_the_first_token_without_anything_before_it_is_alone_in_its_text(model):
     assert (result.correlation_by_token[:, 5:] < 0.999).all()
 
 
+@pytest.mark.slow
 def test_texts_token_ids_and_lists_of_both_are_the_same(model):
     ids = model.to_tokens(TEXT)[0]
     reference = tlesion.context_modulation(model, TEXT)

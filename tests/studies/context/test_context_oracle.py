@@ -12,6 +12,8 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 import tlesion
 from tlesion.studies.context import study as context
 
+pytestmark = pytest.mark.slow
+
 TEXT = "We saw him in the garden today, and we saw her by the river yesterday."
 # Float32 activations of size 1 in two implementations, over a few blocks.
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}

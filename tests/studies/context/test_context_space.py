@@ -8,6 +8,8 @@ from scipy import stats
 import tlesion
 from tlesion.studies.selecting.stability import _given_selection
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("t", "h", "s", "w", "b", "he", "g")
 
 

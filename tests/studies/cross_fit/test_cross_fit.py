@@ -12,6 +12,8 @@ from tlesion.inference import empirical_p, joint_controls, require_independent, 
 from tlesion.inference.folds import split_folds, template_groups
 from tlesion.stats import jaccard, jaccard_by_chance
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [(f"{start} him{end}", f"{start} her{end}") for start, end in [
     ("We saw", " today."), ("The boy told", "."), ("Robert helped", " by the river."), ("The nurse called", "."),
     ("She thanked", " for the apple."), ("If people saw", " they would help."), ("The old teacher gave", " a cup."),

@@ -12,6 +12,8 @@ from tlesion import CumulativeLesion, Prompt, cumulative_lesion, laminar_profile
 from tlesion.inference import matched_controls
 from tlesion.studies.cumulative.result import DIRECTIONS
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "Robert helped Lucy with her project and she thanked [MASK] for his hard work.",
     "We saw [MASK].",

@@ -9,6 +9,8 @@ import torch
 from tlesion import DropDecomposition, Prompt, decompose_drop, laminar_profile, load_model, load_result
 from tlesion.toy import planted_model
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "Robert helped Lucy with her project and she thanked [MASK] for his hard work.",
     "We saw [MASK].",

@@ -10,6 +10,8 @@ from tlesion.inference import matched_controls
 from tlesion.studies.common.accuracy import accuracy_among_targets, accuracy_in_vocabulary, first_below
 from tlesion.toy import planted_model
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "Robert helped Lucy with her project and she thanked [MASK] for his hard work.",
     "The boy told [MASK].",

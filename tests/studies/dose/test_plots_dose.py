@@ -220,6 +220,7 @@ def test_a_single_mask_stands_in_the_title(by_hand):
         plots.direct_downstream(parts(by_hand), masks=["hm"])
 
 
+@pytest.mark.slow
 def test_all_have_titles_axes_hover_texts_and_the_callers_template(by_hand):
     for make, result in (
         (plots.dose_response, dose(by_hand)),

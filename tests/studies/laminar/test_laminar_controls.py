@@ -8,6 +8,8 @@ from tlesion import Contrast, Prompt, laminar_profile, load_model, matched_contr
 from tlesion.studies.common.controls import measure_activity
 from tlesion.sweeps.sweep import encode_prompts
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["We saw [MASK].", "The old teacher gave the boy an apple and told [MASK] to share it.", "We met [MASK] today."]
 PROMPTS = [Prompt(text, ("him", "her"), correct="him", group=f"t{index}") for index, text in enumerate(TEXTS)]
 ATOL = 2e-5  # float32 rounding of logits of order 1 to 10, after three layers; other batches take other kernels

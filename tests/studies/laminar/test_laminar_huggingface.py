@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BertForMaskedLM
 import tlesion
 from tlesion import Prompt, laminar_profile, load_model
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "Robert helped Lucy with her project and she thanked [MASK] for his hard work.",
     "We saw [MASK].",

@@ -11,6 +11,8 @@ from tlesion import interventions as iv
 from tlesion.anatomy.norm import final_norm
 from tlesion.studies.replacement.recovery import recovery_frame, verdict_of
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ("The old teacher gave the boy an apple and told", "We saw", "If the nurse had called her brother")
 PROMPTS = [tlesion.Prompt(text, ("him", "her"), correct="him") for text in TEXTS]
 MASKED = [tlesion.Prompt(f"{text} [MASK].", ("him", "her")) for text in TEXTS]

@@ -10,6 +10,8 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 import tlesion
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told"
 # Float32 activations of size 1 to 30 through four blocks: two implementations agree to about 1e-5 of their size.
 CLOSE = {"rtol": 2e-4, "atol": 2e-4}

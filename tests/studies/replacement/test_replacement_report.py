@@ -15,6 +15,8 @@ from tlesion.studies.evidence.pages import page_of
 from tlesion.studies.replacement import words as replacement_words
 from tlesion.studies.replacement.page import replacement_page
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl and the boy."
 PROMPTS = [tlesion.Prompt(text, ("him", "her"), correct="him") for text in ("We saw", "The old teacher gave the boy")]
 

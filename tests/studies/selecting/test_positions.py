@@ -44,6 +44,7 @@ def test_overlap_by_hand():
     assert np.isnan(empty["jaccard"].item())
 
 
+@pytest.mark.slow
 def test_random_masks_overlap_as_chance_says():
     generator = torch.Generator().manual_seed(0)
     found = []

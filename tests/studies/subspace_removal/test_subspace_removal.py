@@ -12,6 +12,8 @@ from tlesion import interventions as iv
 from tlesion.models.names import SHIPPED
 from tlesion.studies.subspace_removal.summary import compare_cuts, correlate_with_variance, ranks_frame
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl by the river."
 SECOND = "I think the world could be better if people listened to each other."
 # Two implementations of the same model. In float64, because a direction of activations whose leading singular values

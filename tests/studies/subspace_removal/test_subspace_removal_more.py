@@ -16,6 +16,8 @@ from tlesion.studies.subspace_removal.page import subspace_page
 from tlesion.studies.subspace_removal.summary import compare_cuts, correlate_with_variance
 from tlesion.studies.subspace_removal.words import summary
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl."
 # float32 models run in batches of other shapes.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
