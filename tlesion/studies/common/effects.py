@@ -147,7 +147,7 @@ def own_targets(
         raise ValueError(
             f"mask {mask!r} bears no target's name, and no prompt names its right answer, so that nobody can tell "
             f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), say "
-            f"it with about={{{mask!r}: {targets[0][0]!r}}}, or give the prompts correct=..."
+            f"so with about={{{mask!r}: {targets[0][0]!r}}}, or give the prompts correct=..."
         )
     return OwnTargets(
         about="",
