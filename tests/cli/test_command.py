@@ -61,7 +61,7 @@ def called(*args: object, source: From | None = None) -> dict[str, object]:
         seen.append({"own": own} | {name: chosen[option] for name, option in source.named().items()})
 
     app = typer.Typer()
-    app.command()(trial)
+    app.command()(trial())
     done = CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return seen[0]

@@ -13,6 +13,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -61,17 +62,23 @@ class Chosen:
         return function(*args, **own | more)
 
 
-def command(*sources: From, words: Mapping[str, Option] | None = None) -> Callable[[Callable[..., None]], Any]:
+def command(
+    *sources: From, words: Mapping[str, Option] | None = None
+) -> Callable[[Callable[..., None]], Callable[[], Callable[..., None]]]:
     """Make a command of a function that takes `Chosen` first and options of its own after it.
 
     Args:
         sources: Where the other options come from. Two functions may share one: the first gives the default.
         words: Words of options by name, where the command says it otherwise than `TABLE`.
+
+    Returns:
+        A decorator, which puts in the function's place one that makes the function for typer: options are made when a
+        command is called, so that their help lists what has been registered by then.
     """
 
-    def decorate(body: Callable[..., None]) -> Callable[..., None]:
+    def decorate(body: Callable[..., None]) -> Callable[[], Callable[..., None]]:
         own = list(inspect.signature(body).parameters.values())[1:]
-        return command_of(body, own, sources, words or {})
+        return partial(command_of, body, own, sources, words or {})
 
     return decorate
 

@@ -116,7 +116,7 @@ def _docstring(name: str) -> str:
 
 
 def _function(name: str) -> Any:
-    return getattr(import_module(f"tlesion.cli.{name}"), name)
+    return getattr(import_module(f"tlesion.cli.{name}"), name)()
 
 
 def _made_of(study: Study) -> Any:
