@@ -146,8 +146,8 @@ def own_targets(
     if not known:
         raise ValueError(
             f"mask {mask!r} bears no target's name, and no prompt names its right answer, so that nobody can tell "
-            f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), say it "
-            f"with about={{{mask!r}: {targets[0][0]!r}}}, or give the prompts correct=..."
+            f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), say "
+            f"so with about={{{mask!r}: {targets[0][0]!r}}}, or give the prompts correct=..."
         )
     return OwnTargets(
         about="",
