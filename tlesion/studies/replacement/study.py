@@ -71,7 +71,7 @@ def replacement(
         >>> model = tlesion.load_model("toy-bert")
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"))
         >>> result = tlesion.replacement(model, [prompt], tlesion.scale_variants(model, factors=[0.1], layers=[4, 8]))
-        >>> result.std.shape, result.starts
+        >>> result.hidden.std.shape, result.starts
         (torch.Size([2, 12, 1]), (4, 8))
     """
     one_of("plan", plan, PLANS)
