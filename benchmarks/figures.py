@@ -15,7 +15,7 @@ import tlesion
 from benchmarks.static import browser
 from tlesion import plots
 from tlesion.drawing.style import Figure
-from tlesion.studies.evidence import words as evidence_words
+from tlesion.studies.verdict import words as verdict_words
 
 FOLDER = Path(__file__).parents[1] / "notebooks" / "figures"
 VERDICT = Path(__file__).parent / "results" / "readme_verdict.json"
@@ -39,7 +39,7 @@ def laminar() -> dict[str, Figure]:
         model, masks, tlesion.prompts.him_her(), n_controls=N_CONTROLS, selected_on=selection
     )
     verdict = tlesion.verdict(profile)
-    said = [evidence_words.judged(verdict, mask) for mask in verdict.masks]
+    said = [verdict_words.judged(verdict, mask) for mask in verdict.masks]
     VERDICT.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     drawn = {f"verdict-{word}": plots.verdict(verdict, profile, mask=word) for word in masks}
     return {"laminar": plots.laminar_profile(profile), **drawn}

@@ -1,6 +1,7 @@
 """One type for positions: what is written, what is read back, and what each kind of function refuses."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_an_offset_is_a_whole_number(n):
 def test_every_function_of_sentences_means_the_same_by_a_number(toy_bert):
     """In these sentences the word is token 3; the token after it is Offset(1), and token 4 by its index."""
     same = CONTRAST.subset([0, 2])
-    options = {"hook_point": "mlp.hook_post", "layers": [2]}
+    options: dict[str, Any] = {"hook_point": "mlp.hook_post", "layers": [2]}
     by_offset = tlesion.measure_reference(toy_bert, same, position=Offset(1), **options)
     by_index = tlesion.measure_reference(toy_bert, same, position=4, **options)
     assert by_offset.equal(by_index)

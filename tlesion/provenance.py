@@ -5,6 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_checkpoint
 from tlesion.keep.hashing import combined_hash
@@ -84,7 +85,7 @@ def checkpoint_of(
         "weights": described["fingerprint"],
         "dtype": described["dtype"],
         "processing": described["processing"],
-        "device": model.unembed.W_U.device.type,
+        "device": device_of(model).type,
         "versions": provenance.versions,
         "settings": provenance.settings | dict(options or {}),
         "stimuli": list(stimuli),

@@ -1,1 +1,1 @@
-"""The documentation site: ``make docs`` builds it into ``site/`` from the README, the notebooks and the docstrings."""
+"""The documentation site: ``make docs`` builds it into ``site/`` from the root's pages, notebooks and docstrings."""

@@ -1,4 +1,4 @@
-"""The pages of the site, made when it is built: README, notebooks, one page of reference per public module.
+"""The pages of the site, made when it is built: README, notebooks, a page per public module, how to contribute.
 
 mkdocs loads this file by its path (``hooks:`` in mkdocs.yml).
 """
@@ -21,6 +21,11 @@ from notebooks.reference import public  # noqa: E402
 from notebooks.reference.docstrings import in_markdown  # noqa: E402
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+BESIDE = {
+    "CONTRIBUTING.md": ("Contributing", "contributing.md"),
+    "CHANGELOG.md": ("Changelog", "changelog.md"),
+}
+"""Pages of the repository's root that stand beside the README, with their titles and places on the site."""
 _IMAGE_TAG = re.compile(r'src="notebooks/figures/')
 
 
@@ -32,13 +37,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"tlesion": "index.md"},
         *([{"Notebooks": books}] if books else []),
         {"Reference": [{"All names": "reference/index.md"}, *reference]},
+        *({title: page} for title, page in BESIDE.values()),
     ]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Every page is generated: there is no second copy of a text that could grow old."""
-    made: dict[str, str | bytes] = {"index.md": home(), "reference/index.md": all_names()}
+    made: dict[str, str | bytes] = {"index.md": of_the_root("README.md"), "reference/index.md": all_names()}
+    made |= {page: of_the_root(name) for name, (_, page) in BESIDE.items()}
     made |= {f"reference/{page}.md": reference_page(page, names) for page, names in public.pages().items()}
     for path in notebooks():
         made |= notebook_page(path)
@@ -51,8 +58,8 @@ def notebooks() -> list[Path]:
     return sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def home() -> str:
-    """The README, with links that hold on the site: images and notebooks are here, other files are only named."""
+def of_the_root(name: str) -> str:
+    """A page of the repository's root, with links that hold on the site; what is not on the site is only named."""
 
     def moved(match: re.Match[str]) -> str:
         bang, label, target = match.groups()
@@ -60,9 +67,9 @@ def home() -> str:
             return f"{bang}[{label}]({target.removeprefix('notebooks/figures/')})"
         if target.endswith(".ipynb"):
             return f"[{label}]({target.removesuffix('.ipynb')}.md)"
-        return label
+        return f"[{label}]({BESIDE[target][1]})" if target in BESIDE else label
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
     return _IMAGE_TAG.sub('src="', _LINK.sub(moved, text))
 
 
@@ -103,19 +110,14 @@ def first_line(name: str) -> str:
 
 def definition(module: str, name: str) -> str | None:
     """The docstring of a name, following imports to where it is defined."""
-    if not module:
-        module = public.top_level()[name]
-    path = public.source_of(public.public_modules().get(module, module))
-    stub = path.with_suffix(".pyi")
-    tree = ast.parse((stub if stub.is_file() else path).read_text(encoding="utf-8"))
-    for i, node in enumerate(tree.body):
+    module = public.public_modules().get(module, module) or public.top_level()[name]
+    while place := public.imported_from(module, name):
+        module = place
+    body = public.tree_of(module).body
+    for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             return ast.get_docstring(node)
-        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
-            target = f"{module}.{node.module}" if node.level else (node.module or "").removeprefix("tlesion.")
-            return definition(target, name)
         if name in _assigned(node):
-            after = tree.body[i + 1] if i + 1 < len(tree.body) else None
             is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             return str(after.value.value) if is_text else None  # type: ignore[union-attr]
     return None

@@ -1,11 +1,13 @@
 """What is public, read from the package's sources: which name stands on which page of the API reference."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "tlesion"
 
 
+@cache
 def pages() -> dict[str, list[str]]:
     """The pages of the reference: ``{page: [dotted public name, ...]}``, both in alphabetical order.
 
@@ -54,17 +56,48 @@ def _listed() -> list[tuple[str, str]]:
 
 
 def names_in(module: str) -> list[str]:
-    """The public names of a module: its stub's, else its ``__all__``, else the functions and classes it defines."""
-    stub = PACKAGE / module / "__init__.pyi"
-    if stub.is_file():
-        nodes = [node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    """The public names of a module: its stub's, else its ``__all__``, else the functions and classes it defines.
+
+    What another package defines is documented there: TransformerLens' ``HookPoint``, say.
+    """
+    tree = tree_of(module)
+    if (PACKAGE / module / "__init__.pyi").is_file():
+        nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
         return [alias.name for node in nodes if node.module for alias in node.names]
-    tree = ast.parse(source_of(module).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            return list(ast.literal_eval(node.value))
+            return [name for name in ast.literal_eval(node.value) if _is_own(module, name)]
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return [name for name in defined if not name.startswith("_")]
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    """The source of a dotted module below the package, its stub where it has one."""
+    path = source_of(module)
+    stub = path.with_suffix(".pyi")
+    return ast.parse((stub if stub.is_file() else path).read_text(encoding="utf-8"))
+
+
+def imported_from(module: str, name: str) -> str | None:
+    """What a module imports a name from, as a dotted module below the package.
+
+    None where it does not import it, "" where it is another package's.
+    """
+    for node in tree_of(module).body:
+        if isinstance(node, ast.ImportFrom) and name in [alias.asname or alias.name for alias in node.names]:
+            if node.level:
+                return f"{module}.{node.module}"
+            first, _, rest = (node.module or "").partition(".")
+            return rest if first == "tlesion" else ""
+    return None
+
+
+def _is_own(module: str, name: str) -> bool:
+    place = imported_from(module, name)
+    if not place:
+        return place is None
+    return source_of(f"{place}.{name}").is_file() or _is_own(place, name)
 
 
 def source_of(module: str) -> Path:

@@ -235,7 +235,7 @@ def prefix_of(block, x):
 def test_every_swap_in_a_block_puts_back_what_the_user_had_put_there(model, swap, error):
     own, block = patched(model), blocks(model)[1]
     x = torch.randn(2, 3, model.cfg.d_model, generator=torch.Generator().manual_seed(0))
-    block.mlp.act_fn, act_fn = mine, block.mlp.act_fn
+    block.mlp.act_fn, act_fn = tenfold, block.mlp.act_fn
     try:
         if error is None:
             with swap(block, x):
@@ -244,11 +244,7 @@ def test_every_swap_in_a_block_puts_back_what_the_user_had_put_there(model, swap
             with pytest.raises(error), swap(block, x):
                 raise error
         assert own_forwards(model) == own
-        assert block.mlp.act_fn is mine
+        assert block.mlp.act_fn is tenfold
         assert not block.attn._forward_hooks
     finally:
         block.mlp.act_fn = act_fn
-
-
-def mine(x):
-    return x.relu()

@@ -177,6 +177,20 @@ def test_options_reach_the_library(study, tlesion_command, tmp_path, ablation):
     assert int(selection.mask("him").sum(dim=1).max()) <= 3
 
 
+def test_heads_are_selected_lesioned_and_explained(study, tlesion_command, tmp_path):
+    """Everything beside the profile that is not about MLPs is there, and what is not there is said."""
+    point = ["--hook-point", "attn.hook_z", "--lesion-point", "attn.hook_z"]
+    done = tlesion_command("laminar", *options_of(study), *point, "--controls", 19, "--out", tmp_path / "out", "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    record = json.loads(done.stdout)
+    assert {"selection", "profile", "histogram", "verdict", "dose", "cumulative"} < set(record["files"])
+    assert list(record["left_out"]) == ["decomposition"]
+    assert "'attn.hook_z' is not inside an MLP" in record["left_out"]["decomposition"]
+    assert tlesion.load_result(tmp_path / "out" / "dose").n_lesioned[-1] == 32  # all heads of a layer, side by side
+    told = tlesion_command("laminar", *options_of(study), *point, "--controls", 19, "--out", tmp_path / "out").stdout
+    assert "- No decomposition: hook point 'attn.hook_z' is not inside an MLP" in " ".join(told.split())
+
+
 def test_a_run_replaces_an_older_one(study, tlesion_command, tmp_path):
     out = tmp_path / "out"
     tlesion_command("laminar", *options_of(study), "--out", out)

@@ -40,8 +40,8 @@ def test_streaming_equals_scipy_on_stored_values_however_they_are_cut(seed, cuts
 def test_equals_exact_arithmetic():
     x, y = pairs(40, seed=3, offset=100.0)
     exact_x, exact_y = ([Fraction(value) for value in part.tolist()] for part in (x, y))
-    mean_x, mean_y = sum(exact_x) / 40, sum(exact_y) / 40
-    expected = sum((a - mean_x) * (b - mean_y) for a, b in zip(exact_x, exact_y, strict=True))
+    mean_x, mean_y = Fraction(sum(exact_x)) / 40, Fraction(sum(exact_y)) / 40
+    expected = Fraction(sum((a - mean_x) * (b - mean_y) for a, b in zip(exact_x, exact_y, strict=True)))
     got = streamed(x, y, [7, 20])
     # Forty products of size 1, each rounded at 1e-16 of numbers near 300: 300² · 1e-16 · 40.
     assert abs(Fraction(got.xy.item()) - expected) < 4e-10

@@ -46,6 +46,8 @@ def shown_below(name: str, value: Any) -> list[str]:
     # A package inside (`toy.planted`) is where names come from; a module inside (`interventions.ablations`) is shown.
     things = [(key, thing) for key, thing in things if not hasattr(thing, "__path__")]
     things = [(key, thing) for key, thing in things if callable(thing) or inspect.ismodule(thing)]
+    elsewhere = [key for key, thing in things if inspect.isclass(thing) and not thing.__module__.startswith("tlesion")]
+    things = [(key, thing) for key, thing in things if key not in elsewhere]
     return [shown for key, thing in things for shown in shown_below(key, thing)]
 
 
@@ -66,6 +68,11 @@ def test_the_site_builds_and_shows_every_public_name(tmp_path):
     text = re.sub(r"<[^>]+>", "", laminar)
     assert "mask layer prompt target" in text, "fields show their shapes"
     assert "Positive: the lesion cost that token" in text, "and their sign"
+
+    home = (tmp_path / "index.html").read_text(encoding="utf-8")
+    for name in ("contributing", "changelog"):
+        assert f'href="{name}.html"' in home
+        assert (tmp_path / f"{name}.html").is_file()
 
     for page in tmp_path.rglob("*.html"):
         content = page.read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from tlesion.stats import Moments, d_z
 from tlesion.stats.moderated import fit_variance_prior
 from tlesion.toy.planted.circuit import Stream, balanced
 
-AT = {"masked": "mask", "causal": "before"}
+AT: dict[str, Any] = {"masked": "mask", "causal": "before"}
 SIZES = [0.5, 1.0, 2.0]
 
 

@@ -45,6 +45,12 @@ def blocks(model: Model) -> list[Block]:
     return list(model.blocks)
 
 
+def mlp_width(model: Model) -> int:
+    """How many neurons a layer's MLP has. TransformerLens fills the number in where a configuration leaves it out."""
+    assert model.cfg.d_mlp is not None
+    return model.cfg.d_mlp
+
+
 def device_of(model: Model) -> torch.device:
     """Where a model's weights lie. Of a model spread over several devices, where its logits come out."""
     return model.unembed.W_U.device

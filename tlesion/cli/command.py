@@ -97,7 +97,7 @@ def command_of(
         for name, option in source.named().items():
             if option in made:
                 continue
-            told = words.get(option) or TABLE.get(option) or Option(_documented(source.function, name))
+            told = words.get(option) or TABLE.get(option) or Option(documented(source.function, name))
             default = source.defaults.get(name, parameters[name].default)
             kind, reader = _kind_of(parameters[name].annotation, told)
             if reader is not None:
@@ -125,6 +125,31 @@ def command_of(
 def can_be_asked(parameter: inspect.Parameter) -> bool:
     """Whether a parameter can be written on a command line: text, numbers, yes or no, or a list of these."""
     return parameter.name in TABLE or _kind_of(parameter.annotation, Option(""))[0] is not None
+
+
+def undocumented(name: str) -> str:
+    """What is said of a parameter of which its docstring says nothing.
+
+    Example:
+        >>> undocumented("hook_point")
+        "The study's hook point."
+    """
+    return f"The study's {name.replace('_', ' ')}."
+
+
+def documented(function: Callable[..., Any], name: str) -> str:
+    """What a docstring's Args say of a parameter, without its markup; its name in words where they say nothing."""
+    lines = (inspect.getdoc(function) or "").partition("Args:\n")[2].splitlines()
+    said: list[str] = []
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if said and (indent <= 4 or not line.strip()):
+            break
+        if said:
+            said.append(line.strip())
+        elif indent == 4 and name in (part.strip() for part in line.partition(":")[0].split(",")):
+            said.append(line.partition(":")[2].strip())
+    return " ".join(said).replace("``", "").replace("`", "") or undocumented(name)
 
 
 def _parameter(option: str, kind: Any, default: Any, told: Option) -> inspect.Parameter:
@@ -181,21 +206,6 @@ def _written(default: Any) -> str | None:
     if isinstance(default, Sequence):
         return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in default)
     return str(default)
-
-
-def _documented(function: Callable[..., Any], name: str) -> str:
-    """What a docstring's Args say of a parameter, without its markup; the name where they say nothing."""
-    lines = (inspect.getdoc(function) or "").partition("Args:\n")[2].splitlines()
-    said: list[str] = []
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if said and (indent <= 4 or not line.strip()):
-            break
-        if said:
-            said.append(line.strip())
-        elif indent == 4 and name in (part.strip() for part in line.partition(":")[0].split(",")):
-            said.append(line.partition(":")[2].strip())
-    return " ".join(said).replace("``", "").replace("`", "") or f"The study's {name.replace('_', ' ')}."
 
 
 def _place(parameter: inspect.Parameter) -> int:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -86,8 +87,19 @@ def print_grouped(groups: Sequence[Group]) -> None:
             console.print()
 
 
+def print_found(sentences: Sequence[str], files: Mapping[str, Path]) -> None:
+    """Print what was found, as a list of sentences, and where everything was written."""
+    say("")
+    for sentence in sentences:
+        say(f"- {sentence}")
+    say("")
+    width = max(10, *map(len, files))
+    for name, path in files.items():
+        say(f"{name:<{width}} {path}")
+
+
 def print_json(record: Mapping[str, Any]) -> None:
-    """Print a record as JSON; NaN and infinite numbers, which JSON has not, become null."""
+    """Print a record as JSON: NaN and infinite numbers, which JSON has not, become null, and paths text."""
     print(json.dumps(_finite(record), indent=2, ensure_ascii=False))
 
 
@@ -118,6 +130,8 @@ def _joined(group: Group, cells: Sequence[str]) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

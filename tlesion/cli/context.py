@@ -6,13 +6,15 @@ from typing import Annotated
 import typer
 
 from tlesion.cli.command import Chosen, From, command
-from tlesion.cli.console import print_json, print_table, say, working
+from tlesion.cli.console import print_found, print_json, print_table, working
 from tlesion.cli.inputs import MODEL, TEXTS, Text, TextFile, lines_of, load, texts_in
 from tlesion.cli.options import Checkpoint, Json, ModelName, Option, Out
 from tlesion.hooks import layer_indices
 from tlesion.report import Report
 from tlesion.studies.common.registry import studies
+from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space import common_nouns, space_modulation
+from tlesion.studies.context.space_result import SpaceModulation
 from tlesion.studies.context.study import context_modulation
 from tlesion.studies.context.words import summary
 from tlesion.studies.evidence.folder import check_run_folder
@@ -82,22 +84,28 @@ def context(
         space = chosen(space_modulation, loaded, nouns, checkpoint=checkpoint and checkpoint / "space")
         made = Report({"context": result, "space": space})
     with working(f"writing {folder}"):
-        files = made.write(folder, layer=shown)
-    middle = result.layers[len(result.layers) // 2]
-    sentences = summary(result, space, layer=middle if shown is None else shown)
+        written = made.write(folder, layer=shown)
+    files = {"table" if name == "layers" else name: path for name, path in written.items()}
+    _print(result, space, summary(result, space, layer=shown), files, as_json=as_json)
+
+
+def _print(
+    result: ContextModulation,
+    space: SpaceModulation | None,
+    sentences: list[str],
+    files: dict[str, Path],
+    *,
+    as_json: bool,
+) -> None:
     frame = result.to_frame()
     if space is not None:
         frame["space"] = space.correlation.numpy()
     if as_json:
-        layers = frame.to_dict("records")
-        print_json({"summary": sentences, "layers": layers, "files": {name: str(path) for name, path in files.items()}})
+        print_json({"summary": sentences, "layers": frame.to_dict("records"), "files": files})
         return
     rows = [
         [str(number), *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row[1:])]
         for number, row in zip(result.layers, frame.values.tolist(), strict=True)
     ]
     print_table([HEADINGS.get(name, name) for name in frame.columns], rows, title="In context against alone")
-    for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
-        say(line)
-    for name, path in files.items():
-        say(f"{name:<10} {path}")
+    print_found(sentences, files)

@@ -83,7 +83,7 @@ def import_extension(source: str) -> None:
     except FileNotFoundError as error:
         raise ValueError(f"--use {source!r}: there is no such file; give a Python file, or a module's name") from error
     except ModuleNotFoundError as error:
-        if error.name != source:
+        if not f"{source}.".startswith(f"{error.name}."):
             raise ValueError(f"--use {source!r} needs a module that is not installed: {error.name}") from error
         raise ValueError(
             f"--use {source!r} is neither a file nor a module that can be imported; give the path of a .py file"

@@ -73,7 +73,8 @@ TEXTS = From(default_texts, only=("opening", "n_tokens", "temperature", "seed", 
 def load(chosen: Chosen, name: str) -> Model:
     """The model, with a word on a terminal that it is being loaded."""
     with working(f"loading {name}"):
-        return chosen(load_model, name)
+        model: Model = chosen(load_model, name)
+    return model
 
 
 def contrast_in(pairs: Path | None, words: str | None, conditions: str | None) -> Contrast:

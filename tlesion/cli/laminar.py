@@ -8,7 +8,7 @@ import pandas as pd
 
 from tlesion import report
 from tlesion.cli.command import Chosen, From, command
-from tlesion.cli.console import Group, print_grouped, print_json, say, working
+from tlesion.cli.console import Group, print_found, print_grouped, print_json, say, working
 from tlesion.cli.inputs import MODEL, Conditions, Pairs, Prompts, Words, contrast_in, load
 from tlesion.cli.neurons import SELECTION
 from tlesion.cli.options import Checkpoint, Json, ModelName, Out
@@ -17,11 +17,11 @@ from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli.files import read_prompts
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.gather import require_enough, result_names
-from tlesion.studies.evidence.words import judged
 from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.result import Verdict
+from tlesion.studies.verdict.words import judged
 
 
 @command(
@@ -82,11 +82,7 @@ def write_and_print(made: report.Report, folder: Path, *, as_json: bool) -> None
     sentences = summary(profile, selection, verdict=said)
     if as_json:
         record = _record(selection, profile, table, verdict)
-        print_json(
-            {"summary": sentences}
-            | record
-            | {"left_out": made.left_out, "files": {name: str(path) for name, path in files.items()}}
-        )
+        print_json({"summary": sentences, **record, "left_out": made.left_out, "files": files})
         return
     say(
         "Per lesioned layer: selected neurons, mean logit drop of each target (positive: the lesion cost it), and mean "
@@ -94,14 +90,7 @@ def write_and_print(made: report.Report, folder: Path, *, as_json: bool) -> None
     )
     say("")
     _print_table(selection, profile, table)
-    say("")
-    for sentence in sentences:
-        say(f"- {sentence}")
-    for name, reason in made.left_out.items():
-        say(f"- No {name}: {reason}.")
-    say("")
-    for name, path in files.items():
-        say(f"{name:<13} {path}")
+    print_found([*sentences, *(f"No {name}: {reason}." for name, reason in made.left_out.items())], files)
     sys.stdout.flush()
 
 

@@ -85,6 +85,13 @@ def neurons(
     else:
         contrast = contrast_in(pairs, words, conditions)
         selection = chosen(select_neurons, load(chosen, model), contrast)
+    _list(selection, layer=layer, direction=direction, limit=limit, csv=csv, as_json=as_json)
+
+
+def _list(
+    selection: NeuronSelection, *, layer: int | None, direction: str, limit: int, csv: Path | None, as_json: bool
+) -> None:
+    """Print the selected neurons, the strongest first, and write all of them where asked."""
     if limit < 0:
         raise ValueError(f"--limit {limit} is no number of rows; give 0 for all, or more")
     if layer is not None and layer not in selection.layers:

@@ -99,6 +99,15 @@ class Option:
     read: Callable[[str, str], Any] | None = None
 
 
+def ablation_names() -> str:
+    """All ablations, a user's own among them, with what they put in place."""
+    return _listed({name: ablations.named(name).summary for name in ablations.names()})
+
+
+def _listed(summaries: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({said})" if said not in ("", name) else name for name, said in summaries.items())
+
+
 _TOKENS = "readout (where logits are read), all, or an index"
 
 TABLE: Mapping[str, Option] = {
@@ -129,7 +138,7 @@ TABLE: Mapping[str, Option] = {
         read=position,
     ),
     "test": Option(
-        lambda: "; ".join(f"{name} ({statistic_named(name).summary})" for name in statistic_names()) + ".",
+        lambda: f"One of {_listed({name: statistic_named(name).summary for name in statistic_names()})}.",
         "Selection",
         "TEST",
     ),
@@ -149,11 +158,7 @@ TABLE: Mapping[str, Option] = {
     "n_permutations": Option("Relabellings that the permutation test draws.", "Selection"),
     "batch_size": Option("Sentences in a forward pass.", "Selection"),
     "ablation": Option(
-        lambda: (
-            "What is put in place of the neurons' activations: "
-            + "; ".join(f"{name} ({ablations.named(name).summary})" for name in ablations.names())
-            + ". A reference set is the pairs' sentences."
-        ),
+        lambda: f"What is put in place of the neurons' activations: {ablation_names()}. A reference set: the pairs.",
         "Lesion",
         "KIND",
     ),

@@ -7,7 +7,7 @@ import typer
 
 from tlesion.checks import one_of
 from tlesion.cli.command import Chosen, From, command
-from tlesion.cli.console import print_json, print_table, say, working
+from tlesion.cli.console import print_found, print_json, print_table, working
 from tlesion.cli.inputs import MODEL, Prompts, load, prompts_in
 from tlesion.cli.options import (
     Checkpoint,
@@ -15,6 +15,7 @@ from tlesion.cli.options import (
     ModelName,
     Option,
     Out,
+    ablation_names,
     all_or_numbers,
     decimals,
 )
@@ -40,10 +41,7 @@ WORDS = {
         read=all_or_numbers,
     ),
     "ablation": Option(
-        "For heads: zero, gaussian (noise), mean or median (over the prompts' tokens), resample (drawn tokens), or the "
-        "name of a registered one.",
-        _WHAT,
-        "KIND",
+        lambda: f"For heads, what is put in place: {ablation_names()}. A reference set: the prompts.", _WHAT, "KIND"
     ),
     "factors": Option("For scale: factors with commas.", _WHAT, "FACTORS", read=decimals),
     "mean": Option("For noise: its mean.", _WHAT),
@@ -132,7 +130,7 @@ def _print(result: Replacement, files: dict[str, Path], *, as_json: bool) -> Non
                 "summary": sentences,
                 "variants": frame.to_dict("records"),
                 "recovery": result.recovery().to_dict("records"),
-                "files": {name: str(path) for name, path in files.items()},
+                "files": files,
             }
         )
         return
@@ -148,10 +146,7 @@ def _print(result: Replacement, files: dict[str, Path], *, as_json: bool) -> Non
     ]
     columns = ["lesion", "KL", "top kept", "z", "recovery", "by the end"]
     print_table(columns, rows, title="Means over prompts", left=("lesion", "by the end"))
-    for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
-        say(line)
-    for name, path in files.items():
-        say(f"{name:<12} {path}")
+    print_found(sentences, files)
 
 
 def _recovered(row: Any) -> list[str]:

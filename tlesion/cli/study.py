@@ -2,13 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tlesion.cli.command import Chosen, From, can_be_asked, command_of
-from tlesion.cli.console import print_json, say, working
+from tlesion.cli.command import Chosen, From, can_be_asked, command_of, documented, undocumented
+from tlesion.cli.console import print_found, print_json, working
 from tlesion.cli.inputs import (
     MODEL,
     TEXTS,
@@ -24,7 +25,7 @@ from tlesion.cli.inputs import (
     texts_in,
 )
 from tlesion.cli.neurons import SELECTION, saved_selection
-from tlesion.cli.options import Checkpoint, Json, ModelName, Out
+from tlesion.cli.options import TABLE, Checkpoint, Json, ModelName, Option, Out
 from tlesion.report import Report
 from tlesion.selection import select_neurons
 from tlesion.studies.common.registry import Study
@@ -61,6 +62,8 @@ OWN: dict[str, tuple[Any, Any]] = {
     "checkpoint": (Checkpoint, None),
     "as_json": (Json, False),
 }
+EVERYWHERE = ("ablation", "test", "plan", "prepend_bos")
+"""Options that mean the same wherever they stand."""
 APART = {"hook_point": "lesion_point", "position": "lesion_position"}
 """What a study's own options are called beside those of a selection."""
 
@@ -96,7 +99,9 @@ def command_for(study: Study) -> Callable[..., None]:
         _run(study, chosen, data, given)
 
     body.__name__, body.__doc__ = study.name, study.help
-    return command_of(body, own, sources, {})
+    return command_of(
+        body, own, sources, {APART.get(name, name) if selects else name: _words(run, name) for name in asked}
+    )
 
 
 def _asked(study: Study, parameter: inspect.Parameter) -> bool:
@@ -109,6 +114,14 @@ def _asked(study: Study, parameter: inspect.Parameter) -> bool:
             f"command line; give it a default, or call it one of {', '.join(INPUTS)}"
         )
     return False
+
+
+def _words(run: Callable[..., Any], name: str) -> Option:
+    """What the study's docstring says of a parameter; the table's words where they mean the same in every study."""
+    known, said = TABLE.get(name, Option("")), documented(run, name)
+    if said == undocumented(name) and name in EVERYWHERE:
+        return known
+    return replace(known, help=said, panel="Study")
 
 
 def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
@@ -135,12 +148,7 @@ def _run(study: Study, chosen: Chosen, data: list[str], given: dict[str, Any]) -
     report = Report({study.folder: result})
     with working(f"writing {folder}"):
         files = report.write(folder)
-    sentences = report.summary()
     if given["as_json"]:
-        print_json({"summary": sentences, "files": {name: str(path) for name, path in files.items()}})
-        return
-    for sentence in sentences:
-        say(f"- {sentence}")
-    say("")
-    for name, path in files.items():
-        say(f"{name:<13} {path}")
+        print_json({"summary": report.summary(), "files": files})
+    else:
+        print_found(report.summary(), files)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tlesion.cli.command import Chosen, From, command
-from tlesion.cli.console import print_json, print_table, say, working
+from tlesion.cli.console import print_found, print_json, print_table, working
 from tlesion.cli.inputs import MODEL, TEXTS, Text, TextFile, load, texts_in
 from tlesion.cli.options import Checkpoint, Json, ModelName, Option, Out, numbers
 from tlesion.hooks import layer_indices
@@ -107,15 +107,9 @@ def subspace(
 
 def _print(result: SubspaceRemoval, files: dict[str, Path], *, as_json: bool) -> None:
     frame = result.to_frame()
-    sentences = summary(result)
     if as_json:
-        record = {
-            "summary": sentences,
-            "caveat": result.caveat,
-            "layers": frame.to_dict("records"),
-            "files": {name: str(path) for name, path in files.items()},
-        }
-        print_json(record)
+        layers = frame.to_dict("records")
+        print_json({"summary": summary(result), "caveat": result.caveat, "layers": layers, "files": files})
         return
     rows = [
         [
@@ -133,7 +127,4 @@ def _print(result: SubspaceRemoval, files: dict[str, Path], *, as_json: bool) ->
     ]
     columns = ["layer", "variance", "drop", "low", "high", "t", "p", "drift at\nthe cut", "drift at\nthe end"]
     print_table(columns, rows, title=f"{result.cut.label} of {result.hook_point}, one layer at a time")
-    for line in ["", *(f"- {sentence}" for sentence in sentences), ""]:
-        say(line)
-    for name, path in files.items():
-        say(f"{name:<10} {path}")
+    print_found(summary(result), files)

@@ -9,7 +9,7 @@ from tlesion.drawing.style import Figure, template
 
 def plotly_js() -> str:
     """The source of plotly.js, for a page that loads nothing from elsewhere."""
-    return get_plotlyjs()
+    return str(get_plotlyjs())
 
 
 def figure_json(figure: Figure) -> str:

@@ -1,6 +1,7 @@
 """Hook-point names of a model, and hooks that are removed when a block of code is left."""
 
-from tlesion.anatomy.model import HookPoint, Model
+from tlesion.anatomy.model import HookPoint as HookPoint
+from tlesion.anatomy.model import Model
 from tlesion.hooks.points import (
     FwdHook,
     HookFunction,
@@ -18,7 +19,6 @@ from tlesion.hooks.scope import in_eval_mode, scoped, user_hooks
 __all__ = [
     "FwdHook",
     "HookFunction",
-    "HookPoint",
     "Model",
     "hidden_state",
     "in_eval_mode",

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked
+from tlesion.anatomy.model import Model, is_masked, mlp_width
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -208,8 +208,8 @@ def width(model: Model, name: str) -> tuple[int | None, int]:
     point = short_form(name).rsplit(".", 1)[-1]
     grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
     n_key_heads = cfg.n_key_value_heads if grouped else cfg.n_heads
-    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"} and cfg.d_mlp is not None:
-        return None, cfg.d_mlp
+    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"}:
+        return None, mlp_width(model)
     if point in {"hook_q", "hook_z", "hook_rot_q"}:
         return cfg.n_heads, cfg.d_head
     if point in {"hook_k", "hook_v", "hook_rot_k"}:

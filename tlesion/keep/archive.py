@@ -60,7 +60,7 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
         raise ValueError(f"the result in {str(path)!r} is damaged: its content does not match its hash")
     kind = _kind(record, path)
     values = {**{name: tuples(value) for name, value in record["fields"].items()}, **tensors}
-    if record["format"] == 1 or missing_fields(kind, values):
+    if missing_fields(kind, values):
         values = kind.from_older(values)
     try:
         return put_together(kind, values)

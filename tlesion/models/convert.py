@@ -20,6 +20,7 @@ from transformer_lens.utilities.activation_functions import SUPPORTED_ACTIVATION
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tlesion.anatomy.model import Model, is_masked
+from tlesion.keep.writing import write_whole
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
@@ -103,7 +104,7 @@ def _hooked_config(
     config.architectures = [architecture]
     if architecture == "GPT2LMHeadModel":
         config.n_ctx = config.n_positions  # Configurations of transformers 5 no longer say it.
-    (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
+    write_whole(folder / "config.json", config.to_json_string())
     common: dict[str, Any] = {
         "model_name": Path(name).name,
         "tokenizer_name": None,  # No path of this machine; the tokenizer itself is at hand.

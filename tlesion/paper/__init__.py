@@ -1,9 +1,9 @@
 """Reports: a study's result as one self-contained HTML page.
 
-A new study adds one module here, ``report/<study>.py``, with a function ``<study>_page(result, ...) -> Page`` that
-puts `Section`s together in reading order: what was found first, in words computed from the numbers, then figures and
-tables, last what was run (:func:`tlesion.paper.provenance.provenance_section`). Figures come from
-:mod:`tlesion.plots`; nothing here imports plotly. ``page.write(path)`` writes the file.
+A page is put together in its study's room, ``studies/<study>/page.py``, by a function ``<study>_page(result, ...)``
+that returns a `Page` of `Section`s in reading order: what was found first, in words computed from the numbers, then
+figures and tables, last what was run (:func:`tlesion.paper.provenance.provenance_section`). Figures come from the
+room's ``figures.py``; the registry of studies names the function. ``page.write(path)`` writes the file.
 """
 
 from tlesion.paper.page import Drawing, Page, Section

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import torch
 
-from tlesion.anatomy.model import device_of
+from tlesion.anatomy.model import device_of, mlp_width
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Checkpoint
 
@@ -39,7 +39,7 @@ def settled_max_bytes(model: Model, max_bytes: int | None, checkpoint: Checkpoin
 def bytes_per_token(model: Model, n_positions: int) -> int:
     """What one token takes while it passes through a block: MLP, attention, scores against every position."""
     cfg = model.cfg
-    values = 4 * (cfg.d_mlp or 0) + 12 * cfg.d_model + 3 * cfg.n_heads * n_positions
+    values = 4 * mlp_width(model) + 12 * cfg.d_model + 3 * cfg.n_heads * n_positions
     return values * torch.finfo(cfg.dtype).bits // 8
 
 
@@ -48,7 +48,7 @@ def tokens_per_step(model: Model, n_positions: int, max_bytes: int, device: torc
     usual = _TOKENS_PER_STEP_ACCELERATOR
     if device.type == "cpu":
         fewest, most = _TOKENS_PER_STEP_CPU
-        usual = min(most, max(fewest, _MLP_NUMBERS_PER_STEP_CPU // (model.cfg.d_mlp or model.cfg.d_model)))
+        usual = min(most, max(fewest, _MLP_NUMBERS_PER_STEP_CPU // mlp_width(model)))
     return max(1, min(usual, max_bytes // bytes_per_token(model, n_positions)))
 
 

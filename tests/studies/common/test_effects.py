@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlesion.studies.common.effects import own_effect, own_targets
+from tlesion.studies.common.effects import own_effect, own_targets, words_of_masks
 
 BOTH = ("him", "her")
 TARGETS = [BOTH, ("her", "him"), ("he", "she"), BOTH]
@@ -61,3 +61,41 @@ def test_what_cannot_be_meant_is_refused():
         own_targets("him", [BOTH], [None], prompts="write")
     with pytest.raises(ValueError, match=r"measure 'margins' is unknown; allowed: 'margin', 'drop'"):
         own_effect(torch.zeros(1, 2, dtype=torch.float64), own_targets("him", [BOTH], [None]), measure="margins")
+
+
+@pytest.mark.parametrize(
+    ("masks", "about", "settled"),
+    [
+        (["him", "her"], None, {"him": "him", "her": "her"}),
+        (["decoys", "other", "them"], None, {"decoys": "", "other": "", "them": ""}),
+        (["her_neurons", "him"], {"her_neurons": "her"}, {"her_neurons": "her", "him": "him"}),
+        (["her"], {"her": "him"}, {"her": "him"}),
+        (["her"], {"her": ""}, {"her": ""}),
+        (["him_and_her"], None, {"him_and_her": ""}),
+    ],
+)
+def test_a_word_that_is_given_goes_before_a_name(masks, about, settled):
+    assert words_of_masks(masks, [BOTH] * 2, about) == settled
+
+
+@pytest.mark.parametrize("name", ["her_neurons", "her neurons", "Her", "neurons-her", "set.her.2"])
+def test_a_name_with_a_target_in_it_is_warned_of(name):
+    with pytest.warns(UserWarning, match=rf"mask '{name}' .* not about 'her'.*about=\{{'{name}': 'her'\}}"):
+        assert words_of_masks([name], [BOTH]) == {name: ""}
+
+
+def test_words_and_masks_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"the word of mask 'her' 'hers' is unknown; allowed: 'him', 'her' \(did you"):
+        words_of_masks(["her"], [BOTH], {"her": "hers"})
+    with pytest.raises(
+        ValueError, match=r"mask 'hers' is unknown; allowed: 'her' .*; about=\{mask: word\} names masks"
+    ):
+        words_of_masks(["her"], [BOTH], {"hers": "her"})
+
+
+def test_a_mask_is_judged_on_the_word_that_was_given():
+    by_name, given = (own_targets(mask, [BOTH] * 4, ["him", "her", "him", None], about=word)
+                      for mask, word in (("her", None), ("some", "her")))  # fmt: skip
+    assert (given.about, given.prompts.tolist(), given.target.tolist()) == ("her", [1], [1])
+    assert given.prompts.tolist() == by_name.prompts.tolist()
+    assert own_targets("her", [BOTH] * 4, ["him", "her", "him", None], about="").prompts.tolist() == [0, 1, 2]

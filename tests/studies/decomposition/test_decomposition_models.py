@@ -115,6 +115,13 @@ def test_a_cap_on_the_logits_is_part_of_the_way(gpt2):
     assert (parts.direct - without.direct).abs().max() > 0.01
 
 
+def test_the_head_of_a_masked_model_has_the_activation_of_its_configuration(checkpoint_folder):
+    model = load_model(checkpoint_folder("bert", hidden_act="relu"), dtype=torch.float64)
+    parts = decompose_drop(model, None, [Prompt(f"{TEXTS[1]} [MASK].", ("him", "her"))])
+    torch.testing.assert_close(parts.logit_drop, parts.measured_drop, atol=ATOL, rtol=0)
+    assert parts.direct.abs().max() > 0.001
+
+
 def test_a_scaled_norm_is_transformer_lens_norm(gpt2, checkpoint_folder):
     llama = load_model(checkpoint_folder("llama"), dtype=torch.float64)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 5, 32)))

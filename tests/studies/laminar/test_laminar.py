@@ -145,7 +145,7 @@ def test_the_table_is_tidy(model, profile):
     frame = profile.to_frame()
     n_prompts, n_layers = len(TEXTS), model.cfg.n_layers
     assert list(frame.columns) == ["mask", "layer", "prompt", "text", "target", "is_correct", "clean_logit",
-                                   "lesioned_logit", "logit_drop", "global_change", "n_lesioned"]  # fmt: skip
+                                   "lesioned_logit", "logit_drop", "global_change", "n_lesioned", "about"]  # fmt: skip
     assert len(frame) == 2 * n_layers * n_prompts * 2
     row = frame.query("mask == 'her' and layer == 2 and prompt == 3 and target == 'her'").iloc[0]
     assert row["logit_drop"] == profile.logit_drop[1, 2, 3, 1]

@@ -1,6 +1,8 @@
 """What a lesion costs the words that its mask is about: the one number per prompt that inference is made on."""
 
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +20,7 @@ class OwnTargets:
     """The target that a mask is about, prompt by prompt.
 
     Attributes:
-        about: The target's word; "" where a mask bears no target's name, and is about each prompt's right answer.
+        about: The target's word; "" where the mask is about no one word, but about each prompt's right answer.
         prompts: Which prompts it can be judged on.
         target: In each of those, the target's place.
     """
@@ -51,23 +53,76 @@ class MaskEffect:
     clean: Float64[Tensor, " prompt"]
 
 
-def own_targets(
-    mask: str, targets: Sequence[Sequence[str]], correct: Sequence[str | None], *, prompts: str = "right"
-) -> OwnTargets:
-    """Which target a mask is about, and which prompts can say something on it.
+def words_of_masks(
+    masks: Sequence[str], targets: Sequence[Sequence[str]], about: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The word that each mask is about, settled once for everything that is computed from it.
 
-    A mask that bears the name of a target is about that target; it is judged on the prompts where it is the right
-    answer. Where no prompt says so, and with ``prompts="all"``, it is judged on all prompts that have the target. Any
-    other mask is about the right answer, on the prompts that name one; a lone target is always meant.
+    Args:
+        masks: Names of the masks.
+        targets: Target words of each prompt.
+        about: Words that were given, by mask; ``""`` for each prompt's right answer. A mask that is not in it is about
+            the target of exactly its name, or, where there is none, about each prompt's right answer.
+
+    Returns:
+        A word, or ``""``, for every mask.
+
+    Raises:
+        ValueError: ``about`` names no mask, or a word that is no target of any prompt.
+
+    Warns:
+        UserWarning: A mask that ``about`` leaves out has one target's word in its name, and is about the right answer.
+
+    Example:
+        >>> words_of_masks(["him", "her_neurons"], [("him", "her")], {"her_neurons": "her"})
+        {'him': 'him', 'her_neurons': 'her'}
+    """
+    given = dict(about or {})
+    known = list(dict.fromkeys(word for words in targets for word in words))
+    for name in given:
+        one_of("mask", name, masks, otherwise="about={mask: word} names masks that were given")
+    for name, word in given.items():
+        if word != "":
+            one_of(f"the word of mask {name!r}", word, known, otherwise="or '' for each prompt's right answer")
+    for name in masks:
+        inside = [word for word in known if _within(word, name)]
+        if name not in given and name not in known and len(inside) == 1 and len(known) > 1:
+            warnings.warn(
+                f"mask {name!r} is taken to be about each prompt's right answer, not about {inside[0]!r}; if that is "
+                f"its word, say so: about={{{name!r}: {inside[0]!r}}}, and if not: about={{{name!r}: ''}}",
+                stacklevel=3,
+            )
+    return {name: given.get(name, name if name in known else "") for name in masks}
+
+
+def _within(word: str, name: str) -> bool:
+    """Whether a name has a word in it, whole: "her_neurons" has "her", "other" has not."""
+    return word.strip().lower() in re.split(r"[\W_]+", name.lower())
+
+
+def own_targets(
+    mask: str,
+    targets: Sequence[Sequence[str]],
+    correct: Sequence[str | None],
+    *,
+    about: str | None = None,
+    prompts: str = "right",
+) -> OwnTargets:
+    """The target that a mask is about, prompt by prompt, and which prompts can say something on it.
+
+    A mask that is about a word is judged on the prompts where that is the right answer. Where no prompt says so, and
+    with ``prompts="all"``, it is judged on all prompts that have the target. Any other mask is about the right answer,
+    on the prompts that name one; a lone target is always meant.
 
     Args:
         mask: Its name.
         targets: Target words of each prompt.
         correct: The right one of each, or None.
+        about: Its word, ``""`` for the right answer; None: by its name, see :func:`words_of_masks`.
         prompts: ``"right"`` or ``"all"``.
 
     Raises:
-        ValueError: An unknown ``prompts``; a mask that bears no target's name, where no prompt names a right answer.
+        ValueError: An unknown ``prompts``; a mask that is about no word, where no prompt names a right answer.
 
     Example:
         >>> own = own_targets("her", [("him", "her")] * 3, ["him", "her", None])
@@ -75,28 +130,29 @@ def own_targets(
         ('her', [1], [1])
     """
     one_of("prompts", prompts, PROMPTS)
-    holding = [i for i, words in enumerate(targets) if mask in words]
+    word = mask if about is None else about
+    holding = [i for i, words in enumerate(targets) if word in words]
     if holding:
-        right = [i for i in holding if correct[i] == mask]
+        right = [i for i in holding if correct[i] == word]
         chosen = right if right and prompts == "right" else holding
         return OwnTargets(
-            about=mask,
+            about=word,
             prompts=torch.tensor(chosen),
-            target=torch.tensor([list(targets[i]).index(mask) for i in chosen]),
+            target=torch.tensor([list(targets[i]).index(word) for i in chosen]),
         )
     if all(len(words) == 1 for words in targets):
         return OwnTargets(about="", prompts=torch.arange(len(targets)), target=torch.zeros(len(targets)).long())
-    known = [(i, word) for i, word in enumerate(correct) if word is not None]
+    known = [(i, right) for i, right in enumerate(correct) if right is not None]
     if not known:
         raise ValueError(
             f"mask {mask!r} bears no target's name, and no prompt names its right answer, so that nobody can tell "
-            f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), or give "
-            "the prompts correct=..."
+            f"which word it should cost; name the mask after a target ({', '.join(map(repr, targets[0]))}), say "
+            f"so with about={{{mask!r}: {targets[0][0]!r}}}, or give the prompts correct=..."
         )
     return OwnTargets(
         about="",
         prompts=torch.tensor([i for i, _ in known]),
-        target=torch.tensor([list(targets[i]).index(word) for i, word in known]),
+        target=torch.tensor([list(targets[i]).index(right) for i, right in known]),
     )
 
 

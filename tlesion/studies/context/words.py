@@ -7,8 +7,9 @@ from tlesion.studies.context.result import ContextModulation
 from tlesion.studies.context.space_result import SpaceModulation
 
 
-def summary(result: ContextModulation, space: SpaceModulation | None, *, layer: int) -> list[str]:
-    """What was found, in the order in which a reader asks."""
+def summary(result: ContextModulation, space: SpaceModulation | None = None, *, layer: int | None = None) -> list[str]:
+    """What was found, in the order in which a reader asks; in one ``layer`` (None: the middle one) and over all."""
+    layer = result.layers[len(result.layers) // 2] if layer is None else layer
     said = [context(result, layer=layer), by_depth(result)]
     if space is not None:
         said.append(beside_space(result, space, layer=layer))

@@ -6,7 +6,7 @@ each study names its main result and those that may lie beside it.
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -141,7 +141,7 @@ def plain_page(study: Study, result: Result) -> Page:
 def _page(study: Study, main: Result, given: Sequence[Result], layer: int | None) -> Page:
     if study.page == PLAIN:
         return plain_page(study, main)
-    make: Any = study.page
+    make: Callable[..., Page] = study.page  # type: ignore[assignment]  # a name was loaded by now
     beside = {name: found for name, kind in study.beside.items() if (found := _first(given, kind)) is not None}
     if layer is None:
         return make(main, **beside)

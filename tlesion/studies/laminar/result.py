@@ -13,6 +13,7 @@ from tlesion.checks import one_of
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
+from tlesion.studies.common.labels import tidy_rows
 
 REFERENCES = ("nothing", "whole MLP")
 
@@ -72,6 +73,18 @@ class LaminarProfile(Result):
         """How many matched controls each mask has in each layer."""
         return self.control_logit_drop.shape[1]
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The word that each mask is taken to be about; "" where that is each prompt's right answer.
+
+        See ``about`` of :func:`tlesion.laminar_profile`. Verdicts, summaries and figures go by it.
+        """
+        # A profile of tlesion 0.1 recorded nothing: the names of the masks decided.
+        words = {word for targets in self.targets for word in targets}
+        by_name = {mask: mask if mask in words else "" for mask in self.masks}
+        recorded = self.provenance.settings.get("about", {})
+        return {mask: recorded.get(mask, word) for mask, word in by_name.items()}
+
     def effect_of(self, mask: str, *, measure: str = "margin", prompts: str = "right") -> MaskEffect:
         """What a mask costs the word that it is about, prompt by prompt, beside its controls.
 
@@ -85,7 +98,7 @@ class LaminarProfile(Result):
         """
         one_of("mask", mask, self.masks)
         row = self.masks.index(mask)
-        own = own_targets(mask, self.targets, self.correct, prompts=prompts)
+        own = own_targets(mask, self.targets, self.correct, about=self.about[mask], prompts=prompts)
         drop = self.logit_drop[row]
         return MaskEffect(
             own=own,
@@ -141,29 +154,24 @@ class LaminarProfile(Result):
         """Tidy: a row per mask, layer, prompt and target.
 
         Columns: mask, layer, prompt, text, target, is_correct, clean_logit, lesioned_logit, logit_drop, global_change,
-        n_lesioned.
+        n_lesioned, about (the mask's word; "" for the prompt's right answer).
         """
         counts = self.n_lesioned
         return self._frame(self.masks, self.logit_drop, self.global_change, counts)
 
     def references_frame(self) -> pd.DataFrame:
-        """The same columns for the two reference rows, whose names stand in ``mask``."""
+        """The same columns for the two reference rows, whose names stand in ``mask``; they are about no word."""
         counts = torch.zeros(2, len(self.layers), dtype=torch.long)
         counts[1] = int(self.provenance.settings["n_units"])
         return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
 
     def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
-        n_targets = drop.shape[-1]
-        axes = [masks, self.layers, range(len(self.prompts)), range(n_targets)]
-        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame.insert(3, "text", [self.prompts[i] for i in prompt])
-        right = [self.correct[i] for i in prompt]
-        frame["is_correct"] = [a == b for a, b in zip(frame["target"], right, strict=True)]
+        frame = tidy_rows(self, {"mask": masks, "layer": self.layers})
         frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
         frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
         frame["logit_drop"] = drop.flatten().numpy()
         frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
         frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
+        about = self.about
+        frame["about"] = [about.get(mask, "") for mask in frame["mask"]]
         return frame

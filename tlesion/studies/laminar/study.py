@@ -20,6 +20,7 @@ from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
+from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
@@ -40,6 +41,7 @@ def laminar_profile(
     plan: str = "auto",
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
+    about: Mapping[str, str] | None = None,
     n_controls: int = 0,
     match: Tensor | str | None = None,
     selected_on: Any = None,
@@ -63,6 +65,9 @@ def laminar_profile(
         plan: See :func:`tlesion.sweep`.
         max_bytes: See :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
+        about: The word that a mask should cost, by the mask's name: ``{"her_neurons": "her"}``; ``""`` stands for each
+            prompt's right answer. A mask that is not in it is about the target of exactly its name, or else about the
+            right answer. ``profile.about`` says what was taken.
         n_controls: Matched controls of each mask: random masks with as many neurons in every layer, run through the
             same sweep. 50 to 100 are usual; 19 are the fewest with which p can reach 0.05.
         match: None: controls are drawn from all neurons of the layer. ``"activity"``: from those that are about as
@@ -79,8 +84,8 @@ def laminar_profile(
 
     Raises:
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
-            position or hook point, NaN in the clean logits, prompts from sentences of ``selected_on``,
-            a checkpoint of another run.
+            position or hook point, a word of ``about`` that is no target, NaN in the clean logits, prompts from
+            sentences of ``selected_on``, a checkpoint of another run.
         TypeError: The masks are no dict, the prompts no list of `Prompt`.
 
     Example:
@@ -110,6 +115,7 @@ def laminar_profile(
     controls = controls_of(n_controls, match, frame)
     settings = {
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
+        "about": words_of_masks(list(named), frame.labels.targets, about),
         "selected_on": _checked_source(selected_on, prompts, allow_shared=allow_shared),
         **controls.settings,
     }

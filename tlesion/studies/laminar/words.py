@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from tlesion.drawing.targets import target_words
+from tlesion.paper.prose import listed
 from tlesion.selection import NeuronSelection
-from tlesion.studies.evidence.activation_histogram import ActivationHistogram
-from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.summary import clean_accuracy, summarise_profile
 from tlesion.studies.selecting.words import selected
 
@@ -16,16 +16,24 @@ from tlesion.studies.selecting.words import selected
 def summary(
     profile: LaminarProfile,
     selection: NeuronSelection | None = None,
-    histogram: ActivationHistogram | None = None,
+    *,
+    others: Sequence[str] = (),
     verdict: Sequence[str] = (),
 ) -> list[str]:
-    """What was found, in the order in which a reader asks; ``verdict``: the sentences on it."""
+    """What was found, in the order in which a reader asks.
+
+    Args:
+        profile: The profile.
+        selection: Where its masks come from.
+        others: Sentences on what was measured beside it.
+        verdict: Sentences on whether it is real.
+    """
     said = [] if selection is None else [selected(selection)]
     said.append(clean(profile))
+    said += about(profile)
     table = summarise_profile(profile)
     said += [cost(profile, table, mask) for mask in profile.masks]
-    if histogram is not None:
-        said.append(silenced(histogram))
+    said += others
     if not verdict:
         return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
     return [*said, *verdict]
@@ -44,16 +52,28 @@ def clean(profile: LaminarProfile) -> str:
     )
 
 
+def about(profile: LaminarProfile) -> list[str]:
+    """Which word each mask is about, where its name alone does not say so."""
+    if all(word == mask for mask, word in profile.about.items()):
+        return []
+    said = [
+        f"the {mask}-neurons {f'about {word!r}' if word else 'about the right answer of each prompt'}"
+        for mask, word in profile.about.items()
+    ]
+    return [f"Taken to be: {listed(said)}."]
+
+
 def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     """Where a mask's lesion moves its own target most, whether it costs or helps it, beside the other targets.
 
     Args:
         profile: The profile.
         table: Its `summarise_profile`.
-        mask: The mask. Its own target is the one of the same name; without one, all targets are looked at.
+        mask: The mask. Its own target is the word that it is about; without one, all targets are looked at.
     """
     names = target_words(profile.targets)
-    own = [names.index(mask)] if mask in names else list(range(len(names)))
+    word = profile.about[mask]
+    own = [names.index(word)] if word in names else list(range(len(names)))
     rows = table[(table["mask"] == mask) & table["target"].isin(own)]
     subject = f"{_VERBS.get(profile.provenance.settings['ablation'], 'Ablating')} the {mask}-neurons of one layer"
     most = rows.iloc[int(rows["median"].abs().argmax())]
@@ -90,18 +110,6 @@ def _largest_cost(rows: pd.DataFrame, most: pd.Series) -> str:
     if best["median"] <= 0:
         return " In no layer does it cost the median prompt."
     return f" The largest cost is {_signed(best['median'])}, in layer {int(best['layer'])}."
-
-
-def silenced(histogram: ActivationHistogram) -> str:
-    """How much of what the neurons receive the activation function silences."""
-    shares = histogram.silenced.mean(dim=0).numpy()
-    low, high = int(shares.argmin()), int(shares.argmax())
-    text = f"{_percent(shares.mean())} of the values that reach the activation function are silenced (at most "
-    text += f"{_percent(histogram.threshold)} of them is left)"
-    if shares[low] < shares[high]:
-        text += f": from {_percent(shares[low])} in layer {histogram.layers[low]} to {_percent(shares[high])} in layer "
-        text += f"{histogram.layers[high]}"
-    return f"{text}."
 
 
 def largest_layer(profile: LaminarProfile) -> int:

@@ -230,7 +230,9 @@ def _given_selection(t: NDArray[np.float64], threshold: float) -> NDArray[np.flo
     """The noncentrality that maximises the normal likelihood of t, given that |t| passed a threshold."""
     grid = np.linspace(0, 1, 401)[:, None] * t
     passed = stats.norm.sf(threshold - grid) + stats.norm.cdf(-threshold - grid)
-    return np.take_along_axis(grid, np.argmax(stats.norm.logpdf(t - grid) - np.log(passed), axis=0)[None], axis=0)[0]
+    likeliest = np.argmax(stats.norm.logpdf(t - grid) - np.log(passed), axis=0)
+    found: NDArray[np.float64] = np.take_along_axis(grid, likeliest[None], axis=0)[0]
+    return found
 
 
 def _double(values: list[float]) -> Float64[Tensor, " layer"]:

@@ -83,7 +83,8 @@ class OtherCuts:
 
         # One lesion that changes nothing comes before the first cut.
         def by_cut(values: Tensor) -> Tensor:
-            return values[1:].unflatten(0, (-1, len(fits)))[which]
+            cut: Tensor = values[1:].unflatten(0, (-1, len(fits)))[which]
+            return cut
 
         chosen = cuts[which]
         return cls(

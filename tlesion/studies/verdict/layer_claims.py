@@ -41,18 +41,19 @@ def stretches(
 def dissociation_of(
     profile: LaminarProfile, rules: Rules
 ) -> tuple[tuple[str, ...], dict[str, Float64[Tensor, " layer"]]]:
-    """The two masks that bear the names of two targets, and their double dissociation; NaN where there are none.
+    """The two masks that are about two targets, and their double dissociation; NaN where there are none.
 
     Over all prompts with these two targets: the interaction asks what each mask costs both of them, and who is right
     does not enter.
     """
     names = ("dissociation", "dissociation_low", "dissociation_high", "dissociation_p")
     pair, chosen = _pair(profile)
+    words = [profile.about[mask] for mask in pair]
     groups = group_labels(profile, chosen)
     if not pair or n_independent(groups, len(chosen)) < 2:
         return (), {name: torch.full((len(profile.layers),), torch.nan, dtype=torch.float64) for name in names}
-    place = torch.tensor([[profile.targets[i].index(word) for word in pair] for i in chosen])
-    drop = profile.logit_drop[[profile.masks.index(word) for word in pair]][:, :, chosen]
+    place = torch.tensor([[profile.targets[i].index(word) for word in words] for i in chosen])
+    drop = profile.logit_drop[[profile.masks.index(mask) for mask in pair]][:, :, chosen]
     found = double_dissociation(
         drop.gather(-1, place.expand(*drop.shape[:-1], 2)),
         level=rules.level,
@@ -73,9 +74,14 @@ def group_labels(profile: LaminarProfile, prompts: Sequence[int]) -> list[Any] |
 
 
 def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
-    """Two targets after which two masks are named, and the prompts that have both."""
+    """Two masks that are about two targets, in the targets' order, and the prompts that have both targets."""
+    of_word: dict[str, str] = {}
+    # Of several masks about one word the one of its name comes first, then the first that was given.
+    for mask in sorted(profile.masks, key=lambda name: profile.about[name] != name):
+        of_word.setdefault(profile.about[mask], mask)
     for words in profile.targets:
-        pair = tuple(word for word in words if word in profile.masks)
+        pair = [word for word in words if word in of_word]
         if len(pair) == 2:
-            return pair, [i for i, others in enumerate(profile.targets) if set(pair) <= set(others)]
+            chosen = [i for i, others in enumerate(profile.targets) if set(pair) <= set(others)]
+            return tuple(of_word[word] for word in pair), chosen
     return (), []

@@ -53,7 +53,7 @@ class Verdict(Result):
         minimal_effect: The smallest mean effect that prompts of such a spread show with the power asked for.
         detectable_effect: The smallest that is called specific with that power: it exceeds the controls as well.
         smallest_effect: Smallest effect of interest of each mask.
-        dissociation: Interaction of two masks with the two targets that they are named after, mean over prompts;
+        dissociation: Interaction of two masks with the two targets that they are about, mean over prompts;
             NaN where the profile holds no such masks.
         dissociation_low, dissociation_high: Its confidence interval.
         dissociation_p: p of a double dissociation: that both masks cost their own target more than the other one.
@@ -61,7 +61,7 @@ class Verdict(Result):
         n_prompts: On how many prompts the mask is judged.
         n_groups: How many groups these are; prompts of a group are not independent.
         masks, layers: Names of the masks, and the model's layer of every row.
-        about: The word that each mask is about; "right answer" where it bears no target's name.
+        about: The word that each mask is about, as the profile has it; "right answer" where that is no one word.
         dissociated: The two masks of the dissociation; empty where there are none.
         verdicts: One of `VERDICTS` for each mask and layer.
         clusters: Stretches of adjacent layers with an effect: mask, first and last layer, mean effect, mass (sum of

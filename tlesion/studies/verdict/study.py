@@ -38,9 +38,9 @@ def verdict(
 ) -> Verdict:
     r"""Judge every lesion of a profile: specific, unspecific damage, no effect found, or too little power.
 
-    The effect of a mask that bears a target's name is what its lesion costs that target *against the other targets*:
-    the drop of the margin, mean over the prompts in which the target is the right answer. Of a mask by another name
-    it is the drop of the right answer's margin. A lesion that lowers all targets alike leaves the choice between them
+    The effect of a mask that is about a word (``profile.about``) is what its lesion costs that word *against the other
+    targets*: the drop of the margin, mean over the prompts in which the word is the right answer. Of any other mask it
+    is the drop of the right answer's margin. A lesion that lowers all targets alike leaves the choice between them
     as it was; that is damage. The first rule that holds gives the verdict:
 
     1. *no effect found*: the mask has no neuron in the layer.
@@ -61,7 +61,7 @@ def verdict(
     Args:
         profile: A profile with matched controls, ``laminar_profile(..., n_controls=50)``.
         measure: ``"margin"``, or ``"drop"``: what the lesion costs the target, whatever it costs the others.
-        prompts: ``"right"``: judge a mask that bears a target's name where that is the right answer (everywhere, if
+        prompts: ``"right"``: judge a mask that is about a word where that is the right answer (everywhere, if
             it never is). ``"all"``: on all prompts that have the target. A mean or median in place of activations
             costs a word where it is right and helps it where it is wrong, so that both cancel under ``"all"``.
         alpha: Level of every test.
