@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= auto
 SUITE := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo test quick test-kernels lint bench notebooks figures docs clean
+.PHONY: demo test quick test-kernels mutants lint bench notebooks figures docs clean
 
 demo: $(READY)
 	$(BIN)/tlesion demo --out demo-report
@@ -28,6 +28,11 @@ test-kernels: $(READY)
 	  'import sys, torch; sys.exit(torch.backends.cpu.get_cpu_capability() != "AVX512")'; \
 	then env -u OPENBLAS_CORETYPE ATEN_CPU_CAPABILITY=avx512 $(SUITE); \
 	else echo 'this processor has no AVX-512: not run with it'; fi
+
+# Which share of 200 sampled faults the tests notice, and which they do not; SAMPLE='--since main' looks at changed modules.
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,mutants]'
+	$(BIN)/python -m benchmarks.mutants $(SAMPLE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -43,7 +43,7 @@ def gpt2(checkpoint_folder):
         (CONTRAST, {"layers": [3]}, r"layers \[3\] do not exist; this model has 3 layers, 0 to 2"),
         (CONTRAST, {"layers": [1, 1]}, r"layers \[1, 1\] name a layer twice"),
         (CONTRAST, {"position": "middle"}, r"position 'middle' is unknown; allowed: 'word', 'mask', 'before'"),
-        (CONTRAST, {"position": -5}, r"position -\d lies outside the \d tokens of"),
+        (CONTRAST, {"position": -50}, r"position -50 lies outside the \d+ tokens of"),
         (UNPAIRED, {"test": "paired"}, r"test 'paired' needs pairs, and this contrast has 3 sentences against 2 "
          r"without pairing; build it with Contrast\.from_pairs, or use test='welch' or 'moderated'"),
         (UNPAIRED, {"test": "moderated_paired"}, r"test 'moderated_paired' needs pairs"),
