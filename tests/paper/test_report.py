@@ -16,6 +16,7 @@ from tlesion.paper import Drawing, Page, Section, Table
 from tlesion.paper.provenance import provenance_section
 from tlesion.studies.evidence.page import laminar_page
 from tlesion.studies.evidence.pages import page_of
+from tlesion.studies.evidence.words import silenced
 from tlesion.studies.laminar import words
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.selecting.words import selected
@@ -201,7 +202,7 @@ def test_the_selection_in_words(by_hand):
 
 
 def test_what_the_activation_function_silences_in_words(by_hand):
-    assert words.silenced(by_hand.histogram()) == (
+    assert silenced(by_hand.histogram()) == (
         "29 % of the values that reach the activation function are silenced (at most 10 % of them is left): from 12 % "
         "in layer 0 to 50 % in layer 1."
     )

@@ -102,6 +102,9 @@ def test_masks_about_no_word_are_profiled_without_controls(planted, contrast, pr
     made = tlesion.report.laminar(planted.model, renamed, open_ended, n_controls=19)
     assert made.results["profile"].n_controls == 0
     assert "verdict" not in made.results
+    told = {"he": "him", "she": "her"}
+    judged = tlesion.report.laminar(planted.model, renamed, open_ended, about=told, n_controls=19).results["verdict"]
+    assert judged.about == ("him", "her")
 
 
 def test_heads_have_all_the_evidence_but_what_says_that_it_is_about_mlps(planted, contrast, prompts):

@@ -6,7 +6,6 @@ divergence of the whole prediction from the clean one, and where the targets ran
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
@@ -96,6 +95,23 @@ class LesionList:
         return read_lesions(self._frame.model, self._lesions)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Effects:
+    """What some lesions did, in the shape that they were asked for in.
+
+    Attributes:
+        logit_drop: Clean − lesioned logit of each target.
+        kl: Divergence of the lesioned prediction from the clean one, in nats.
+        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        rank: How many other tokens have a logit at least as large as each target's after the lesion.
+    """
+
+    logit_drop: Float64[Tensor, "*lesion prompt target"]
+    kl: Float64[Tensor, "*lesion prompt"]
+    global_change: Float64[Tensor, "*lesion prompt"]
+    rank: Int64[Tensor, "*lesion prompt target"]
+
+
 @dataclass(frozen=True, eq=False)
 class Collapse:
     """What a sweep of lesions measured: the sink's numbers, and how it was run."""
@@ -103,19 +119,14 @@ class Collapse:
     sink: CollapseSink
     plan: str
 
-    def beside(self, rows: Shaped[Tensor, "..."], control_rows: Shaped[Tensor, "..."]) -> dict[str, Any]:
-        """Fields of a result: lesions and their controls, in the shape that their rows have, and the clean run."""
-        controls = {f"control_{name}": values for name, values in self._of(control_rows).items()}
-        clean = {"clean_logits": self.sink.clean, "clean_rank": self.sink.clean_rank}
-        return {**self._of(rows), **controls, **clean}
-
-    def _of(self, rows: Tensor) -> dict[str, Tensor]:
-        return {
-            "logit_drop": (self.sink.clean - self.sink.lesioned)[rows],
-            "kl": self.sink.kl[rows],
-            "global_change": self.sink.global_change[rows],
-            "rank": self.sink.rank[rows],
-        }
+    def of(self, rows: Shaped[Tensor, "..."]) -> Effects:
+        """The effects of lesions by their rows in the list, in the shape that the rows have."""
+        return Effects(
+            logit_drop=(self.sink.clean - self.sink.lesioned)[rows],
+            kl=self.sink.kl[rows],
+            global_change=self.sink.global_change[rows],
+            rank=self.sink.rank[rows],
+        )
 
 
 def measure_collapse(run: Run, lesions: Sequence[Lesion]) -> Collapse:

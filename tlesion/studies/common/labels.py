@@ -1,7 +1,10 @@
 """What results say about the prompts that they were measured on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
 
 from tlesion.stimuli import Prompt
 
@@ -31,3 +34,34 @@ class Labels:
             correct=tuple(prompt.correct for prompt in prompts),
             groups=tuple(prompt.group for prompt in prompts),
         )
+
+
+@runtime_checkable
+class OfPrompts(Protocol):
+    """A result that says which prompts it is of."""
+
+    @property
+    def prompts(self) -> tuple[str, ...]: ...
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def correct(self) -> tuple[str | None, ...]: ...
+
+
+def tidy_rows(result: OfPrompts, axes: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """A row for every combination of axes, prompts and targets, the last ones fastest.
+
+    Args:
+        result: The result.
+        axes: Labels of each axis that comes before the prompts, by the column's name.
+
+    Returns:
+        The axes' columns, then prompt (its place), text, target (its word), is_correct.
+    """
+    every = [*axes.values(), range(len(result.prompts)), range(len(result.targets[0]))]
+    frame = pd.MultiIndex.from_product(every, names=[*axes, "prompt", "target"]).to_frame(index=False)
+    prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
+    frame["target"] = [result.targets[i][j] for i, j in zip(prompt, target, strict=True)]
+    frame.insert(len(axes) + 1, "text", [result.prompts[i] for i in prompt])
+    frame["is_correct"] = [word == result.correct[i] for word, i in zip(frame["target"], prompt, strict=True)]
+    return frame

@@ -1,6 +1,5 @@
 """`CrossFit`: held-out effects of lesions, and how alike the masks of the folds are."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from tlesion.inference import bootstrap_mean, empirical_p, max_statistic, standardised_effect
 from tlesion.keep.results import Result
+from tlesion.studies.common.labels import tidy_rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,14 +66,10 @@ class CrossFit(Result):
         global_change, n_lesioned.
         """
         drop = self.logit_drop
-        axes = [self.masks, self.layers, range(len(self.prompts)), range(drop.shape[3])]
-        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        of_prompt: dict[str, Sequence[Any]] = {"fold": self.fold.tolist(), "text": self.prompts, "group": self.groups}
-        for place, (name, labels) in enumerate(of_prompt.items(), start=3):
-            frame.insert(place, name, [labels[i] for i in prompt])
-        frame["is_correct"] = [a == self.correct[i] for a, i in zip(frame["target"], prompt, strict=True)]
+        frame = tidy_rows(self, {"mask": self.masks, "layer": self.layers})
+        prompt = frame["prompt"].to_numpy()
+        frame.insert(3, "fold", self.fold.numpy()[prompt])
+        frame.insert(5, "group", [self.groups[i] for i in prompt])
         n_lesioned = self.selected.sum(dim=3).transpose(1, 2)[:, :, self.fold]
         columns = {
             "clean_logit": self.clean_logits.expand_as(drop),

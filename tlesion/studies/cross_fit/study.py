@@ -121,7 +121,9 @@ def cross_fit(
         names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
         masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
         reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
-        profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, **lesioning))
+        # Only drops are taken from these profiles: what a mask is about does not enter.
+        about = dict.fromkeys(names, "")
+        profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, about=about, **lesioning))
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
     provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)

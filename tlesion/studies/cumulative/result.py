@@ -10,6 +10,7 @@ from torch import Tensor
 from tlesion.inference import empirical_p
 from tlesion.keep.results import Result
 from tlesion.studies.common.accuracy import WithAccuracy, first_below
+from tlesion.studies.common.labels import tidy_rows
 
 DIRECTIONS = ("from the first layer", "to the last layer")
 """Layers 0 to l at once, and layers l to L − 1 at once."""
@@ -63,14 +64,8 @@ class CumulativeLesion(WithAccuracy, Result):
         global_change, rank.
         """
         drop = self.logit_drop
-        axes = [self.masks, DIRECTIONS, self.layers, range(len(self.prompts)), range(drop.shape[-1])]
-        names = ["mask", "direction", "layer", "prompt", "target"]
-        frame = pd.MultiIndex.from_product(axes, names=names).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
+        frame = tidy_rows(self, {"mask": self.masks, "direction": DIRECTIONS, "layer": self.layers})
         frame.insert(3, "n_lesioned", self.n_lesioned[..., None, None].expand_as(drop).flatten().numpy())
-        frame.insert(5, "text", [self.prompts[i] for i in prompt])
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame["is_correct"] = [word == self.correct[i] for word, i in zip(frame["target"], prompt, strict=True)]
         frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
         frame["logit_drop"] = drop.flatten().numpy()
         for name in ("kl", "global_change"):

@@ -95,10 +95,20 @@ def cumulative_lesion(
     read = lesions.read()
     run = frame.opened(checkpoint, settings=settings, lesions=read)
     measured = measure_collapse(run, read)
+    own, others = measured.of(rows), measured.of(control_rows)
     run.checkpoint.finish()
     counts = stack.sum(dim=2)
     return CumulativeLesion(
-        **measured.beside(rows, control_rows),
+        logit_drop=own.logit_drop,
+        kl=own.kl,
+        global_change=own.global_change,
+        rank=own.rank,
+        control_logit_drop=others.logit_drop,
+        control_kl=others.kl,
+        control_global_change=others.global_change,
+        control_rank=others.rank,
+        clean_logits=measured.sink.clean,
+        clean_rank=measured.sink.clean_rank,
         n_lesioned=torch.stack([counts.cumsum(dim=1), counts.flip(1).cumsum(dim=1).flip(1)], dim=1),
         masks=tuple(named),
         layers=frame.point.layers,

@@ -7,6 +7,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.keep.results import Result
+from tlesion.studies.common.labels import tidy_rows
 
 PARTS = ("direct", "downstream", "direct_rescaling", "downstream_rescaling")
 
@@ -68,12 +69,7 @@ class DropDecomposition(Result):
         Columns: mask, layer, prompt, text, target, is_correct, direct, downstream, direct_rescaling,
         downstream_rescaling, logit_drop (their sum), measured_drop, n_lesioned.
         """
-        axes = [self.masks, self.layers, range(len(self.prompts)), range(self.direct.shape[-1])]
-        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame.insert(3, "text", [self.prompts[i] for i in prompt])
-        frame["is_correct"] = [word == self.correct[i] for word, i in zip(frame["target"], prompt, strict=True)]
+        frame = tidy_rows(self, {"mask": self.masks, "layer": self.layers})
         for name in (*PARTS, "logit_drop", "measured_drop"):
             frame[name] = getattr(self, name).flatten().numpy()
         frame["n_lesioned"] = self.n_lesioned[..., None, None].expand_as(self.direct).flatten().numpy()

@@ -124,7 +124,10 @@ def decompose_drop(
     run.checkpoint.finish()
     measured = trace.clean - trace.lesioned[1:]
     return DropDecomposition(
-        **parts,
+        direct=parts["direct"],
+        downstream=parts["downstream"],
+        direct_rescaling=parts["direct_rescaling"],
+        downstream_rescaling=parts["downstream_rescaling"],
         measured_drop=measured.reshape(*stack.shape[:2], *trace.clean.shape),
         clean_logits=trace.clean,
         n_lesioned=stack.sum(dim=2),

@@ -11,6 +11,7 @@ from torch import Tensor
 from tlesion.inference import empirical_p
 from tlesion.keep.results import Result
 from tlesion.studies.common.accuracy import WithAccuracy, first_below
+from tlesion.studies.common.labels import tidy_rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,15 +65,10 @@ class DoseResponse(WithAccuracy, Result):
         Columns: layer, dose, n_lesioned, weakest_t, prompt, text, target, is_correct, clean_logit, logit_drop, kl,
         global_change, rank.
         """
-        axes = [self.layers, range(len(self.doses)), range(len(self.prompts)), range(self.logit_drop.shape[-1])]
-        frame = pd.MultiIndex.from_product(axes, names=["layer", "dose", "prompt", "target"]).to_frame(index=False)
-        dose, prompt, target = (frame[name].to_numpy() for name in ("dose", "prompt", "target"))
-        frame["dose"] = [self.doses[i] for i in dose]
-        frame.insert(2, "n_lesioned", self.n_lesioned.numpy()[dose])
+        frame = tidy_rows(self, {"layer": self.layers, "dose": self.doses})
+        counts = self.n_lesioned[:, None, None].expand_as(self.logit_drop)
+        frame.insert(2, "n_lesioned", counts.flatten().numpy())
         frame.insert(3, "weakest_t", self.weakest_t[..., None, None].expand_as(self.logit_drop).flatten().numpy())
-        frame.insert(5, "text", [self.prompts[i] for i in prompt])
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame["is_correct"] = [word == self.correct[i] for word, i in zip(frame["target"], prompt, strict=True)]
         frame["clean_logit"] = self.clean_logits.expand_as(self.logit_drop).flatten().numpy()
         frame["logit_drop"] = self.logit_drop.flatten().numpy()
         for name in ("kl", "global_change"):

@@ -41,6 +41,7 @@ def laminar(
     position: PromptPosition = "readout",
     seed: int = 0,
     plan: str = "auto",
+    about: Mapping[str, str] | None = None,
     n_controls: int = 50,
     allow_shared: bool = False,
     batch_size: int = 32,
@@ -57,6 +58,8 @@ def laminar(
         selection: The neurons, selected on the contrast; None: by :func:`tlesion.select_neurons` as it is.
         ablation, hook_point, position, seed, plan: As in :func:`tlesion.laminar_profile`. What an
             ablation needs to put in place is measured on the contrast's sentences (:mod:`tlesion.selection.reference`).
+        about: The word that each condition's neurons should cost, where the condition is called otherwise; see
+            :func:`tlesion.laminar_profile`.
         n_controls: Matched random lesions per neuron set and layer, 19 or more; 0: none, and no verdict.
         allow_shared: Take prompts that are made from the selection's own sentences; they overstate effects.
         batch_size: Sentences in a forward pass.
@@ -102,7 +105,8 @@ def laminar(
         model,
         masks,
         prompts,
-        n_controls=n_controls if _about_words(masks, prompts) else 0,
+        about=about,
+        n_controls=n_controls if _about_words(masks, prompts, about or {}) else 0,
         selected_on=selected,
         allow_shared=allow_shared,
         checkpoint=checkpoint,
@@ -147,12 +151,12 @@ def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:
     return selection
 
 
-def _about_words(masks: Mapping[str, Tensor], prompts: Sequence[Prompt]) -> bool:
+def _about_words(masks: Mapping[str, Tensor], prompts: Sequence[Prompt], about: Mapping[str, str]) -> bool:
     """Whether it is known of every mask which word it should cost, so that there can be a verdict."""
     targets, correct = [p.targets for p in prompts], [p.correct for p in prompts]
     try:
         for mask in masks:
-            own_targets(mask, targets, correct)
+            own_targets(mask, targets, correct, about=about.get(mask))
     except ValueError:
         return False
     return True

@@ -13,6 +13,7 @@ from tlesion.checks import one_of
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
+from tlesion.studies.common.labels import tidy_rows
 
 REFERENCES = ("nothing", "whole MLP")
 
@@ -165,14 +166,7 @@ class LaminarProfile(Result):
         return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
 
     def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
-        n_targets = drop.shape[-1]
-        axes = [masks, self.layers, range(len(self.prompts)), range(n_targets)]
-        frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "prompt", "target"]).to_frame(index=False)
-        prompt, target = frame["prompt"].to_numpy(), frame["target"].to_numpy()
-        frame["target"] = [self.targets[i][j] for i, j in zip(prompt, target, strict=True)]
-        frame.insert(3, "text", [self.prompts[i] for i in prompt])
-        right = [self.correct[i] for i in prompt]
-        frame["is_correct"] = [a == b for a, b in zip(frame["target"], right, strict=True)]
+        frame = tidy_rows(self, {"mask": masks, "layer": self.layers})
         frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
         frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
         frame["logit_drop"] = drop.flatten().numpy()
