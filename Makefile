@@ -44,6 +44,7 @@ notebooks: $(READY)
 figures: $(READY)
 	$(BIN)/python -m benchmarks.figures
 	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m benchmarks.contributing
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f notebooks/reference/mkdocs.yml

@@ -58,6 +58,7 @@ from .studies.selecting.stability import SelectionStability as SelectionStabilit
 from .studies.selecting.stability import selection_stability as selection_stability
 from .studies.subspace_removal.result import SubspaceRemoval as SubspaceRemoval
 from .studies.subspace_removal.study import subspace_removal as subspace_removal
+from .studies.subspace_removal.summary import correlate_with_variance as correlate_with_variance
 from .studies.verdict.result import Verdict as Verdict
 from .studies.verdict.study import verdict as verdict
 from .subspace import ObliqueEraser as ObliqueEraser

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import tlesion
 from benchmarks.notebooks import PLOTLY, executed, joined, notebooks
 
 ROOT = str(Path(__file__).parents[2])
@@ -70,6 +71,17 @@ def test_a_line_at_the_top_switches_the_model(path):
     assert any(name in comment for name in REAL)
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert not [name for name in SHIPPED if name in code.split("\n", 1)[1]], "the name stands in the first line only"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_only_public_names_are_used(path):
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            assert not [one.name for one in node.names if one.name.startswith("tlesion.")]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tlesion"):
+            assert node.module == "tlesion"
+            assert {one.name for one in node.names} <= set(tlesion.__all__)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -70,8 +70,8 @@ def some_masks(n_units: int = 512) -> dict[str, torch.Tensor]:
 
 
 def test_the_librarys_own_are_registered_like_any_other():
-    assert ablations.names() == ("zero", "mean", "median", "resample", "gaussian")
-    assert all(ablations.named(name).summary for name in ablations.names())
+    assert ablations.names()[:5] == ("zero", "mean", "median", "resample", "gaussian")
+    assert all(ablations.named(name).summary for name in ablations.names()[:5])
     assert ablations.named("mean").needs_reference == "mean"
     assert ablations.named("resample").needs_reference == "rows"
 

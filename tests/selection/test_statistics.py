@@ -90,9 +90,9 @@ def returning(**changes):
 
 
 def test_the_librarys_own_are_registered_like_any_other():
-    assert statistic_names() == ("student", "welch", "moderated", "paired", "moderated_paired", "permutation")
-    assert all(statistic_named(name).summary for name in statistic_names())
-    assert [name for name in statistic_names() if statistic_named(name).paired] == ["paired", "moderated_paired"]
+    assert statistic_names()[:6] == ("student", "welch", "moderated", "paired", "moderated_paired", "permutation")
+    assert all(statistic_named(name).summary for name in statistic_names()[:6])
+    assert [name for name in statistic_names()[:6] if statistic_named(name).paired] == ["paired", "moderated_paired"]
 
 
 def test_a_users_test_selects_neurons_from_a_model(toy_bert, mine):

@@ -1,18 +1,40 @@
 """An ablation with its options: what a study does to the units that it cuts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.function_id import function_id
-from tlesion.interventions.ablations import Registered, intervention, named
+from tlesion.interventions.ablations import Registered, named
 from tlesion.interventions.make import Intervention
 from tlesion.interventions.region import Positions
 from tlesion.positions import PromptPosition, check_prompt_position
 from tlesion.registry import module_of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OwnHook:
+    """A hook function of a user's ablation, with what it was made from: by that a checkpoint knows it again.
+
+    Attributes:
+        function: The hook function.
+        made_by: The ablation that made it.
+        units, positions, values, seed: What the ablation was given.
+    """
+
+    function: Callable[..., Tensor | None] = field(compare=False)
+    made_by: Registered
+    units: Tensor
+    positions: Positions
+    values: Tensor | None
+    seed: int
+
+    def __call__(self, activation: Tensor, hook: Any = None) -> Tensor | None:
+        """What the hook function returns."""
+        return self.function(activation, hook=hook)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +74,14 @@ class Ablation:
             units: What is cut; inside attention heads lie side by side.
 
         Raises:
-            TypeError, ValueError: As :func:`intervention`.
+            TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
         """
-        values = None if self.reference is None else self.reference[layer]
-        return intervention(self.registered, name, units=units, positions=self.positions, values=values, seed=self.seed)
+        given: dict[str, Any] = {"units": units, "positions": self.positions, "seed": self.seed}
+        given["values"] = None if self.reference is None else self.reference[layer]
+        made = self.registered.function(name, **given)
+        _require_intervention(made, self.kind, name)
+        hook: Callable[..., Tensor | None] = made[1]
+        return Intervention(name, hook if is_dataclass(hook) else OwnHook(hook, self.registered, **given))
 
 
 def ablation_of(
@@ -94,3 +120,19 @@ def _fits(reference: Tensor, needed: str, shape: Sequence[int]) -> bool:
     if needed == "rows":
         return reference.ndim == 3 and (len(reference), reference.shape[2]) == (n_layers, n_units)
     return tuple(reference.shape) == (n_layers, n_units)
+
+
+def _require_intervention(made: Any, kind: str, name: str) -> None:
+    """Refuse what an ablation returned where it is no intervention at the hook point that was asked for."""
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], str) and callable(made[1])):
+        text = repr(made)
+        shown = f"a {type(made).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
+        raise TypeError(
+            f"ablation {kind!r} returned {shown} at {name!r}; return an intervention "
+            "(tlesion.interventions.scale(hook_name, ...)) or a pair (hook_name, hook function)"
+        )
+    if made[0] != name:
+        raise ValueError(
+            f"ablation {kind!r} was asked for an intervention at {name!r} and returned one at {made[0]!r}; "
+            "hand its first argument on"
+        )

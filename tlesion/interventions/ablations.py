@@ -12,10 +12,9 @@ The same names serve every study that cuts neurons or heads, the command line an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.checks import one_of
@@ -129,62 +128,3 @@ register("resample", needs_reference="rows", summary="their activations in other
 @register("gaussian", summary="standard normal noise")
 def _gaussian(hook_name: str, *, units: Tensor, positions: Positions, values: Tensor | None, seed: int) -> Intervention:
     return gaussian(hook_name, seed=seed, units=units, positions=positions)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class OwnHook:
-    """A hook function of a user's ablation, with what it was made from: by that a checkpoint knows it again.
-
-    Attributes:
-        function: The hook function.
-        made_by: The ablation that made it.
-        units, positions, values, seed: What the ablation was given.
-    """
-
-    function: Callable[..., Tensor | None] = field(compare=False)
-    made_by: Registered
-    units: Tensor
-    positions: Positions
-    values: Tensor | None
-    seed: int
-
-    def __call__(self, activation: Tensor, hook: Any = None) -> Tensor | None:
-        """What the hook function returns."""
-        return self.function(activation, hook=hook)
-
-
-def intervention(
-    registered: Registered,
-    hook_name: str,
-    *,
-    units: Bool[Tensor, " unit"],
-    positions: Positions,
-    values: Tensor | None,
-    seed: int,
-) -> Intervention:
-    """What an ablation does to some units of one layer; arguments as its function has them, see :func:`register`.
-
-    Raises:
-        TypeError, ValueError: A user's ablation made no intervention, or one at another hook point.
-    """
-    given: dict[str, Any] = {"units": units, "positions": positions, "values": values, "seed": seed}
-    made = registered.function(hook_name, **given)
-    _require_intervention(made, registered.name, hook_name)
-    hook: Callable[..., Tensor | None] = made[1]
-    return Intervention(hook_name, hook if is_dataclass(hook) else OwnHook(hook, registered, **given))
-
-
-def _require_intervention(made: Any, kind: str, name: str) -> None:
-    """Refuse what an ablation returned where it is no intervention at the hook point that was asked for."""
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], str) and callable(made[1])):
-        text = repr(made)
-        shown = f"a {type(made).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
-        raise TypeError(
-            f"ablation {kind!r} returned {shown} at {name!r}; return an intervention "
-            "(tlesion.interventions.scale(hook_name, ...)) or a pair (hook_name, hook function)"
-        )
-    if made[0] != name:
-        raise ValueError(
-            f"ablation {kind!r} was asked for an intervention at {name!r} and returned one at {made[0]!r}; "
-            "hand its first argument on"
-        )

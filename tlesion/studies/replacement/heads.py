@@ -14,6 +14,7 @@ from torch import Tensor
 from tlesion.checks import one_of
 from tlesion.hooks import Model, width
 from tlesion.interventions import Positions, ablations
+from tlesion.interventions.ablation import Ablation
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
@@ -68,18 +69,12 @@ def head_variants(
     point = point_of(model, PARTS[part], layers)
     chosen = _heads_of(model, point.names[0], part, heads)
     values = _reference(model, point, registered, reference, seed=seed, prepend_bos=prepend_bos)
+    made = Ablation(registered, positions, values, seed)
     of_head = torch.arange(point.n_units) // (point.n_units // (width(model, point.names[0])[0] or 1))
     variants = []
     for row, (name, layer) in enumerate(zip(point.names, point.layers, strict=True)):
         for group in chosen:
-            edit = ablations.intervention(
-                registered,
-                name,
-                units=torch.isin(of_head, torch.tensor(group)),
-                positions=positions,
-                values=None if values is None else values[row],
-                seed=seed,
-            )
+            edit = made.at(name, row, torch.isin(of_head, torch.tensor(group)))
             shown = "+".join(map(str, group))
             settings = {"kind": f"{part} head", "layer": layer, "head": shown, "ablation": ablation, "seed": seed}
             variants.append(Variant(f"{part} head {layer}.{shown}", (edit,), settings))

@@ -14,17 +14,18 @@ from tlesion.studies.subspace_removal.result import SubspaceRemoval
 def correlate_with_variance(result: SubspaceRemoval) -> pd.DataFrame:
     """Do layers that lose more variance lose more of the logit? Over lesioned layers, for the cut and for its controls.
 
-    Layers of one model are no independent sample, so that the intervals describe; see
-    :func:`tlesion.correlation.fisher_interval`.
+    Layers of one model are not an independent sample, so the intervals (Fisher's) are descriptive.
+
+    Args:
+        result: The result.
 
     Returns:
         A row per cut and coefficient. Columns: cut, coefficient (pearson, spearman), r, low, high, n (layers).
 
     Example:
         >>> import tlesion
-        >>> from tlesion.studies.subspace_removal.summary import correlate_with_variance
         >>> result = tlesion.subspace_removal(tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple.")
-        >>> correlate_with_variance(result)[["cut", "coefficient", "n"]].values.tolist()[:2]
+        >>> tlesion.correlate_with_variance(result)[["cut", "coefficient", "n"]].values.tolist()[:2]
         [['svd, rank 1', 'pearson', 12], ['svd, rank 1', 'spearman', 12]]
     """
     rows = [_coefficients(result.cut.label, result.variance_ratio, result.mean_drop, result.level)]
