@@ -97,15 +97,35 @@ def register(
 
 
 def names() -> tuple[str, ...]:
-    """The names of all ablations, the library's own first."""
+    """The names of all ablations.
+
+    Returns:
+        The names, the library's own first.
+
+    Example:
+        >>> from tlesion import interventions as iv
+        >>> iv.ablations.names()[:2]
+        ('zero', 'mean')
+    """
     return _ABLATIONS.names()
 
 
 def named(name: str) -> Registered:
     """The ablation of a name.
 
+    Args:
+        name: One of :func:`names`.
+
+    Returns:
+        The ablation, with its function and what it needs.
+
     Raises:
         ValueError: There is none of that name.
+
+    Example:
+        >>> from tlesion import interventions as iv
+        >>> iv.ablations.named("zero").summary
+        'zero'
     """
     return _ABLATIONS[name]
 

@@ -106,7 +106,7 @@ class ContextModulation(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What was saved before the fields were gathered in parts."""
+        """Gather the ``values`` of a result that was saved before it had parts."""
         same = ("deviation", "rms_change", "identity_share", "changed_tokens", "token_change", "peak_tokens", "peak")
         return values | {
             "by_neuron": NeuronContext(

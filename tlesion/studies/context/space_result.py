@@ -89,7 +89,7 @@ class SpaceModulation(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What was saved before the fields were gathered in parts."""
+        """Gather the ``values`` of a result that was saved before it had parts."""
         tests = {name: values[name] for name in ("t", "p", "p_adjusted", "effect_size")}
         return values | {
             "overall": LayerSpace(

@@ -57,7 +57,7 @@ class Report:
         return cls(load_results(folder))
 
     def page(self, *, layer: int | None = None) -> Page:
-        """The page of the results; see :func:`page_of`."""
+        """The page of the results, with a ``layer`` shown in detail; see :func:`page_of`."""
         return page_of(self.results.values(), layer=layer)
 
     def summary(self) -> list[str]:
@@ -106,8 +106,17 @@ def page_of(results: Iterable[Result], *, layer: int | None = None) -> Page:
             one page, in the order of their studies.
         layer: The layer shown in detail; None: the page chooses.
 
+    Returns:
+        The page; ``page.write(path)`` makes a file of it.
+
     Raises:
         ValueError: None of the results has a page; a layer for a page that shows no single one, or not this one.
+
+    Example:
+        >>> import tlesion
+        >>> result = tlesion.context_modulation(tlesion.load_model("toy-gpt"), "The teacher gave the boy an apple.")
+        >>> tlesion.report.page_of([result]).title
+        'Context modulation in toy-gpt'
     """
     given = list(results)
     pages = [_page(study, main, given, layer) for study, main in _mains(given)]

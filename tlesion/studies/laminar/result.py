@@ -59,7 +59,7 @@ class LaminarProfile(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """A profile of format 1 has no controls and no groups."""
+        """Add controls and groups, none of each, to the ``values`` of a profile of format 1, which had neither."""
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
             "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),

@@ -47,7 +47,7 @@ class Replacement(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What was saved before the fields were gathered in parts."""
+        """Gather the ``values`` of a result that was saved before it had parts."""
         spread = {"std": "std_by_token", "clean_std": "clean_std_by_token", "prompt": "token_prompt", "words": "tokens"}
         return values | {
             "hidden": HiddenStates(**{field.name: values[field.name] for field in fields(HiddenStates)}),

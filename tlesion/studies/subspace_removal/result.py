@@ -101,7 +101,7 @@ class SubspaceRemoval(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What was saved before the fields were gathered in parts."""
+        """Gather the ``values`` of a result that was saved before it had parts."""
         cut, others = values["cut"], values["others"]
         n_controls = sum(one["draw"] is not None and one["rank"] == cut["rank"] for one in others)
         main = {name: values[name] for name in ("variance_ratio", "top_token", "top_token_share")}
