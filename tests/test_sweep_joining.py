@@ -12,6 +12,8 @@ from tlesion.sweeps.run import run_sweep
 from tlesion.sweeps.sinks import TargetSink
 from tlesion.sweeps.work import Reading
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = {"atol": 2e-5, "rtol": 1e-4}
 
 
