@@ -11,6 +11,8 @@ from tlesion import interventions as iv
 from tlesion.interventions import Zero
 from tlesion.stats import Moments
 
+pytestmark = pytest.mark.slow
+
 CONTRAST = Contrast.from_pairs(
     [("We saw him in the garden.", "We saw her in the garden."), ("Ask him.", "Ask her."), ("Call him.", "Call her.")],
     ("him", "her"),

@@ -11,6 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, BertForMaskedLM, Bert
 from tlesion.models import has_logits, load_model
 from tlesion.models.checkpoint import CAUSAL_TYPES
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("bert", "gpt2", "gpt-neo", "gpt-neox", "llama")
 TEXTS = [
     "Robert helped Lucy with her project and she thanked him.",

@@ -8,6 +8,8 @@ from tlesion import Contrast, laminar_profile, load_model, measure_reference
 from tlesion.encoding import encode_sentence
 from tlesion.selection.reference import reference_for
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [
     ("We saw him in the garden today.", "We saw her in the garden today."),
     ("The boy told him.", "The boy told her."),

@@ -8,6 +8,8 @@ from tlesion import Contrast, NeuronSelection, load_model, load_result, select_f
 from tlesion.encoding import encode_sentence
 from tlesion.tokens import collate, is_masked
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = (
     "We",
     "The boy",
@@ -54,7 +56,6 @@ def test_the_batch_size_changes_no_number(model, test, batch_size):
     assert (other.n_a, other.n_b) == (14, 14)
 
 
-@pytest.mark.slow
 def test_padding_changes_no_number(checkpoint_folder):
     """In float64 what padding may leave is visible far below float32's rounding: there is nothing."""
     for family in ("bert", "gpt2", "gpt-neo", "llama"):

@@ -15,6 +15,8 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.plans.joining import in_joining_order, joined_by_layer
 from tlesion.sweeps.sinks import TargetSink
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE: dict[str, Any] = {"atol": 2e-5, "rtol": 1e-4}
 
 

@@ -10,6 +10,8 @@ from tlesion import Prompt, decompose_drop, load_model
 from tlesion.anatomy.norm import scaled_norm
 from tlesion.models.quiet import quiet
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["Robert helped Lucy with her project and she thanked", "The boy told"]
 PROMPTS = [Prompt(text, ("him", "her")) for text in TEXTS]
 # Float64 throughout: logits of order 1 to 10 agree to about 1e-14 after three layers.

@@ -6,6 +6,8 @@ import torch
 
 from tlesion import LaminarProfile, Prompt, interventions, laminar_profile, load_model, load_result, sweep
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [
     "Robert helped Lucy with her project and she thanked [MASK] for his hard work.",
     "We saw [MASK].",

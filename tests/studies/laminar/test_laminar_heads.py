@@ -7,6 +7,8 @@ import torch
 import tlesion
 from tlesion import interventions as iv
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [tlesion.Prompt(text, ("him", "her")) for text in ("Robert helped Lucy and she thanked", "Lucy thanked")]
 POINTS = ("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v")
 # Float32 rounding of logits of order 1 to 10: batches of other shapes take other kernels.
