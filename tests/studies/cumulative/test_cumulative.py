@@ -88,8 +88,10 @@ def test_every_span_of_layers_is_a_plain_run(model, result):
                 drop = getattr(result, f"{prefix}logit_drop")[place_of]
                 torch.testing.assert_close(drop, (clean - lesioned)[targets], atol=ATOL, rtol=0)
                 torch.testing.assert_close(getattr(result, f"{prefix}kl")[place_of], kl, atol=ATOL, rtol=1e-4)
-                ranks = [int((lesioned > lesioned[target]).sum()) for target in targets]
-                assert getattr(result, f"{prefix}rank")[place_of].tolist() == ranks
+                for column, target in enumerate(targets):
+                    # A token within rounding of the target may stand on either side of it.
+                    surely, perhaps = ((lesioned > lesioned[target] + off).sum() for off in (ATOL, -ATOL))
+                    assert surely <= getattr(result, f"{prefix}rank")[place_of][column] < perhaps
     assert result.kl.max() > 1000 * ATOL, "the lesions do something"
 
 

@@ -101,8 +101,10 @@ def test_every_dose_and_control_is_a_plain_run(model, selection, response):
                 for name, value in expected.items():
                     found = getattr(response, prefix + name)[at]
                     torch.testing.assert_close(found, value, atol=ATOL, rtol=1e-4, msg=name)
-                ranks = [int((lesioned > lesioned[target]).sum()) for target in targets]
-                assert getattr(response, prefix + "rank")[at].tolist() == ranks
+                for place_of, target in enumerate(targets):
+                    # A token within rounding of the target may stand on either side of it.
+                    surely, perhaps = ((lesioned > lesioned[target] + off).sum() for off in (ATOL, -ATOL))
+                    assert surely <= getattr(response, prefix + "rank")[at][place_of] < perhaps
     assert response.kl.min() > 0
     assert response.kl.max() > 1000 * ATOL, "the lesions do something"
 
@@ -151,7 +153,9 @@ def test_plans_agree(model, selection, response, plan):
     other = dose_response(model, selection, prompts_for(model), doses=DOSES, n_controls=3, seed=5, plan=plan)
     for name in ("logit_drop", "kl", "global_change", "control_logit_drop", "control_kl", "clean_logits"):
         torch.testing.assert_close(getattr(other, name), getattr(response, name), atol=ATOL, rtol=1e-4)
-    assert torch.equal(other.rank, response.rank)
+    # As good as all of them: only tokens within rounding of a target can change sides.
+    assert (other.rank - response.rank).abs().max() <= 1
+    assert (other.rank == response.rank).double().mean() > 0.95
 
 
 def test_accuracy_is_counted_strictly():
