@@ -158,7 +158,7 @@ def test_words_of_several_tokens(both, subword):
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_positions_beside_the_word(both, shift):
     model, hugging_face = both
-    selection = select_neurons(model, HIM_HER, position=shift, test="student")
+    selection = select_neurons(model, HIM_HER, position=tlesion.Offset(shift), test="student")
     rows = [hugging_face.rows(sentences, shift=shift) for sentences in (HIM_HER.a, HIM_HER.b)]
     assert_agrees(selection, *rows, "student")
 

@@ -43,7 +43,7 @@ ALL = {"him": ones(3, 48)}
         (ALL, [*MASKED, Prompt("Ask [MASK].", ("him",))], {}, r"prompts have \[1, 2\] targets; give "
          r"every prompt of a list equally many"),
         (ALL, MASKED, {"ablation": "nought"}, r"ablation 'nought' is unknown; allowed: 'zero', 'mean', "
-         r"'median', 'gaussian'"),
+         r"'median', 'resample', 'gaussian'"),
         (ALL, MASKED, {"ablation": "mean"}, r"ablation 'mean' needs reference values of shape \(3, 48\), "
          r"\[layer, unit\], and got none; measure them on a reference set: reference=tlesion\.measure_reference"),
         (ALL, MASKED, {"ablation": "median", "reference": torch.zeros(3, 47)}, r"and got shape \(3, 47\)"),

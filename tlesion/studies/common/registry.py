@@ -120,12 +120,6 @@ def register(study: Study) -> Study:
     Raises:
         TypeError: It is no `Study`.
         ValueError: Another study has the name. (A module that is imported again may register its own anew.)
-
-    Example:
-        >>> register("laminar")
-        Traceback (most recent call last):
-        ...
-        TypeError: register takes a Study, and this is a str; write register(Study(name=..., run=..., ...))
     """
     if not isinstance(study, Study):
         raise TypeError(
