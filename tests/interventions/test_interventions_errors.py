@@ -50,7 +50,7 @@ def test_what_no_activation_could_take_is_refused_at_once(make, message):
     ("intervention", "shape", "message"),
     [
         (iv.zero(NAME, units=torch.ones(4, dtype=torch.bool)), (1, 2, 5), r"units mask of shape \(4,\) at "
-         r"'blocks\.0\.mlp\.hook_post'; the activation there has 5 units, so that the mask has to have shape \(5,\)"),
+         r"'blocks\.0\.mlp\.hook_post'; the activation there has 5 units, so the mask must have shape \(5,\)"),
         (iv.zero(NAME, units=[0, -6]), (1, 2, 5), r"units \[-6\] at .* do not exist; the activation there has 5 units"),
         (iv.zero(NAME, units=[5, 0]), (1, 2, 5), r"units \[5\] at .* do not exist"),
         (iv.zero(NAME, units=[5, -6]), (1, 2, 5), r"units \[5, -6\] at .* do not exist; the activation there has 5 "

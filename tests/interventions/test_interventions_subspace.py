@@ -206,8 +206,8 @@ def test_edits_are_frozen_and_short_to_print():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: iv.remove_subspace(POINT, torch.eye(3)), TypeError, "a Tensor was given as subspace; fit one"),
-        (lambda: iv.remove_leading(POINT, -1), ValueError, "rank -1 is no number of directions; give 0 or more"),
+        (lambda: iv.remove_subspace(POINT, torch.eye(3)), TypeError, "subspace is a Tensor; fit one"),
+        (lambda: iv.remove_leading(POINT, -1), ValueError, "rank is -1; give a number of directions, 0 or more"),
         (lambda: iv.remove_leading(POINT, real=[1, 1]), ValueError, r"real has shape \(2,\)"),
         (lambda: iv.remove_leading("mlp.hook_pre"), ValueError, "short form for every layer"),
     ],

@@ -95,7 +95,7 @@ def test_a_reference_serves_the_ablation_that_asks_for_one(model):
         ),
         ({"position": "middle"}, r"position 'middle' is unknown"),
         ({"layers": [7]}, r"layers \[7\] do not exist"),
-        ({"batch_size": 0}, r"batch_size 0 is no number of sentences; give 1 or more"),
+        ({"batch_size": 0}, r"batch_size is 0; give 1 or more"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(model, options, message):

@@ -33,7 +33,7 @@ def gpt2(checkpoint_folder):
         (CONTRAST, {"alpha": -0.1}, r"alpha must lie between 0 and 1, got -0\.1"),
         (CONTRAST, {"top_k": 0}, r"top_k 0 selects nothing; give 1 or more, or None for no limit"),
         (CONTRAST, {"min_effect": -1}, r"min_effect must be a finite number of standard deviations, 0 or more, got -1"),
-        (CONTRAST, {"batch_size": 0}, r"batch_size 0 is no number of sentences; give 1 or more"),
+        (CONTRAST, {"batch_size": 0}, r"batch_size is 0; give 1 or more"),
         (CONTRAST, {"hook_point": "mlp.hook_per"}, r"'blocks\.0\.mlp\.hook_per' is not in this model \(3 layers, 0 to "
          r"2\); did you mean 'blocks\.0\.mlp\.hook_pre'\?; see tlesion\.hooks\.names\(model\)"),
         (CONTRAST, {"hook_point": "blocks.7.mlp.hook_pre"}, r"'blocks\.7\.mlp\.hook_pre' is not in this model"),

@@ -111,7 +111,7 @@ def test_shuffled_labels_select_nothing(planted):
             {"min_effect": 0.5},
             r"min_effect 0.5 with test='permutation', which tests whether there is any difference",
         ),
-        ({"n_permutations": 0}, r"n_permutations 0 is no test; give 1 or more, 10000 is usual"),
+        ({"n_permutations": 0}, r"n_permutations is 0; give 1 or more, 10000 is usual"),
     ],
 )
 def test_options_that_exclude_each_other(planted, options, message):

@@ -33,10 +33,10 @@ NAMES = ("sweep", "laminar_profile", "replacement", "encode_prompts")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lone_prompt_is_told_how_to_become_a_list(model, name):
     with pytest.raises(
-        TypeError, match=r"prompts are a lone Prompt, Prompt\(.*; give a list of tlesion.Prompt: \[prompt\]"
+        TypeError, match=r"prompts is a single Prompt, Prompt\(.*; give a list of tlesion.Prompt: \[prompt\]"
     ):
         calls(model)[name](PROMPT)
-    with pytest.raises(TypeError, match=r"prompts are a lone str, 'Robert .*targets=\(\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"prompts is a single str, 'Robert .*targets=\(\.\.\.\)"):
         calls(model)[name](PROMPT.text)
     with pytest.raises(TypeError, match=r"prompt 1 is a str, 'We saw'; every prompt of a list is a tlesion.Prompt"):
         calls(model)[name]([PROMPT, "We saw"])

@@ -22,7 +22,7 @@ _OLMO = ("OlmoeForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM")
 
 
 def can_be_written_out(attention: AbstractAttention) -> bool:
-    """Whether this attention is scores, softmax and a weighted sum, and nothing that only some models have."""
+    """Whether this attention is only scores, softmax and a weighted sum, without the extras of some models."""
     cfg = attention.cfg
     return (
         cfg.positional_embedding_type in ("standard", "rotary")

@@ -44,7 +44,7 @@ def can_answer(block: Block) -> bool:
 
 @contextmanager
 def noting_clean(block: Block, n_clean: int) -> Iterator[CleanParts]:
-    """While the ``with`` block lasts, note the insides of a block's first call, for its first so many rows."""
+    """While the ``with`` block lasts, note the insides of a block's first call, for its first ``n`` rows."""
     parts = CleanParts()
     if not n_clean:
         yield parts

@@ -75,7 +75,7 @@ def norm_before_logits(model: Model) -> ScaledNorm | None:
 
 
 def final_norm(model: Model) -> Norm:
-    """The norm that a model applies before it reads its hidden states; what stands for one in a masked model.
+    """The norm that a model applies before it reads out its hidden states, or a substitute for it in a masked model.
 
     A masked model (BERT) has no norm after its last block: every block ends in one. Its hidden states are brought to
     mean 0 and standard deviation 1 instead, so that sizes fall away there as well. A causal model without a final norm

@@ -16,7 +16,7 @@ from tlesion.anatomy.model import Model, unembedding
 
 
 class CausalRunner:
-    """Embed, block and readout of a `HookedTransformer`. Batches are padded on the right, where nothing looks."""
+    """Embed, block and readout of a `HookedTransformer`. Batches are padded on the right, where nothing attends."""
 
     def __init__(self, model: HookedTransformer) -> None:
         self.model = model
@@ -80,7 +80,7 @@ class MaskedRunner:
     def block(
         self, layer: int, residual: Float[Tensor, "batch pos d_model"], *, cache: KeysAndValues | None = None
     ) -> Float[Tensor, "batch pos d_model"]:
-        """One block. A masked model looks both ways, so that there is no prefix to keep."""
+        """One block. A masked model attends in both directions, so there is no prefix to keep."""
         if cache is not None:
             raise ValueError("a masked model attends in both directions and has no cache of earlier positions")
         after: Tensor = self.model.blocks[layer](residual, self._mask)

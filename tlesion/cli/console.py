@@ -34,7 +34,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say on stderr what is being done while it is done; nothing where stderr is no terminal."""
+    """Show on stderr what is being done while it lasts; nothing where stderr is not a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield

@@ -55,7 +55,7 @@ def context(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Words for the leading space, one a line (causal models).",
+            help="Words for the leading space, one per line (causal models).",
             show_default="100 common nouns",
             rich_help_panel="Text",
         ),

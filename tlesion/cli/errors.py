@@ -1,4 +1,4 @@
-"""Errors as a user of a terminal wants them: one line on stderr, exit code 2, a traceback only where asked for."""
+"""Errors for the terminal: one line on stderr, exit code 2, a traceback only if asked for."""
 
 import sys
 import traceback

@@ -87,7 +87,7 @@ def contrast_in(pairs: Path | None, words: str | None, conditions: str | None) -
     if pairs is None:
         if both or names:
             option = "--words" if both else "--conditions"
-            raise ValueError(f"{option} names the words of a file of pairs, and none was given: add --pairs FILE")
+            raise ValueError(f"{option} is only for pairs from a file, and none was given: add --pairs FILE")
         return contrasts.him_her()
     return read_pairs(pairs, words=both, conditions=names)
 
@@ -119,11 +119,11 @@ def lines_of(path: Path) -> list[str]:
         ValueError: The file is not there, holds no text, or nothing.
     """
     if not path.is_file():
-        raise ValueError(f"{str(path)!r} is no file; give a text file with one text or word a line")
+        raise ValueError(f"{str(path)!r} is not a file; give a text file with one text or word per line")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!r} is no text in UTF-8; give a text file with one text or word a line") from None
+        raise ValueError(f"{str(path)!r} is not UTF-8 text; give a text file with one text or word per line") from None
     if not lines:
-        raise ValueError(f"{str(path)!r} is empty; give a text file with one text or word a line")
+        raise ValueError(f"{str(path)!r} is empty; give a text file with one text or word per line")
     return lines

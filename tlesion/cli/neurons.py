@@ -93,7 +93,7 @@ def _list(
 ) -> None:
     """Print the selected neurons, the strongest first, and write all of them where asked."""
     if limit < 0:
-        raise ValueError(f"--limit {limit} is no number of rows; give 0 for all, or more")
+        raise ValueError(f"--limit is {limit}; give a number of rows, 0 for all")
     if layer is not None and layer not in selection.layers:
         raise ValueError(f"--layer {layer} is not in this selection; it has the layers {list(selection.layers)}")
     one_of("--direction", direction, (*selection.conditions, "any"))

@@ -29,7 +29,7 @@ def numbers(text: str, option: str) -> list[int]:
     """``0,5,-1`` as numbers.
 
     Raises:
-        ValueError: It is no list of whole numbers.
+        ValueError: It is not a list of whole numbers.
 
     Example:
         >>> numbers("0, 5,-1", "--layers")
@@ -153,7 +153,7 @@ TABLE: Mapping[str, Option] = {
     "alpha": Option("Level of the corrected p-values.", "Selection"),
     "min_effect": Option("Smallest effect size that counts, in standard deviations (d, or d_z of pairs).", "Selection"),
     "top_k": Option(
-        "At most so many neurons per layer and direction, the strongest first.", "Selection", "K", without="no limit"
+        "The most neurons to select per layer and direction, the strongest first.", "Selection", "K", without="no limit"
     ),
     "n_permutations": Option("Relabellings that the permutation test draws.", "Selection"),
     "batch_size": Option("Sentences in a forward pass.", "Selection"),
@@ -165,7 +165,7 @@ TABLE: Mapping[str, Option] = {
     "lesion_point": Option("Where the selected neurons are ablated.", "Lesion", "POINT"),
     "lesion_position": Option(f"At which token of a prompt: {_TOKENS}.", "Lesion", "POSITION", read=position),
     "plan": Option(
-        "How the runs are shared: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
+        "How runs are combined: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
     ),
     "controls": Option(
         "Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",

@@ -1,4 +1,4 @@
-"""``tlesion replace``: cut heads, put noise into neurons, or scale hidden states, and follow what it does."""
+"""``tlesion replace``: cut heads, put noise into neurons, or scale hidden states, and follow the effects."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -72,7 +72,7 @@ def replace(
         ),
     ] = "scale",
     every: Annotated[
-        int, typer.Option(help="For noise: every so many-th neuron; 2: the even ones.", rich_help_panel=_WHAT)
+        int, typer.Option(help="For noise: replace every n-th neuron; 2: the even ones.", rich_help_panel=_WHAT)
     ] = 2,
     position: Annotated[
         str,
@@ -88,7 +88,7 @@ def replace(
     checkpoint: Checkpoint = None,
     as_json: Json = False,
 ) -> None:
-    """Replace heads' keys, neurons or hidden states, one layer at a time, and report what comes of it downstream."""
+    """Replace heads' keys, neurons or hidden states, one layer at a time, and report the effects downstream."""
     one_of("kind", kind, KINDS)
     at = read_position(position)
     if not isinstance(at, int):

@@ -25,7 +25,7 @@ def add_with_controls(
     row: int = 1,
     col: int = 1,
 ) -> None:
-    """Draw a quantity over x, and what it is for matched controls.
+    """Draw a quantity over x, and the same quantity of matched controls.
 
     Args:
         figure: What to draw into.
@@ -79,7 +79,7 @@ def add_with_controls(
 
 
 def add_controls_key(figure: Figure, n_controls: int) -> None:
-    """What dots and bands are, once for the legend; nothing where there are no controls."""
+    """A legend entry that says what dots and bands are; nothing where there are no controls."""
     if n_controls:
         key = go.Scatter(
             x=[None],

@@ -1,7 +1,7 @@
 """How every figure looks: one palette, one template per figure, and nothing global.
 
-The colours are Okabe and Ito's, which stay apart for readers with any common colour blindness, and stand out on white
-and on dark pages. Condition a (him) and condition b (her) have the same colour in every figure.
+The colours are Okabe and Ito's, which readers with any common colour blindness can tell apart, and which stand out on
+white and on dark pages. Condition a (him) and condition b (her) have the same colour in every figure.
 """
 
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ def chosen_masks(masks: Sequence[str] | None, allowed: Sequence[str]) -> list[st
     """The masks that a figure is asked to show; None stands for all.
 
     Raises:
-        ValueError: One that the result has not.
+        ValueError: A mask that is not in the result.
     """
     chosen = list(allowed) if masks is None else list(masks)
     for mask in chosen:

@@ -1,8 +1,8 @@
 """Edits: frozen, callable descriptions of what happens to one activation.
 
 Every edit says *where* (a :class:`Region`) and *what* (its own fields), so that a sweep can reason about it and
-a result can record it. Called as a TransformerLens hook function it returns a new activation and leaves the
-one it was given as it was; an edit that changes nothing returns the very same tensor.
+a result can record it. Called as a TransformerLens hook function it returns a new activation and leaves its input
+unchanged; an edit that changes nothing returns the very same tensor.
 """
 
 import zlib
@@ -31,7 +31,7 @@ class Edit(ABC):
     hook_name: str
 
     def __call__(self, activation: Tensor, hook: HookPoint | None = None) -> Tensor:
-        """The edited activation, as a new tensor; the input stays as it was."""
+        """The edited activation, as a new tensor; the input is not changed."""
         if self.is_null:
             return activation
         edited = activation.clone()

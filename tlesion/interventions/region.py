@@ -104,12 +104,12 @@ class Region:
 
 
 def _canonical(part: Any, what: str) -> slice | Tensor | str | None:
-    """One way to name a part of an axis out of many: None, a slice, 1-D indices, a 1-D mask, or ``"readout"``."""
+    """Every way to name part of an axis in one form: None, a slice, 1-D indices, a 1-D mask, or ``"readout"``."""
     if part is None or (what == "positions" and isinstance(part, str) and part == READOUT):
         return part
     if isinstance(part, slice):
         if part.step is not None and part.step < 1:
-            raise ValueError(f"{what} {part} run backwards; give a slice with a step of 1 or more")
+            raise ValueError(f"{what} {part} have a negative step; give a slice with a step of 1 or more")
         return part
     values = part.detach().clone() if isinstance(part, Tensor) else _tensor(part, what)
     if values.dtype == torch.bool and values.ndim == 1:
@@ -157,7 +157,7 @@ def _axis_mask(part: Any, size: int, device: torch.device, *, what: str, hook_na
         if len(part) != size:
             raise ValueError(
                 f"{what} mask of shape {tuple(part.shape)} at {hook_name!r}; the activation there has {size} {what}, "
-                f"so that the mask has to have shape ({size},)"
+                f"so the mask must have shape ({size},)"
             )
         return part.to(device)
     mask = torch.zeros(size, dtype=torch.bool, device=device)

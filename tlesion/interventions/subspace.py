@@ -1,4 +1,4 @@
-"""Edits that cut directions out of an activation: given ones, or those that lead in the running batch."""
+"""Edits that cut directions out of an activation: given ones, or the leading ones of the running batch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +87,7 @@ class RemoveLeading(Edit):
         if len(self.real) != len(part) or last >= self.real.shape[1]:
             raise ValueError(
                 f"real of shape {tuple(self.real.shape)} for {self.hook_name!r}, whose batch has {len(part)} rows and "
-                f"position {last}; give the attention mask of this very batch, [batch, pos]"
+                f"position {last}; give the attention mask of this batch, [batch, pos]"
             )
         real = self.real.to(part.device)
         return real[:, positions] if positions.ndim == 1 else real.gather(1, positions)
@@ -119,7 +119,7 @@ def remove_subspace(
         The ``(hook name, edit)`` pair, for ``fwd_hooks=[...]``.
 
     Raises:
-        TypeError: The subspace is none.
+        TypeError: What was given is not a subspace.
         ValueError: As for :func:`tlesion.interventions.zero`; when run, a subspace of another width.
 
     Example:
@@ -131,7 +131,7 @@ def remove_subspace(
     """
     if not isinstance(subspace, Subspace | ObliqueEraser):
         raise TypeError(
-            f"a {type(subspace).__name__} was given as subspace; fit one with tlesion.fit_subspace(activations, rank), "
+            f"subspace is a {type(subspace).__name__}; fit one with tlesion.fit_subspace(activations, rank), "
             "or make one of directions with tlesion.Subspace.from_directions"
         )
     region = region_at(hook_name, None, heads, positions)
@@ -150,8 +150,8 @@ def remove_leading(
     """Decompose the running batch inside the hook, and cut its leading directions.
 
     The rows of the decomposition are the tokens of the batch, of all its prompts together; so a prompt's numbers depend
-    on what else is in the batch. Where that must not be, fit once and use :func:`remove_subspace`; fitted on the
-    same tokens the two agree. A sweep, which batches as memory allows, takes this edit for a single prompt only.
+    on what else is in the batch. Where it must not, fit once and use :func:`remove_subspace`; fitted on the same
+    tokens, the two agree. A sweep, which batches as memory allows, takes this edit for a single prompt only.
 
     Args:
         hook_name: A full hook name.
@@ -178,7 +178,7 @@ def remove_leading(
                  [2.0000, 0.5000]]])
     """
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 0:
-        raise ValueError(f"rank {rank!r} is no number of directions; give 0 or more")
+        raise ValueError(f"rank is {rank!r}; give a number of directions, 0 or more")
     mask = None if real is None else torch.as_tensor(real).bool()
     if mask is not None and mask.ndim != 2:
         raise ValueError(f"real has shape {tuple(mask.shape)}; give the attention mask of the batch, [batch, pos]")

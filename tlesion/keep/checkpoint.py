@@ -1,4 +1,4 @@
-"""Finished parts of a long run, kept in a folder as they come: a run that was cut off continues where it was.
+"""Finished parts of a long run, kept in a folder as they come: an interrupted run continues where it stopped.
 
 The folder that ``checkpoint=`` names holds
 
@@ -61,7 +61,7 @@ class Checkpoint:
         return Checkpoint(self.folder, self.run, f"{self.prefix}{name}-")
 
     def part(self, name: str, compute: Callable[[], Mapping[str, Any]], *, covers: Any = None) -> dict[str, Any]:
-        """A part that is kept already, or else is computed and kept.
+        """A part: taken if it is kept already, otherwise computed and kept.
 
         Args:
             name: Of the part, the same whenever this run comes to it.

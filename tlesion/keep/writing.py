@@ -137,7 +137,7 @@ def is_partial(path: Path) -> bool:
 
 
 def _replace(target: Path, staging: Path) -> None:
-    """Put a finished folder in the place of an older one, which stays whole until then."""
+    """Replace an older folder by a finished one; the old one stays complete until then."""
     if not target.exists():
         staging.rename(target)
         return

@@ -65,7 +65,7 @@ class Page:
 
     Attributes:
         title: What was done.
-        summary: What was found: the sentences that a hurried reader sees first.
+        summary: What was found: the sentences that are read first.
         sections: The parts, in reading order.
         subtitle: Model and data, in a line.
 

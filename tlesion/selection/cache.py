@@ -1,4 +1,4 @@
-"""Select neurons from activations that are at hand: the caches of two ``run_with_cache`` calls."""
+"""Select neurons from activations that are already there: the caches of two ``run_with_cache`` calls."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

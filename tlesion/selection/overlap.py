@@ -1,4 +1,4 @@
-"""How much masks share, layer by layer and over the whole model, beside what random masks of their sizes would."""
+"""How much masks share, layer by layer and over the whole model, and how much random masks of the same sizes would."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = 
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
 
-    Two masks of most of a layer overlap much by chance alone, so J is to be read beside ``by_chance``. It says
-    nothing of significance: neurons of one layer are not independent draws.
+    Two masks of most of a layer overlap a lot by chance alone, so compare J with ``by_chance``. Neither says anything
+    about significance: neurons of one layer are not independent draws.
 
     Args:
         masks: Two or more named bool masks ``[layer, unit]`` over the same units: ``selection.mask("him")`` and so on.
@@ -73,7 +73,7 @@ def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = 
         Both indices for every pair of masks, by layer and over the whole model.
 
     Raises:
-        ValueError: Fewer than two masks, different shapes, or a mask that is no bool tensor ``[layer, unit]``.
+        ValueError: Fewer than two masks, different shapes, or a mask that is not a bool tensor ``[layer, unit]``.
 
     Source:
         :func:`tlesion.stats.jaccard` and :func:`tlesion.stats.jaccard_by_chance` (hypergeometric, exact).
@@ -90,7 +90,7 @@ def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = 
     n_masks, n_layers, n_units = stack.shape
     rows = tuple(range(n_layers)) if layers is None else tuple(layers)
     if len(rows) != n_layers:
-        raise ValueError(f"{len(rows)} layers for masks of {n_layers} rows; name the layer of every row")
+        raise ValueError(f"{len(rows)} layers for masks of {n_layers} rows; give one layer per row")
     shape = (n_masks, n_masks, n_layers)
     found, chance = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=torch.float64)
     found_model, chance_model = (torch.empty(shape[:2], dtype=torch.float64) for _ in range(2))

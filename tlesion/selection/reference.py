@@ -43,7 +43,7 @@ def measure_reference(
         position: As in :func:`tlesion.select_neurons`; ``"mask"`` fits a lesion at the mask.
         layers: ``"all"`` or layer indices.
         batch_size: Sentences in a forward pass.
-        prepend_bos: As everywhere.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
         seed: Of the order of the rows.
 
     Returns:

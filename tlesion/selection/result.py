@@ -32,7 +32,7 @@ class NeuronSelection(Result):
         hook_point: Short form of the hook point, ``mlp.hook_pre``.
         n_a, n_b: Sentences in each condition.
         test, correction, family, alpha: How it was tested.
-        top_k: At most so many neurons in a layer's mask of one direction; None: no limit.
+        top_k: The most neurons that a layer's mask of one direction may have; None: no limit.
     """
 
     t: Float64[Tensor, "layer neuron"]
@@ -72,7 +72,7 @@ class NeuronSelection(Result):
             direction: The name of condition a (significant and t > 0), of condition b (t < 0), or ``"any"``.
 
         Raises:
-            ValueError: Another direction.
+            ValueError: An unknown direction.
         """
         one_of("direction", direction, (*self.conditions, "any"))
         if direction == "any":
@@ -123,7 +123,7 @@ class NeuronSelection(Result):
 def _strongest(
     chosen: Bool[Tensor, "layer neuron"], strength: Float64[Tensor, "layer neuron"], k: int
 ) -> Bool[Tensor, "layer neuron"]:
-    """At most k of the chosen in every layer; of equal ones the first, so that there are never more than k."""
+    """At most k of the chosen in every layer; ties go to the first, so that there are never more than k."""
     ranked = strength.masked_fill(~chosen, -torch.inf).sort(dim=1, descending=True, stable=True).indices[:, :k]
     kept = torch.zeros_like(chosen).scatter_(1, ranked, True)
     return kept & chosen

@@ -37,7 +37,7 @@ def select_neurons(
 
     A pair of which the model has read the same tokens by the tested position cannot differ there (``"before"`` in
     sentences that begin alike): it counts as a difference of exactly zero, and ``n_identical_pairs`` says how many
-    there are. If all pairs are such, nothing can be selected; choose sentences whose context differs
+    there are. If this is true of all pairs, nothing can be selected; choose sentences whose context differs
     (``tlesion.contrasts.him_her_in_context()``).
 
     Args:
@@ -56,8 +56,8 @@ def select_neurons(
         family: What one correction spans: ``"layer"`` or ``"model"``.
         alpha: Level of the adjusted p-values.
         min_effect: Smallest effect size (d, or d_z for pairs) that counts; 0 for the ordinary test.
-        top_k: At most so many neurons per layer and direction, the largest |t| first.
-        n_permutations: Relabellings that ``"permutation"`` draws (or all there are, if fewer).
+        top_k: The most neurons to select per layer and direction, the largest |t| first; None: no limit.
+        n_permutations: Relabellings that ``"permutation"`` draws (all of them, where fewer exist).
         seed: Of those.
         layers: ``"all"`` or layer indices.
         batch_size: Sentences in a forward pass.

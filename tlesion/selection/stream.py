@@ -88,7 +88,7 @@ def stream_rows(
     """Run sentences through the model once and give every hook point's rows to its sink.
 
     Where the model has read the same tokens in both sentences of a pair by the position that counts, their rows are
-    the same, and b's is taken from a's: what would be left between them is rounding of different batches.
+    the same, and b's is taken from a's: any difference between them would be rounding in different batches.
 
     The blocks after the last hook point, and the unembedding, are not run.
 
@@ -104,7 +104,7 @@ def stream_rows(
         ValueError: A ``batch_size`` below 1.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size {batch_size} is no number of sentences; give 1 or more")
+        raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
     runner = runner_for(model)
     last_layer = max(layer_of(name) or 0 for name in sinks)
     taker = _Taker(sinks)
@@ -159,7 +159,7 @@ def rows_at(
 def _batches(
     a: Sequence[EncodedSentence], b: Sequence[EncodedSentence], *, paired: bool, batch_size: int
 ) -> Iterator[tuple[list[EncodedSentence], list[EncodedSentence]]]:
-    """Batches of like length, so that little is padding; pairs stay together."""
+    """Batches of similar length, to keep padding small; pairs stay together."""
     if paired:
         order = sorted(range(len(a)), key=lambda i: max(len(a[i].ids), len(b[i].ids)))
         size = max(1, batch_size // 2)

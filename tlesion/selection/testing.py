@@ -19,7 +19,7 @@ from tlesion.stats.ttest import check_min_effect
 
 
 def default_correction(test: str) -> str:
-    """What corrects a test where nothing else is asked for: its own correction if it has one, else ``"fdr_bh"``."""
+    """The correction used where none is given: its own correction if it has one, else ``"fdr_bh"``."""
     return statistic_named(test).correction
 
 
@@ -32,9 +32,9 @@ class Criterion:
         correction: A method of statsmodels' ``multipletests``, ``"none"``, or one of the statistic's own.
         family: What one correction spans, ``"layer"`` or ``"model"``.
         alpha: Level at which adjusted p-values are judged.
-        min_effect: Smallest effect size (d, or d_z for pairs) that counts; the test's null hypothesis is that the
-            true effect is no larger.
-        top_k: At most so many neurons per layer and direction; None: no limit.
+        min_effect: Smallest effect size (d, or d_z for pairs) that counts; the null hypothesis is that the true effect
+            is at most this.
+        top_k: The most neurons to select per layer and direction; None: no limit.
         n_permutations: Relabellings that the permutation test draws.
         seed: Of those.
 
@@ -62,7 +62,7 @@ class Criterion:
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k {self.top_k} selects nothing; give 1 or more, or None for no limit")
         if self.n_permutations < 1:
-            raise ValueError(f"n_permutations {self.n_permutations} is no test; give 1 or more, 10000 is usual")
+            raise ValueError(f"n_permutations is {self.n_permutations}; give 1 or more, 10000 is usual")
         if self.correction in own and self.correction != statistic.own_correction:
             raise ValueError(
                 f"correction {self.correction!r} needs test={own[self.correction]!r}, got test={self.test!r}; use "

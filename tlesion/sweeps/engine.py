@@ -56,8 +56,8 @@ def run_sweep(
         lesions: From :func:`tlesion.sweeps.lesions.read_lesions`.
         sink: Says what is kept of logits and hidden states.
         plan: ``"auto"``, ``"loop"``, ``"batched"``, ``"fanout"`` or ``"prefix"``.
-        max_bytes: Budget for activations; default: a share of what is free. Prompts are batched by it, so that a
-            checkpoint needs one that stays (:func:`tlesion.sweeps.memory.settled_max_bytes`).
+        max_bytes: Budget for activations; default: a share of what is free. Prompts are batched by it, so a checkpoint
+            needs a budget that does not change between runs (:func:`tlesion.sweeps.memory.settled_max_bytes`).
         checkpoint: Where portions of the work are kept, and taken from if they are there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Clean logits that are no numbers: refused before anything is subtracted from them."""
+"""Clean logits that are NaN or infinite: refused before anything is subtracted from them."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -50,7 +50,7 @@ class Group:
 
 
 def groups_of_equal_length(readings: Sequence[Reading], *, max_tokens: int) -> Iterator[Group]:
-    """Readings batched by their length and number of readouts, at most ``max_tokens`` tokens a batch.
+    """Readings batched by length and number of readouts, with at most ``max_tokens`` tokens per batch.
 
     Equal length means that no row holds padding: a hook function sees the shape that it would see in a run of its
     own, and no mask has to keep a number from changing.

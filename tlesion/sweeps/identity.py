@@ -1,4 +1,4 @@
-"""Exact hashes of readings and lesions, by which a checkpoint knows whether a run is the one that it is of."""
+"""Exact hashes of readings and lesions, by which a checkpoint recognises its run."""
 
 import dataclasses
 import hashlib
@@ -24,7 +24,7 @@ def hashes_of_lesions(lesions: Sequence[Lesion]) -> list[str]:
     """A hash of each lesion: of its hook names and of all that its edits hold.
 
     Raises:
-        TypeError: A hook function of the user's own, of which nobody can tell what it does.
+        TypeError: A hook function of the user's own, which cannot be compared between runs.
     """
     return [_hash([[name, _described(function, name)] for name, function in one.all_pairs]) for one in lesions]
 

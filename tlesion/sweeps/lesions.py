@@ -53,11 +53,11 @@ class Lesion:
 
     @cached_property
     def edits(self) -> list[Edit]:
-        """Those of the functions that say where they work."""
+        """The functions that say where they work."""
         return [function for _, function in self.pairs if isinstance(function, Edit)]
 
     def first_position(self, group: Group) -> int:
-        """The first position that the lesion can change in any prompt of a group; 0 where that is not known."""
+        """The first position that the lesion can change in any prompt of a group; 0 if unknown."""
         if len(self.edits) < len(self.pairs):
             return 0
         if group not in self._starts:
@@ -114,7 +114,7 @@ def _pairs(lesion: Any, index: int) -> list[tuple[str | Callable[[str], bool], H
         raise TypeError(f"lesion {index} is {lesion!r}; a lesion is a list of (hook name, function) pairs")
     for entry in lesion:
         if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[1])):
-            raise TypeError(f"lesion {index} holds {entry!r}, which is no (hook name, function) pair")
+            raise TypeError(f"lesion {index} contains {entry!r}, which is not a (hook name, function) pair")
     return list(lesion)
 
 

@@ -1,4 +1,4 @@
-"""How many rows fit: a budget in bytes, and smaller steps when an allocation fails all the same."""
+"""How many rows fit: a budget in bytes, and smaller steps when an allocation fails nevertheless."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def default_max_bytes(device: torch.device) -> int:
 
 
 def settled_max_bytes(model: Model, max_bytes: int | None, checkpoint: Checkpoint) -> int | None:
-    """A budget that a continued run shares with the one that was cut off, however much memory is free by then.
+    """A budget that is the same when an interrupted run is continued, however much memory is free by then.
 
     Prompts are batched by the budget, and other batches round differently.
     """
@@ -37,7 +37,7 @@ def settled_max_bytes(model: Model, max_bytes: int | None, checkpoint: Checkpoin
 
 
 def bytes_per_token(model: Model, n_positions: int) -> int:
-    """What one token takes while it passes through a block: MLP, attention, scores against every position."""
+    """Memory that one token needs in a block: MLP, attention, scores against every position."""
     cfg = model.cfg
     values = 4 * mlp_width(model) + 12 * cfg.d_model + 3 * cfg.n_heads * n_positions
     return values * torch.finfo(cfg.dtype).bits // 8
@@ -53,7 +53,7 @@ def tokens_per_step(model: Model, n_positions: int, max_bytes: int, device: torc
 
 
 def in_steps(first: int, last: int, slots_per_step: int, run: Callable[[int, int], None]) -> None:
-    """Call ``run(first, end)`` over a range of slots, as many at a time each, in halves where an allocation fails.
+    """Call ``run(first, end)`` over a range of slots, several at a time, and in halves where an allocation fails.
 
     Args:
         first: The first of them.
@@ -91,7 +91,7 @@ def ranges(n_items: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _even(n_items: int, most: int) -> int:
-    """How many to take at once, so that full steps and a small rest become steps of like size."""
+    """How many to take at once, so that all steps are about the same size instead of leaving a small rest."""
     return math.ceil(n_items / math.ceil(n_items / most))
 
 

@@ -83,7 +83,7 @@ def sweep(
     prepend_bos: bool | None = None,
     checkpoint: Folder = None,
 ) -> SweepResult:
-    """Run every lesion over every prompt and read the targets' logits; equal to a run of its own for each.
+    """Run every lesion over every prompt and read the targets' logits, as one run per lesion would give them.
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
@@ -106,8 +106,8 @@ def sweep(
     Raises:
         ValueError: No prompt, no lesion, an unknown hook name or plan, a target that is not one token, an edit
             that never fired, NaN in the clean logits, a checkpoint of another run.
-        TypeError: Prompts that are no list of `Prompt`; with ``checkpoint``, a hook function of your own, which cannot
-            be compared.
+        TypeError: Prompts that are not a list of `Prompt`; with ``checkpoint``, a hook function of your own, which
+            cannot be compared.
 
     Example:
         >>> import tlesion
@@ -160,7 +160,7 @@ def encode_prompts(model: Model, prompts: Any, *, prepend_bos: bool | None = Non
     """Tokens, readout position and targets of all prompts, found once and up front.
 
     Raises:
-        TypeError: The prompts are no list of `Prompt`.
+        TypeError: The prompts are not a list of `Prompt`.
         ValueError: There is no prompt, or prompts with different numbers of targets.
     """
     _require_list(prompts)
@@ -174,10 +174,10 @@ def encode_prompts(model: Model, prompts: Any, *, prepend_bos: bool | None = Non
 
 
 def _require_list(prompts: Any) -> None:
-    """Refuse what is no list of prompts: a lone one above all."""
+    """Refuse anything but a list of prompts, above all a single one."""
     if isinstance(prompts, Prompt | str) or not isinstance(prompts, Sequence):
         way = "[prompt]" if isinstance(prompts, Prompt) else "[tlesion.Prompt(text, targets=(...)), ...]"
-        raise TypeError(f"prompts are a lone {_shown(prompts)}; give a list of tlesion.Prompt: {way}")
+        raise TypeError(f"prompts is a single {_shown(prompts)}; give a list of tlesion.Prompt: {way}")
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, Prompt):
             raise TypeError(

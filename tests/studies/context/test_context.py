@@ -179,7 +179,7 @@ def test_saved_and_read_back(model, tmp_path):
         ("  ", {}, ValueError, "text '  ' is empty"),
         ([], {}, ValueError, "no text was given; give a text, a list of texts, or token ids"),
         (torch.tensor([], dtype=torch.long), {}, ValueError, "the text is empty: it holds no token"),
-        (torch.tensor([0]), {}, ValueError, "empty but for special tokens"),
+        (torch.tensor([0]), {}, ValueError, "has only special tokens"),
         (" we saw" * 70, {}, ValueError, "is longer than this model's context of 64"),
         (torch.full((65,), 5), {}, ValueError, "text of 65 tokens is longer than this model's context of 64; cut it"),
         (torch.tensor([5, 10**6]), {}, ValueError, r"token ids \[1000000\] do not exist; this model's vocabulary has"),
@@ -189,7 +189,7 @@ def test_saved_and_read_back(model, tmp_path):
             TypeError,
             r"token ids are integers \[pos\], got shape \(1,\) and dtype torch.float32",
         ),
-        (7, {}, TypeError, "a int was given as text; give a text, a list of texts, or token ids"),
+        (7, {}, TypeError, "the text is a int; give a text, a list of texts, or token ids"),
         (
             [torch.tensor([0, 5, 6]), torch.tensor([5, 6])],
             {},

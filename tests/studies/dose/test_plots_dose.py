@@ -150,7 +150,7 @@ def test_what_a_dose_figure_cannot_show_is_refused(by_hand):
         plots.dose_response(dose(by_hand), measure="kll")
     with pytest.raises(ValueError, match=r"layers \[3\] are not in this result; it has the layers \[2, 5, 7, 8, 9\]"):
         plots.dose_response(dose(by_hand), layers=[2, 3])
-    with pytest.raises(ValueError, match=r"no prompt names its right target, so that there is no accuracy; give"):
+    with pytest.raises(ValueError, match=r"no prompt has a right target, so there is no accuracy; give"):
         plots.dose_response(dose(by_hand, known=False), measure="accuracy")
 
 
@@ -212,7 +212,7 @@ def test_bars_are_means_of_the_parts_and_the_line_is_their_sum(by_hand):
 
 def test_a_single_mask_stands_in_the_title(by_hand):
     figure = plots.direct_downstream(parts(by_hand), masks=["him"])
-    assert figure.layout.title.text == "Which way a logit drop takes: him-neurons lesioned"
+    assert figure.layout.title.text == "The paths of a logit drop: him-neurons lesioned"
     assert [a.text for a in figure.layout.annotations] == ["him", "her"]
     whole = plots.direct_downstream(parts(by_hand, masks=("whole MLP",)))
     assert whole.layout.title.text.endswith("whole MLP lesioned")

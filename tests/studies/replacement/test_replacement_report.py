@@ -68,7 +68,7 @@ def test_pages_hold_their_figures_and_tables(scaled, heads, context, space, tmp_
     assert titles == [
         "What becomes of the hidden state?",
         "Is it undone later?",
-        "What becomes of the prediction?",
+        "How does the prediction change?",
         "How unnatural is it?",
         "What was run",
     ]
@@ -107,7 +107,7 @@ def test_figures_refuse_what_they_cannot_draw(model, scaled, context, space):
     with pytest.raises(ValueError, match="layer 7 is not in this result"):
         plots.space_scatter(space, layer=7)
     bare = tlesion.context_modulation(model, TEXT, keep=0, context_lengths=[])
-    with pytest.raises(ValueError, match="this result keeps no activations"):
+    with pytest.raises(ValueError, match="this result has no activations"):
         plots.context_scatter(bare, layer=1)
     with pytest.raises(ValueError, match="no correlations by length of context"):
         plots.correlation_by_length(bare)

@@ -1,4 +1,4 @@
-"""Is the right answer still given? Shares of prompts, strictly counted: a tie is not right."""
+"""Is the right answer still given? Shares of prompts; a tie does not count as right."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ def accuracy_in_vocabulary(
 
 
 class WithAccuracy:
-    """What results with targets' logits and ranks, and those of matched controls, share: shares of right answers.
+    """Shares of right answers, for every result that has logits and ranks of targets and of matched controls.
 
     NaN where no prompt names a right target.
     """
@@ -112,7 +112,7 @@ def _share(is_right: Bool[Tensor, "*run known"]) -> Float64[Tensor, "*run"]:
 
 
 def first_below(accuracy: Float64[Tensor, "row step"], limit: float, *, share: float | int) -> list[int]:
-    """The first step of each row at which an accuracy is below a limit; -1 where none is, and where all are NaN.
+    """The first step of each row at which an accuracy is below a limit; -1 where it never is, and where all are NaN.
 
     Args:
         accuracy: Steps in the order in which damage grows.

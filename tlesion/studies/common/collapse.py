@@ -150,7 +150,7 @@ def _columns(
 def _ranks(
     logits: Float64[Tensor, "*lesion prompt token"], targets: Int64[Tensor, "prompt target"]
 ) -> Int64[Tensor, "*lesion prompt target"]:
-    """How many other tokens are not below each target; where all are NaN that is every other one."""
+    """How many other tokens have a logit at least as large as each target's; where all are NaN, all of them."""
     own = _columns(logits, targets)
     above = [(~(logits < own[..., [place]])).sum(dim=-1) - 1 for place in range(own.shape[-1])]
     return torch.stack(above, dim=-1)

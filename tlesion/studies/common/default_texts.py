@@ -23,7 +23,7 @@ def default_texts(
         model: The model.
         opening: What the generated text begins with (causal models); None: the first of :func:`tlesion.openings`.
         n_tokens, temperature, seed: Of generating it; see :func:`tlesion.generate_tokens`.
-        prepend_bos: As everywhere.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
 
     Returns:
         Token ids, or a list of sentences: what :func:`tlesion.context_modulation` and :func:`tlesion.subspace_removal`

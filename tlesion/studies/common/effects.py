@@ -165,7 +165,7 @@ def own_effect(
 
     The margin is the default, because a lesion that moves all targets alike has not touched the choice between them:
     it leaves their relative probabilities as they are. Such a shift is damage and counts as such, never as an effect
-    on one word. With a lone target there is no margin, and the drop is taken.
+    on one word. With a single target there is no margin, and the drop is used.
 
     Args:
         drop: Logit drops; or clean logits, for the clean margin.

@@ -41,7 +41,7 @@ def generate_tokens(
     Args:
         model: A causal model.
         opening: The first words.
-        n_tokens: How many tokens to add. The end-of-text token is never drawn, so that there are exactly so many.
+        n_tokens: How many tokens to add. The end-of-text token is never drawn, so exactly this many are added.
         temperature: What logits are divided by before sampling; 0 always takes the likeliest token (greedy).
         seed: Of the sampling. No global random state is read or set.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.

@@ -11,7 +11,7 @@ from torch import Tensor
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 
 WHOLE = "whole MLP"
-"""The name of the mask that stands in where no mask is given."""
+"""The name of the mask that is used where none is given."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Texts:
         text: The text of every token of all texts.
         position: Its position in the sequence of that text.
         ids: Its id.
-        words: It, as the tokenizer writes it.
+        words: Every token, as the tokenizer writes it.
     """
 
     sequences: tuple[Int[Tensor, " _"], ...]
@@ -44,7 +44,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Alone:
-    """What stands around a token that is run by itself.
+    """The tokens around a token that is run by itself.
 
     Attributes:
         lead, tail: Ids of the tokens before and after it.
@@ -65,7 +65,7 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
 
     Args:
         model: The model that will read them.
-        text_or_tokens: A text, several, or token ids ``[pos]`` or ``[text, pos]``, or a list of such.
+        text_or_tokens: A text, a list of texts, or token ids ``[pos]`` or ``[text, pos]``, or a list of such.
         prepend_bos: For texts; token ids are taken as they are.
 
     Raises:
@@ -77,7 +77,7 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
     inner = [range(len(lead), len(ids) - len(tail)) for ids in sequences]
     for ids, positions in zip(sequences, inner, strict=True):
         if not positions:
-            raise ValueError(f"the text {ids.tolist()} is empty but for special tokens; give at least one word")
+            raise ValueError(f"the text {ids.tolist()} has only special tokens; give at least one word")
     token_ids = torch.cat(
         [ids[positions.start : positions.stop] for ids, positions in zip(sequences, inner, strict=True)]
     )
@@ -168,9 +168,7 @@ def _listed(text_or_tokens: Any) -> list[Any]:
         return [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int) else list(text_or_tokens)
     if isinstance(text_or_tokens, Sequence):
         raise ValueError("no text was given; give a text, a list of texts, or token ids")
-    raise TypeError(
-        f"a {type(text_or_tokens).__name__} was given as text; give a text, a list of texts, or token ids [pos]"
-    )
+    raise TypeError(f"the text is a {type(text_or_tokens).__name__}; give a text, a list of texts, or token ids [pos]")
 
 
 def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, " pos"]:

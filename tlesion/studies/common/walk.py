@@ -1,4 +1,4 @@
-"""Sequences on their way through a model, block by block, and what one hook point shows of them in each.
+"""Sequences passing through a model block by block, and the activations at one hook point of each.
 
 Walking all sequences through one block before the next is entered needs the activations of a single layer at a time,
 however many layers there are.

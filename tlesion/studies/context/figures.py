@@ -49,7 +49,7 @@ def correlation_by_layer(
     figure.update_layout(
         legend={"orientation": "v", "y": 0.02, "yanchor": "bottom", "bgcolor": "rgba(128,128,128,0.08)"}
     )
-    return finish(figure, template, title="How alike are activations in both?", height=440)
+    return finish(figure, template, title="How similar are the activations?", height=440)
 
 
 def correlation_by_length(

@@ -17,7 +17,7 @@ from tlesion.studies.context.sums import LayerSums
 
 
 def default_lengths(texts: Texts) -> tuple[int, ...]:
-    """1, 2, 4, ... up to half of the longest text: half of its tokens have so many before them."""
+    """1, 2, 4, ... up to half of the longest text: half of its tokens have that many before them."""
     longest = int(texts.text.bincount().max())
     return tuple(2**power for power in range(longest.bit_length()) if 2 ** (power + 1) <= longest)
 

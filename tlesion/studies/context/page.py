@@ -84,7 +84,7 @@ def _both(result: ContextModulation, space: SpaceModulation | None, layer: int) 
             figures.correlation_by_layer(result, space=space),
             caption="Bands are "
             f"{result.level:.0%} intervals: a jackknife over {result.interval_over} (context) and over words (space). "
-            "The dotted line shows what another meaning of alone would give.",
+            "The dotted line shows the other way of running a token alone.",
         )
     )
     table = Table(

@@ -1,4 +1,4 @@
-"""`ContextModulation`: how alike a token's activations are in its context and by itself."""
+"""`ContextModulation`: how similar a token's activations are in context and alone."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def context_scatter(result: ContextModulation, *, layer: int, template: Template
     """
     row = row_of_layer(layer, result.layers)
     if not len(result.kept):
-        raise ValueError("this result keeps no activations (keep=0), so that there is nothing to draw")
+        raise ValueError("this result has no activations (keep=0), so there is nothing to draw")
     figure = Figure()
     names = ("activation alone", "activation in context")
     _add_density(figure, result.isolated[row].numpy(), result.in_context[row].numpy(), names=names)

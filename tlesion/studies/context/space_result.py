@@ -1,4 +1,4 @@
-"""`SpaceModulation`: how alike a word's activations are with a leading space and without."""
+"""`SpaceModulation`: how similar a word's activations are with and without a leading space."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

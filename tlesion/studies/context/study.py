@@ -1,4 +1,4 @@
-"""Context modulation: how much of a neuron's activation is the token's own, and how much its context's?
+"""Context modulation: how much of a neuron's activation comes from the token, and how much from its context?
 
 A text is run as a whole, and every token of it by itself. Where the two activations agree, context does nothing.
 """
@@ -149,6 +149,6 @@ def _by_length(measured: Sequence[LayerMeasures], windows: Windows) -> ByLength:
 
 def _kept(n_tokens: int, keep: int | None, *, bytes_per_token: int, seed: int) -> Int[Tensor, " kept"]:
     if keep is not None and keep < 0:
-        raise ValueError(f"keep {keep} is no number of tokens; give 0 or more, or None for as many as 256 MiB hold")
+        raise ValueError(f"keep is {keep}; give 0 or more tokens, or None for as many as 256 MiB hold")
     n_kept = min(n_tokens, MAX_KEPT_BYTES // bytes_per_token if keep is None else keep)
     return torch.randperm(n_tokens, generator=torch.Generator().manual_seed(seed))[:n_kept].sort().values

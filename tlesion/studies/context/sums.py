@@ -1,4 +1,4 @@
-"""What one layer's activations in context and alone come down to, row by row, without keeping them."""
+"""Sums over one layer's activations in context and alone, row by row, without keeping the activations."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ N_TOP = 3
 """How many tokens are named for a neuron."""
 
 MIN_TEXTS = 5
-"""From so many texts on, an interval is taken over texts; below, over tokens, which is descriptive."""
+"""With at least this many texts an interval is over texts; with fewer, over tokens, which is descriptive."""
 
 
 @dataclass(eq=False)
@@ -29,11 +29,11 @@ class Strongest:
 
     @classmethod
     def none(cls, n_units: int, n_top: int = N_TOP) -> "Strongest":
-        """Before any row came."""
+        """Before any row was seen."""
         return cls(torch.full((n_units, n_top), -torch.inf, dtype=torch.float64), torch.full((n_units, n_top), -1))
 
     def take(self, rows: Int[Tensor, " row"], values: Float64[Tensor, "row unit"]) -> None:
-        """See these values as well."""
+        """Take in these values."""
         seen = torch.cat([self.values, values.T], dim=1)
         index = torch.cat([self.rows, rows.expand(values.shape[1], -1)], dim=1)
         order = seen.sort(dim=1, descending=True, stable=True).indices[:, : self.values.shape[1]]
@@ -67,7 +67,7 @@ class IdentityShare:
         return int(self._counts.sum())
 
     def take(self, rows: Int[Tensor, " row"], values: Float64[Tensor, "row unit"]) -> None:
-        """See the activations of some tokens."""
+        """Take in the activations of some tokens."""
         kind = self._kind[rows]
         known = kind >= 0
         if not bool(known.any()):
@@ -119,7 +119,7 @@ class LayerSums:
     def take(
         self, tokens: Int[Tensor, " row"], inside: Float[Tensor, "row unit"], alone: Float[Tensor, "row unit"]
     ) -> None:
-        """See some tokens, each once over the whole study."""
+        """Take in some tokens, each once in the whole study."""
         inside, alone = inside.double(), alone.double()
         self.by_token.put_(tokens, CoMoments.of(inside.T, alone.T))
         units = CoMoments.of(inside, alone)

@@ -40,7 +40,7 @@ def context(result: ContextModulation, *, layer: int) -> str:
 def by_depth(result: ContextModulation) -> str:
     """Where the correlation is highest and lowest."""
     if len(result.layers) < 2:
-        return f"Layer {result.layers[0]} alone was looked at."
+        return f"Only layer {result.layers[0]} was examined."
     r = result.correlation.numpy()
     first, last = r[0], r[-1]
     low, high = result.layers[int(r.argmin())], result.layers[int(r.argmax())]
@@ -53,7 +53,7 @@ def by_depth(result: ContextModulation) -> str:
 def beside_space(result: ContextModulation, space: SpaceModulation, *, layer: int) -> str:
     """Whether a leading space changes activations less than context does."""
     if layer not in space.layers:
-        return f"A leading space was looked at in other layers: {list(space.layers)}."
+        return f"A leading space was examined in other layers: {list(space.layers)}."
     r = float(space.correlation[space.layers.index(layer)])
     other = float(result.correlation[result.layers.index(layer)])
     shared = [i for i in space.layers if i in result.layers]
@@ -81,10 +81,10 @@ def by_length(result: ContextModulation, *, layer: int) -> str:
 
 
 def other_way(result: ContextModulation, *, layer: int) -> str:
-    """How much depends on what alone means."""
+    """How much depends on how a token is run alone."""
     row = result.layers.index(layer)
     ways = [f"{float(r[row]):.2f} {way}" for way, r in zip(result.alone, result.correlation_by_alone, strict=True)]
-    return f"By what alone means: in layer {layer} r is {listed(ways)}."
+    return f"Depending on how a token is run alone, in layer {layer} r is {listed(ways)}."
 
 
 def identity(result: ContextModulation, *, layer: int) -> str:

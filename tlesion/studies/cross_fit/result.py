@@ -1,4 +1,4 @@
-"""`CrossFit`: held-out effects of lesions, and how alike the masks of the folds are."""
+"""`CrossFit`: held-out effects of lesions, and how similar the masks of the folds are."""
 
 from dataclasses import dataclass
 from typing import Any

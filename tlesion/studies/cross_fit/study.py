@@ -51,9 +51,10 @@ def cross_fit(
 ) -> CrossFit:
     """Select neurons on k − 1 folds of a contrast, lesion them on the fold that was left out, for every fold.
 
-    No sentence is selected on and measured on at once, and all are measured on. Pairs of one template stay in one
-    fold (:func:`tlesion.inference.folds.template_groups`). The sentences of the left-out fold become prompts: with
-    the word masked (masked models) or cut off before it (causal ones); targets are the words of both conditions.
+    No sentence is used for both selecting and measuring in the same fold, and all are measured. Pairs of one template
+    stay in one fold (:func:`tlesion.inference.folds.template_groups`). The sentences of the left-out fold become
+    prompts: with the word masked (masked models) or cut off before it (causal ones); targets are the words of both
+    conditions.
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.

@@ -1,4 +1,4 @@
-"""Figure of accumulation: how the prediction and the right answer fare as layer after layer is lesioned."""
+"""Figure of accumulation: the prediction and the right answer as more and more layers are lesioned."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def cumulative_lesion(
     masks: Sequence[str] | None = None,
     template: TemplateLike = None,
 ) -> Figure:
-    """KL and accuracy against the layer up to which, and from which on, all layers are lesioned at once.
+    """KL and accuracy when all layers up to one, or from one on, are lesioned at once.
 
     Left: layers 0 to l; right: layers l to the last. Above: mean over prompts of the divergence of the whole
     prediction. Below: share of the prompts whose right target is the likeliest of the targets (solid) and of the whole

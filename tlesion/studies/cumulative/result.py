@@ -1,4 +1,4 @@
-"""`CumulativeLesion`: what lesions of many layers at once do, from the first layer on and to the last."""
+"""`CumulativeLesion`: what lesions of many layers at once do: from the first layer on, and up to the last."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ def cumulative_lesion(
 
     Raises:
         ValueError: As for :func:`tlesion.laminar_profile`.
-        TypeError: The masks are no dict.
+        TypeError: The masks are not a dict.
 
     Example:
         >>> import tlesion

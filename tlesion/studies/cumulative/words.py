@@ -7,7 +7,7 @@ from tlesion.studies.cumulative.result import DIRECTIONS, CumulativeLesion
 
 
 def collapse(cumulative: CumulativeLesion) -> str:
-    """How many layers at once it takes until the right answer is gone."""
+    """How many layers have to be lesioned at once before the right answer is lost."""
     table = cumulative.collapse()
     said = []
     for mask in cumulative.masks:
@@ -16,7 +16,7 @@ def collapse(cumulative: CumulativeLesion) -> str:
             label = mask if mask.startswith("whole") else f"{mask}-neurons"
             way = "from the first layer on" if direction == DIRECTIONS[0] else "from the last layer back"
             if math.isnan(row["n_layers"]):
-                said.append(f"{label}, {way}: not even with all layers")
+                said.append(f"{label}, {way}: never, not even with all layers")
             else:
                 said.append(f"{label}, {way}: with {int(row['n_layers'])} layers (KL {row['kl']:.2g} nats)")
     return (

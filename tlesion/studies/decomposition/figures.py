@@ -67,7 +67,7 @@ def direct_downstream(
     figure.update_xaxes(title_text="lesioned layer", row=len(shown))
     figure.update_yaxes(title_text="mean logit drop<br>positive: it cost this token", col=1)
     lesioned = shown[0] if shown[0].startswith("whole") else f"{shown[0]}-neurons"
-    title = "Which way a logit drop takes" + (f": {lesioned} lesioned" if len(shown) == 1 else "")
+    title = "The paths of a logit drop" + (f": {lesioned} lesioned" if len(shown) == 1 else "")
     finish(figure, template, title=title, height=440 if len(shown) == 1 else 160 + 270 * len(shown))
     figure.update_yaxes(title_standoff=12)
     return figure.update_layout(margin_t=84)  # titles of panels stand between the figure's title and the panels

@@ -6,7 +6,7 @@ from tlesion.studies.decomposition.result import DropDecomposition
 
 
 def decomposition_section(decomposition: DropDecomposition) -> Section:
-    """Which way an effect takes to the logits."""
+    """By which path an effect reaches the logits."""
     text = [
         "A lesion's logit drop is split into what goes straight from the MLP's output to the logits, what goes through "
         "later layers, and what only the rescaling by the norms causes. The parts add up to the whole. After the last "
@@ -15,4 +15,4 @@ def decomposition_section(decomposition: DropDecomposition) -> Section:
         words.paths(decomposition),
     ]
     drawing = Drawing(figures.direct_downstream(decomposition), caption="Mean over prompts; parts of one bar add up.")
-    return Section("Which way does it take?", text, drawings=[drawing])
+    return Section("Which path does it take?", text, drawings=[drawing])

@@ -1,4 +1,4 @@
-"""`DropDecomposition`: which way a logit drop takes from the lesioned MLP to the logits."""
+"""`DropDecomposition`: by which path a logit drop reaches the logits from the lesioned MLP."""
 
 from dataclasses import dataclass
 

@@ -84,8 +84,9 @@ def decompose_drop(
 
     Raises:
         ValueError: A hook point outside the MLP; a model whose logits are not what its residual stream, norms and head
-            give (hooks of your own after the last block, say); and all that :func:`tlesion.laminar_profile` refuses.
-        TypeError: The masks are no dict.
+            give (for example with hooks of your own after the last block); and all that :func:`tlesion.laminar_profile`
+            refuses.
+        TypeError: The masks are not a dict.
 
     Source:
         Direct effects as in direct logit attribution (``ActivationCache.logit_attrs`` of TransformerLens, which freezes

@@ -104,7 +104,7 @@ def _lines(result: DoseResponse, measure: str) -> list[_Line]:
     if measure == "kl":
         return [("KL", MORE[0], "solid", result.kl.mean(dim=2).numpy(), result.control_kl.mean(dim=3).numpy())]
     if np.isnan(result.clean_accuracy):
-        raise ValueError("no prompt names its right target, so that there is no accuracy; give prompts with correct=")
+        raise ValueError("no prompt has a right target, so there is no accuracy; give prompts with correct=")
     among, whole = result.accuracy.numpy(), result.vocabulary_accuracy.numpy()
     return [
         ("right among the targets", MORE[0], "solid", among, result.control_accuracy.numpy()),

@@ -1,4 +1,5 @@
-"""Dose and response: the more of a layer's selective neurons are cut, the more is lost; and where is it collapse?
+"""Dose and response: how much is lost as more of a layer's selective neurons are cut, and where does it become
+collapse?
 
 Neurons of a layer are ranked by their t, and the top 1, 2, 5, ... percent of them are lesioned, beside as many random
 neurons of that layer. Of every lesion the whole prediction is measured, so that a loss of one word can be told from a
@@ -81,10 +82,10 @@ def dose_response(
         Logit drop, KL over the vocabulary, global change and ranks per layer, dose and prompt, and of every control.
 
     Raises:
-        ValueError: Doses that are not ascending percentages, a direction or layer that the selection has not, neurons
-            that do not fit the hook point, prompts made from the selection's sentences, and what
+        ValueError: Doses that are not ascending percentages, a direction or layer that the selection does not have,
+            neurons that do not fit the hook point, prompts made from the selection's sentences, and what
             :func:`tlesion.laminar_profile` refuses.
-        TypeError: The selection is none.
+        TypeError: What was given is not a selection.
 
     Example:
         >>> import tlesion
@@ -169,7 +170,7 @@ def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[i
 
 
 def _counts(doses: Sequence[float | int], n_units: int) -> Int64[Tensor, " dose"]:
-    """How many neurons each dose is: rounded, at least one."""
+    """How many neurons each dose cuts: rounded, at least one."""
     given = list(doses)
     if not given or any(not 0 < dose <= 100 for dose in given) or any(a >= b for a, b in pairwise(given)):
         raise ValueError(

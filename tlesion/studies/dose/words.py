@@ -12,7 +12,7 @@ def doses(dose: DoseResponse) -> str:
     gone = table[table["dose"].notna()]
     if gone.empty:
         return (
-            "At no dose, the whole layer included, does one layer's lesion halve the share of prompts whose right word "
+            "No lesion of a single layer, not even of all of its neurons, halves the share of prompts whose right word "
             f"is the likeliest of all (clean: {whole_percent(dose.clean_vocabulary_accuracy)})."
         )
     said = [

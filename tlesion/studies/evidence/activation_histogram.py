@@ -1,6 +1,6 @@
 """What the activation function lets through: histograms before and after it, layer by layer.
 
-A neuron whose value the GELU has already brought to nothing cannot be lesioned by zeroing. The histograms of
+Zeroing has no effect on a value that the GELU has already brought close to zero. The histograms of
 ``mlp.hook_pre`` and ``mlp.hook_post`` at the positions of a contrast show how many such values there are.
 """
 
@@ -110,7 +110,7 @@ def activation_histogram(
         threshold: A value is silenced where at most this share of it is left.
         layers: ``"all"`` or layer indices.
         batch_size: Sentences in a forward pass.
-        prepend_bos: As everywhere.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
 
     Returns:
         Counts per condition and layer, and the shares of negative and of silenced values. In a gated MLP
@@ -128,7 +128,7 @@ def activation_histogram(
         True
     """
     if not 0 < threshold < 1:
-        raise ValueError(f"threshold {threshold} is no share; give a number between 0 and 1, such as 0.1")
+        raise ValueError(f"threshold is {threshold}; give a share between 0 and 1, such as 0.1")
     if model.cfg.attn_only:
         raise DoesNotApply(
             "this model has no MLPs, so that no activation function can be looked at; leave the histogram out"

@@ -19,7 +19,7 @@ def profile_section(profile: LaminarProfile) -> Section:
         "logits are compared with those of the unlesioned model. Above zero the lesion cost the word; below zero it "
         "helped it.",
         "Lines are medians over prompts, bands the middle half of them, faint points single prompts. Dashes show the "
-        "same for the layer's whole MLP: how large an effect of this layer can be at all.",
+        "same for the layer's whole MLP: the largest effect that this layer is likely to have.",
     ]
     drawings = [
         Drawing(
@@ -64,7 +64,7 @@ def checked(section: Section, profile: LaminarProfile) -> Section:
     null = max(
         float(profile.reference_logit_drop[0].abs().max()), float(profile.reference_global_change[0].abs().max())
     )
-    verdict = "exactly zero, as it has to be" if null == 0 else "NOT zero: do not trust this profile"
+    verdict = "exactly zero, as it must be" if null == 0 else "NOT zero: do not trust this profile"
     said = f"Check: a run with an edit in every layer and no neuron in any of them changes the logits by {null:g}, "
     return Section(
         section.title,

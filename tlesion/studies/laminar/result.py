@@ -37,7 +37,7 @@ class LaminarProfile(Result):
         prompts: Texts of the prompts.
         targets: Target words of each prompt.
         correct: The right target of each prompt, or None.
-        groups: Label of each prompt (its template, say), "" where it has none.
+        groups: Label of each prompt (such as its template), "" where it has none.
         plan: How the sweep was run, and why.
     """
 
@@ -146,7 +146,7 @@ class LaminarProfile(Result):
     def _require_controls(self) -> None:
         if not self.n_controls:
             raise ValueError(
-                "the profile holds no matched controls, so that its effects cannot be compared with chance; make it "
+                "the profile has no matched controls, so its effects cannot be compared with chance; make it "
                 "with laminar_profile(..., n_controls=50)"
             )
 

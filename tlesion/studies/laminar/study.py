@@ -1,7 +1,7 @@
 """The laminar profile: what does a lesion of these neurons cost, one layer at a time?
 
 For every mask, the layer's masked neurons are ablated at one position, and the logits of the targets are read at the
-readout position. Two reference rows say what the numbers can mean: a run with every edit in place and nothing to edit,
+readout position. Two reference rows put the numbers in context: a run with every edit in place and nothing to edit,
 which has to be exactly the clean run, and the ablation of the layer's whole MLP, which is the ceiling.
 """
 
@@ -72,10 +72,10 @@ def laminar_profile(
             same sweep. 50 to 100 are usual; 19 are the fewest with which p can reach 0.05.
         match: None: controls are drawn from all neurons of the layer. ``"activity"``: from those that are about as
             active as the mask's, by their mean absolute activation at the lesioned position over these prompts. A
-            tensor ``[layer, unit]``: alike in that.
+            tensor ``[layer, unit]``: matched on its values.
         selected_on: The selection that the masks come from, or its contrast: prompts that are made from its sentences
             are refused, because they overstate the effect.
-        allow_shared: Take them all the same.
+        allow_shared: Use them anyway.
         checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
             off, to the same numbers (:mod:`tlesion.keep.checkpoint`).
 
@@ -86,7 +86,7 @@ def laminar_profile(
         ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
             position or hook point, a word of ``about`` that is no target, NaN in the clean logits, prompts from
             sentences of ``selected_on``, a checkpoint of another run.
-        TypeError: The masks are no dict, the prompts no list of `Prompt`.
+        TypeError: The masks are not a dict, or the prompts not a list of `Prompt`.
 
     Example:
         >>> import torch, tlesion

@@ -1,4 +1,4 @@
-"""The sweeps behind a laminar profile: stacks of masks, one layer at a time, and a run in which nothing is cut."""
+"""The sweeps behind a laminar profile: stacks of masks, one layer at a time, and one run that cuts nothing."""
 
 from dataclasses import dataclass
 

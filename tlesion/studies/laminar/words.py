@@ -103,7 +103,7 @@ _VERBS = {
 
 
 def _largest_cost(rows: pd.DataFrame, most: pd.Series) -> str:
-    """Where the lesion costs most, if it helps more elsewhere."""
+    """Where the lesion costs most, if its largest effect is to help."""
     if most["median"] > 0:
         return ""
     best = rows.iloc[int(rows["median"].argmax())]

@@ -23,7 +23,7 @@ SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift
 
 
 class DownstreamSink(Sink):
-    """Keeps sizes and directions of hidden states per block, and what became of the prediction.
+    """Keeps sizes and directions of hidden states per block, and how the prediction changed.
 
     It needs the hidden states of whole prompts, so that it does not serve the plan "prefix", and one lesion that
     changes nothing among the others, whose row is the clean run's.

@@ -22,7 +22,7 @@ SIZES = {
     "drift_normed": "drift after the final norm",
 }
 MAX_LINES = 36
-"""Of more variants than that, those that change the prediction most are drawn."""
+"""If there are more variants than this, those that change the prediction most are drawn."""
 
 INDICES = {"absolute": "in size", "relative": "relative to the clean state", "normed": "after the final norm"}
 
@@ -134,7 +134,7 @@ def prediction_change(result: Replacement, *, template: TemplateLike = None) -> 
             add_spread(figure, layers, kl, name=name, colour=colour, prompts=result.prompts, unit="KL")
     name_layers(figure, result.n_layers, title="lesioned layer")
     figure.update_yaxes(title_text="KL divergence from the clean prediction (nats)", rangemode="tozero")
-    return finish(figure, template, title="What becomes of the prediction", height=440)
+    return finish(figure, template, title="How the prediction changes", height=440)
 
 
 def head_map(result: Replacement, *, value: str = "kl", template: TemplateLike = None) -> Figure:

@@ -28,7 +28,7 @@ class Outlying:
         z_of_mean: Mean of the values that were put in, in standard deviations of the layer's clean distribution (all
             units of the hook point, all tokens), from its mean.
         outside_layer: Share of them outside the layer's clean range, over all units.
-        outside_unit: Share of them outside the clean range of the very unit.
+        outside_unit: Share of them outside the clean range of their own unit.
         changed: Share of the hook point's values that the lesion changes.
     """
 

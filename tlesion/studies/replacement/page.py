@@ -116,7 +116,7 @@ def _prediction(result: Replacement) -> Section:
         "lesioned logit of each target (positive: the lesion cost that word)."
     )
     return Section(
-        "What becomes of the prediction?", drawings=drawings, tables=[Table(_most(result, table), caption=caption)]
+        "How does the prediction change?", drawings=drawings, tables=[Table(_most(result, table), caption=caption)]
     )
 
 

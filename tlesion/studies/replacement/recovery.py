@@ -38,13 +38,13 @@ def recovery_frame(
 
     the recovery index of each is 1 − its value at l by its value at s. They differ in what they count as undoing. A
     later layer that writes the opposite of the deviation makes D smaller. A state that grows around the deviation
-    leaves D as it is and makes E and N smaller. A deviation of size alone (a factor) is no deviation after the norm.
+    leaves D as it is and makes E and N smaller. A deviation in size only (a factor) is gone after the norm.
 
     So where the blocks add to the hidden state and nothing divides it (pre-norm models), ``compensation`` means: D has
     shrunk by a tenth at least. In a post-norm model (BERT) every block's norm sets the size anew; only what changes the
     direction can be compensated, and ``compensation`` means: N has shrunk by a tenth at least. Otherwise, where any of
-    the three has, the verdict is ``rescaling``: norm or growth have made less of a deviation that is still there; and
-    ``none`` where nothing has.
+    the three has, the verdict is ``rescaling``: the norm or growth has made a deviation smaller that is still there;
+    and ``none`` where nothing has.
 
     Args:
         drift, relative, normed: D, E and N, means over tokens and prompts.

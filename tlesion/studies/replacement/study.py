@@ -1,7 +1,6 @@
 """Replacement: what do replaced keys, noise in neurons, or rescaled hidden states do to all that comes after?
 
-Every variant is one lesion of a sweep that hands over the hidden state after each block; nothing is kept of them but
-their sizes.
+Every variant is one lesion of a sweep that hands over the hidden state after each block; of which only sizes are kept.
 """
 
 from collections.abc import Sequence
@@ -61,10 +60,10 @@ def replacement(
         of distribution the replaced values are, and how much is undone later.
 
     Raises:
-        TypeError: The prompts are no list of `Prompt`; a variant is not a `Variant`; with ``checkpoint``, one with a
+        TypeError: The prompts are not a list of `Prompt`; a variant is not a `Variant`; with ``checkpoint``, one with a
             hook function of your own.
         ValueError: No variant, two of one name, no prompt, a target that is not one token, an unknown hook point, a
-            plan that does not serve, a checkpoint of another run.
+            plan that cannot be used here, a checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -77,7 +76,7 @@ def replacement(
     one_of("plan", plan, PLANS)
     _check_variants(variants)
     if not 1 <= top_k <= model.cfg.d_vocab:
-        raise ValueError(f"top_k {top_k} is no number of tokens; give 1 to {model.cfg.d_vocab}, the vocabulary")
+        raise ValueError(f"top_k is {top_k}; give 1 to {model.cfg.d_vocab}, the vocabulary")
     frame = prompt_frame(
         model,
         prompts,

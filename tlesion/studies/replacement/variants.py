@@ -20,7 +20,7 @@ class Variant:
     Attributes:
         label: What figures and tables call it.
         interventions: ``(hook name, function)`` pairs that are applied together.
-        settings: What was done, as JSON has it: ``kind``, ``layer``, and what else tells variants apart.
+        settings: What was done, as JSON has it: ``kind``, ``layer``, and whatever else distinguishes variants.
     """
 
     label: str

@@ -8,7 +8,7 @@ from tlesion.studies.replacement.recovery import RECOVERED
 from tlesion.studies.replacement.result import Replacement
 
 FAR = 3.0
-"""From so many standard deviations on, what was put in is called far out of distribution."""
+"""Values this many standard deviations away are called far out of distribution."""
 
 
 def summary(result: Replacement) -> list[str]:

@@ -37,7 +37,7 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
         ),
         Drawing(
             figures.volcano(selection, layer=layer),
-            caption="Each point is a neuron. Far out: a large difference; high up: a sure one.",
+            caption="Each point is a neuron. Far to the side: a large difference; high up: strong evidence for it.",
             half=True,
         ),
     ]

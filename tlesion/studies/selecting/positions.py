@@ -51,7 +51,7 @@ class SelectionComparison(Result):
         """The mask of every selection by its name; ``direction`` is a condition or ``"any"``.
 
         Raises:
-            ValueError: Another direction.
+            ValueError: An unknown direction.
         """
         one_of("direction", direction, (*self.conditions, "any"))
         a, b = self.mask_a, self.mask_b

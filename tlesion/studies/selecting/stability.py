@@ -1,4 +1,4 @@
-"""Is a selection stable? The same test once more, on other sentences that hold the same words."""
+"""Is a selection stable? The same test again, on other sentences with the same words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ def selected(selection: NeuronSelection) -> str:
 
 
 def identical_pairs(selection: NeuronSelection) -> str:
-    """In how many pairs nothing can differ; "" where there is no such pair."""
+    """The number of pairs in which nothing can differ; "" where there is no such pair."""
     if not selection.n_identical_pairs:
         return ""
     return (

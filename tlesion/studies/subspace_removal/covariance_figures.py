@@ -38,7 +38,7 @@ def covariance_pair(result: SubspaceRemoval, *, layer: int, template: TemplateLi
     used = (change.sampled[row] >= 0).numpy()
     if used.sum() < 2:
         raise ValueError(
-            f"fewer than two of the units of layer {layer} vary both before and after; there is no picture"
+            f"fewer than two of the units of layer {layer} vary both before and after; there is nothing to draw"
         )
     before, after = (
         part[row].numpy()[np.ix_(used, used)] for part in (change.correlation_before, change.correlation_after)
@@ -143,4 +143,4 @@ def covariance_change(result: SubspaceRemoval, *, template: TemplateLike = None)
         )
     name_layers(figure, len(result.layers), title="lesioned layer")
     figure.update_yaxes(title_text="relative change", rangemode="tozero")
-    return finish(figure, template, title="Between neurons and in each of them", height=440)
+    return finish(figure, template, title="Change between neurons, and in single ones", height=440)

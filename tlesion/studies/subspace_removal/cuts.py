@@ -175,10 +175,10 @@ def fit_layers(
 
 
 def check_given(given: Any, point: Point, *, options: Mapping[str, Any]) -> None:
-    """Refuse given subspaces that do not belong to the layers, and options that say how others are to be found.
+    """Refuse given subspaces that do not fit the layers, and options for finding others.
 
     Raises:
-        TypeError: They are no dict of subspaces.
+        TypeError: They are not a dict of subspaces.
         ValueError: A layer lacks one, or one is not as wide as the hook point.
     """
     if not isinstance(given, Mapping):

@@ -17,7 +17,7 @@ from tlesion.sweeps.sinks import Field, Sink, few_at_once
 
 
 class SubspaceSink(Sink):
-    """Reduces hidden states to one norm per token as they come; the first lesion is to be one that changes nothing.
+    """Reduces hidden states to one norm per token as they come; the first lesion has to be one that changes nothing.
 
     Args:
         n_detailed: For how many of the first lesions the drift is kept token by token.

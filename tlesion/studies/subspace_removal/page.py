@@ -161,7 +161,7 @@ def _covariance(result: SubspaceRemoval, layer: int) -> Section:
         ),
         Drawing(
             covariance_figures.covariance_spectrum(result, layer=layer),
-            caption="The cut takes the largest away.",
+            caption="The cut removes the largest.",
             half=True,
         ),
     ]
@@ -170,7 +170,7 @@ def _covariance(result: SubspaceRemoval, layer: int) -> Section:
         caption="Relative change of covariance and correlation, effective ranks, and the mean absolute change of one "
         "neuron's activation, in its own units and in its standard deviations.",
     )
-    return Section("What becomes of the covariance?", text, drawings=drawings, tables=[table])
+    return Section("How does the covariance change?", text, drawings=drawings, tables=[table])
 
 
 def _restored(result: SubspaceRemoval) -> bool:

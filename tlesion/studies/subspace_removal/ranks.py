@@ -14,7 +14,7 @@ def usual_ranks(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None =
     Args:
         model: The model.
         text_or_tokens: As in :func:`tlesion.subspace_removal`, whose ``ranks`` this gives.
-        prepend_bos: As everywhere.
+        prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
 
     Example:
         >>> import tlesion

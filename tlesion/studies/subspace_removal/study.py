@@ -91,7 +91,7 @@ def subspace_removal(
         Drift, logit drops, tests, variance and covariance per lesioned layer, and the same of the controls.
 
     Raises:
-        TypeError: Neither texts nor token ids; subspaces that are none.
+        TypeError: Neither texts nor token ids; subspaces that are not `Subspace` or `ObliqueEraser`.
         ValueError: A text of fewer than two tokens; a rank above what the tokens have; constant activations or ones
             that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
             checkpoint of another run.

@@ -83,12 +83,12 @@ def correlation(result: SubspaceRemoval) -> str:
     return (
         f"Over {len(result.layers)} layers the share of variance and the drop correlate with r = {r['r']:.2f} "
         f"({result.level:.0%} interval {r['low']:.2f} to {r['high']:.2f}) and ρ = {rho['r']:.2f} ({rho['low']:.2f} to "
-        f"{rho['high']:.2f}); layers of one model are no independent sample, so that the intervals describe."
+        f"{rho['high']:.2f}); layers of one model are not an independent sample, so the intervals are descriptive."
     )
 
 
 def spread(result: SubspaceRemoval) -> str:
-    """How the damage grows on its way."""
+    """How the damage grows from layer to layer."""
     frame = result.to_frame()
     last = result.drift.shape[1] - 1
     rows = frame[(frame["layer"] < last) & (frame["drift_at_lesion"] > 0)]
@@ -103,7 +103,7 @@ def spread(result: SubspaceRemoval) -> str:
 
 
 def covariance(result: SubspaceRemoval) -> str:
-    """Small per neuron, deep between neurons?"""
+    """Small in each neuron, large between neurons?"""
     if result.cut.rank == 0:
         return ""
     change = result.covariance

@@ -98,9 +98,9 @@ def judge(one: MaskEffect, active: Bool[Tensor, " layer"], groups: Sequence[Any]
 def _per_unit(effect: Float64[Tensor, "*layer"], change: Float64[Tensor, "*layer"], typical: Layers) -> Tensor:
     r"""Effect per unit of global change, :math:`e / (g + g_0)`, with the layer's median :math:`g_0` of all masks.
 
-    Without it, a control that changes nearly nothing would have any ratio at all, made of rounding; the same remedy
-    for the same ill as in Tusher, Tibshirani & Chu (2001), PNAS 98:5116. The mask is among those that the median is
-    of, so that it stays exchangeable with its controls.
+    Without it, a control that changes almost nothing would have an arbitrary ratio, made of rounding; this is the
+    remedy of Tusher, Tibshirani & Chu (2001), PNAS 98:5116. The mask is among those that the median is of, so that it
+    stays exchangeable with its controls.
     """
     scale = change + typical
     return torch.where(scale > 0, effect / scale.where(scale > 0, 1.0), 0.0)
@@ -168,7 +168,7 @@ def _minimal(
 
 
 def _limit(controls: Float64[Tensor, "control layer"], active: Tensor, rules: Rules) -> Layers:
-    """What has to be exceeded for the corrected p to be small enough."""
+    """The effect above which the corrected p is small enough."""
     limit = torch.full(controls.shape[1:], torch.nan, dtype=torch.float64)
     family = controls[:, active]
     if rules.correction == MAX and bool(active.any()):

@@ -43,8 +43,8 @@ def dissociation_of(
 ) -> tuple[tuple[str, ...], dict[str, Float64[Tensor, " layer"]]]:
     """The two masks that are about two targets, and their double dissociation; NaN where there are none.
 
-    Over all prompts with these two targets: the interaction asks what each mask costs both of them, and who is right
-    does not enter.
+    Over all prompts with these two targets: the interaction compares what each mask costs both of them, whichever is
+    right.
     """
     names = ("dissociation", "dissociation_low", "dissociation_high", "dissociation_p")
     pair, chosen = _pair(profile)

@@ -12,7 +12,7 @@ from tlesion.studies.verdict.result import Verdict
 
 
 def verdict_section(verdict: Verdict, profile: LaminarProfile) -> Section:
-    """Every lesion beside random ones of the same size, and what is to be thought of it."""
+    """Every lesion beside random ones of the same size, and the verdict on it."""
     settings = verdict.provenance.settings
     text = [
         f"Beside each mask stand {profile.n_controls} random lesions of as many neurons in the same layer. An effect "

@@ -42,7 +42,7 @@ class Verdict(Result):
         low, high: Confidence interval of the same over prompts.
         opposite: Share of the prompts whose effect has the other sign than their mean.
         p: Is the mean effect over prompts zero? Sign flips, two-sided, corrected over layers. NaN where the mask is
-            empty, or no effect differs from zero by a bit.
+            empty, or every effect is exactly zero.
         control_p: How often a matched control costs the word as much, one-sided, (1 + count) / (1 + controls).
         control_p_corrected: The same, corrected over layers.
         selective_p: The same for the effect per unit of global change, e / (g + median g), corrected over layers:

@@ -1,4 +1,4 @@
-"""The verdict: is what a lesion did real, is it more than damage, and could the study have told?"""
+"""The verdict: is what a lesion did real, is it more than damage, and could the study have detected it?"""
 
 import dataclasses
 import math
@@ -53,7 +53,7 @@ def verdict(
        its layer (both p at most ``alpha``), and does not once it is corrected over layers.
     4. *unspecific damage*: the effect is not zero over prompts (``p``), however small and whatever its sign, and random
        lesions do as much; or the targets' logits, or all logits, changed by the smallest effect of interest or more
-       (root mean square), or are no numbers any more.
+       (root mean square), or are no longer finite.
     5. *no effect found*: anything else. An effect as large as the smallest of interest would have shown.
 
     An effect within the rounding of the logits counts as zero, whatever its p.
@@ -65,8 +65,8 @@ def verdict(
             it never is). ``"all"``: on all prompts that have the target. A mean or median in place of activations
             costs a word where it is right and helps it where it is wrong, so that both cancel under ``"all"``.
         alpha: Level of every test.
-        power: Probability with which `minimal_effect` and `detectable_effect` are found. By default missing an effect
-            of interest is as rare as finding one that is none.
+        power: Probability with which `minimal_effect` and `detectable_effect` are found. By default, missing an effect
+            of interest is as rare as a false positive.
         smallest: Smallest effect of interest, in logits. None: ``share`` of the median margin (without its sign)
             in the clean run; with a lone target, of the largest mean drop that cutting a whole layer causes.
         share: See ``smallest``.
@@ -76,8 +76,8 @@ def verdict(
         interval: ``"bca"``, ``"percentile"`` or ``"t"``. None: BCa, and Student's with fewer than 20 independent
             prompts, where a bootstrap is too narrow.
         n_resamples: Resamples of the bootstrap.
-        n_permutations: Sign flips; all of them where there are no more. Six independent prompts are the fewest whose
-            p can reach 0.05.
+        n_permutations: Sign flips to draw; where no more than that exist, all are used. With fewer than six independent
+            prompts p cannot reach 0.05.
         seed: Of resamples and flips.
 
     Returns:
@@ -141,7 +141,7 @@ def verdict(
 
 
 def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance:
-    """That of the profile, whose settings and content stand among those of the verdict."""
+    """The provenance of the profile, with its settings and content hash among the verdict's own."""
     made_from = {"profile": profile.provenance.settings, "content": profile.content_hash}
     return dataclasses.replace(profile.provenance, settings=settings | made_from)
 

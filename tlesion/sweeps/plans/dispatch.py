@@ -62,7 +62,7 @@ class Dispatcher:
         return activation
 
     def require_fired(self) -> None:
-        """Refuse a finished sweep in which an edit had no part.
+        """Refuse a finished sweep in which an edit never fired.
 
         Raises:
             ValueError: A hook point was never reached, so that its edit did nothing.
