@@ -87,7 +87,7 @@ def test_a_damaged_result_is_named(by_hand, folder):
 
 def test_limits_and_layers_of_a_list_that_do_not_exist(by_hand, folder):
     by_hand.selection().save(folder / "selection")
-    assert_one_line(run("neurons", folder, "--limit", -1), "--limit -1 is no number of rows")
+    assert_one_line(run("neurons", folder, "--limit", -1), "--limit is -1; give a number of rows")
     assert_one_line(run("neurons", folder, "--layer", 9), "--layer 9 is not in this selection; it has the layers [0, 1")
     assert_one_line(run("neurons", folder, "--direction", "it"), "--direction 'it' is unknown; allowed: 'him', 'her'")
     by_hand.profile().save(folder / "other" / "profile")

@@ -29,7 +29,7 @@ HEADS = "blocks.0.attn.hook_z"
         (lambda: iv.zero(NAME, units=["a"]), r"units \['a'\] are not understood; give an index"),
         (lambda: iv.zero(NAME, units="readout"), r"units 'readout' are not understood; give an index"),
         (lambda: iv.zero(NAME, units=[[1], [1, 2]]), r"units \[\[1\], \[1, 2\]\] are not understood"),
-        (lambda: iv.zero(NAME, units=slice(None, None, -1)), r"units slice\(None, None, -1\) run backwards"),
+        (lambda: iv.zero(NAME, units=slice(None, None, -1)), r"units slice\(None, None, -1\) have a negative step"),
         (lambda: iv.zero(NAME, positions="last"), r"positions 'last' are not understood; give 'readout', an index"),
         (lambda: iv.zero(HEADS, heads=[1.5]), r"heads of shape \(1,\) and type torch\.float64 name no part"),
         (lambda: iv.replace(NAME, torch.tensor([1.0, torch.nan])), r"hold 1 NaN or infinite entries; replacement "

@@ -202,7 +202,7 @@ def test_saved_and_read_back(model, tmp_path):
         (TEXT, {"alone": "lonely"}, ValueError, "alone 'lonely' is unknown; allowed: 'as_text', 'special', 'bare'"),
         (TEXT, {"context_lengths": [40]}, ValueError, r"context lengths \[40\] do not fit these texts"),
         (TEXT, {"context_lengths": [0, 1]}, ValueError, "lengths run from 1 to that"),
-        (TEXT, {"keep": -1}, ValueError, "keep -1 is no number of tokens"),
+        (TEXT, {"keep": -1}, ValueError, "keep is -1; give 0 or more tokens"),
     ],
 )
 def test_what_cannot_be_compared(model, text, options, error, message):

@@ -162,7 +162,7 @@ def test_the_commands_write_what_they_say(checkpoint_folder, tmp_path):
         (("replace", "--layers", "12"), "layers [12] do not exist"),
         (("replace", "--position", "middle"), "position 'middle' is unknown; allowed: 'all', 'readout'"),
         (("context", "--text", "a", "--opening", "b"), "--text and --opening exclude each other"),
-        (("context", "--file", "/nowhere.txt"), "'/nowhere.txt' is no file"),
+        (("context", "--file", "/nowhere.txt"), "'/nowhere.txt' is not a file"),
         (("context", "--layer", "12"), "layers [12] do not exist"),
     ],
 )

@@ -152,7 +152,7 @@ def test_studies_that_cannot_be(model, checkpoint_folder):
         tlesion.replacement(model, [], variants)
     with pytest.raises(ValueError, match="plan 'prefix' is unknown; allowed: 'auto', 'loop', 'batched', 'fanout'"):
         tlesion.replacement(model, [PROMPT], variants, plan="prefix")
-    with pytest.raises(ValueError, match="top_k 0 is no number of tokens"):
+    with pytest.raises(ValueError, match="top_k is 0; give 1 to"):
         tlesion.replacement(model, [PROMPT], variants, top_k=0)
     bare = tlesion.load_model(checkpoint_folder("bert-base-model"))
     with pytest.raises(ValueError, match="a replacement study needs logits"):
