@@ -262,7 +262,7 @@ def test_bad_lesions_are_named(gpt2):
         swept(gpt2, [])
     with pytest.raises(TypeError, match=r"lesion 0 is a single intervention"):
         read_lesions(gpt2, [iv.zero("blocks.0.mlp.hook_post")])
-    with pytest.raises(TypeError, match=r"which is no \(hook name, function\) pair"):
+    with pytest.raises(TypeError, match=r"which is not a \(hook name, function\) pair"):
         read_lesions(gpt2, [["blocks.0.mlp.hook_post"]])
     with pytest.raises(ValueError, match=r"hook point 'blocks.9.mlp.hook_post' is not in this model"):
         read_lesions(gpt2, [[iv.zero("blocks.9.mlp.hook_post")]])
