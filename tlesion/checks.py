@@ -52,3 +52,14 @@ def row_of_layer(layer: int, layers: Sequence[int]) -> int:
     if layer not in layers:
         raise ValueError(f"layer {layer} is not in this result; it has {list(layers)}")
     return list(layers).index(layer)
+
+
+def shown(value: object) -> str:
+    """A value received, as a message shows it: its type, and its repr, cut off at 120 characters.
+
+    Example:
+        >>> shown([1, 2])
+        'list, [1, 2]'
+    """
+    text = repr(value)
+    return f"{type(value).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"

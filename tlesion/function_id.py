@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from tlesion.registry import module_of, qualname_of
+from tlesion.registry import is_ours, module_of, qualname_of
 
 
 def function_id(function: Callable[..., Any]) -> str:
@@ -31,7 +31,7 @@ def function_id(function: Callable[..., Any]) -> str:
     """
     module = module_of(function)
     where = f"{module}.{qualname_of(function)}"
-    if module.split(".")[0] in ("tlesion", "builtins"):
+    if is_ours(function) or module == "builtins":
         return where
     try:
         described = _described(function, module, ())

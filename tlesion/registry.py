@@ -84,3 +84,8 @@ def module_of(function: Any) -> str:
 def qualname_of(function: Any) -> str:
     """A function's or class's name inside its module."""
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+
+
+def is_ours(function: Any) -> bool:
+    """Whether a function or class is defined in tlesion, and not by a user."""
+    return module_of(function).split(".")[0] == "tlesion"

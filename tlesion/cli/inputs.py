@@ -11,10 +11,8 @@ from tlesion.cli.options import two_words
 from tlesion.hooks import Model
 from tlesion.models import load_model
 from tlesion.stimuli import Contrast, Prompt, contrasts
-from tlesion.stimuli import prompts as shipped_prompts
 from tlesion.stimuli.files import read_pairs, read_prompts
-from tlesion.studies.common.default_texts import default_texts
-from tlesion.tokens import is_masked
+from tlesion.studies.common.default_texts import default_prompts, default_texts
 
 Pairs: TypeAlias = Annotated[
     Path | None,
@@ -94,7 +92,7 @@ def contrast_in(pairs: Path | None, words: str | None, conditions: str | None) -
 
 def prompts_in(file: Path | None, model: Model) -> list[Prompt]:
     """The prompts of the file, or the shipped ones for this kind of model."""
-    return read_prompts(file) if file else shipped_prompts.him_her(causal=not is_masked(model))
+    return read_prompts(file) if file else default_prompts(model)
 
 
 def texts_in(chosen: Chosen, model: Model, text: str | None, file: Path | None) -> Any:

@@ -7,12 +7,13 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.function_id import function_id
 from tlesion.interventions.ablations import Registered, named
 from tlesion.interventions.make import Intervention
 from tlesion.interventions.region import Positions
 from tlesion.positions import PromptPosition, check_prompt_position
-from tlesion.registry import module_of
+from tlesion.registry import is_ours
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,7 +63,7 @@ class Ablation:
     def settings(self) -> dict[str, Any]:
         """For provenance and checkpoints: the ablation's name, and of a user's own which function it is."""
         function = self.registered.function
-        own = {} if module_of(function).startswith("tlesion.") else {"ablation_function": function_id(function)}
+        own = {} if is_ours(function) else {"ablation_function": function_id(function)}
         return {"ablation": self.kind, **own}
 
     def at(self, name: str, layer: int, units: Bool[Tensor, " unit"]) -> Intervention:
@@ -125,10 +126,8 @@ def _fits(reference: Tensor, needed: str, shape: Sequence[int]) -> bool:
 def _require_intervention(made: Any, kind: str, name: str) -> None:
     """Refuse what an ablation returned where it is no intervention at the hook point that was asked for."""
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], str) and callable(made[1])):
-        text = repr(made)
-        shown = f"a {type(made).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
         raise TypeError(
-            f"ablation {kind!r} returned {shown} at {name!r}; return an intervention "
+            f"ablation {kind!r} returned a {shown(made)} at {name!r}; return an intervention "
             "(tlesion.interventions.scale(hook_name, ...)) or a pair (hook_name, hook function)"
         )
     if made[0] != name:

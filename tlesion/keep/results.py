@@ -22,6 +22,7 @@ from tlesion.keep.fields import parts_of, taken_apart
 from tlesion.keep.hashing import hash_of
 from tlesion.keep.outline import outline
 from tlesion.keep.writing import write_whole_folder
+from tlesion.registry import is_ours
 
 FORMAT_VERSION = 3
 RESULT_FILE = "result.json"
@@ -150,7 +151,7 @@ def _register(kind: type[Result]) -> None:
     other = _KINDS.get(kind.__name__)
     # One of tlesion's own takes its name whenever it is imported: a name that a user has taken must not stop an import.
     # His kind is refused when it is saved.
-    if other is not None and _full_name(other) != _full_name(kind) and not _is_ours(kind):
+    if other is not None and _full_name(other) != _full_name(kind) and not is_ours(kind):
         raise TypeError(_taken(kind, other))
     _KINDS[kind.__name__] = kind
 
@@ -169,10 +170,6 @@ def _taken(kind: type[Result], other: type[Result]) -> str:
 
 def _full_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _is_ours(kind: type) -> bool:
-    return kind.__module__.split(".")[0] == "tlesion"
 
 
 def _require_writable(target: Path) -> None:

@@ -54,6 +54,17 @@ def _number(value: float | Tensor) -> str:
     return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
+def percent(share: float | Tensor) -> str:
+    """A share as ``25 %``, with a decimal below ten percent.
+
+    Example:
+        >>> percent(0.25), percent(0.043), percent(0.0)
+        ('25 %', '4.3 %', '0 %')
+    """
+    value = 100 * float(share)
+    return f"{value:.0f} %" if value in (0, 100) or value >= 10 else f"{value:.1f} %"
+
+
 def whole_percent(share: float) -> str:
     """A share as ``25 %``."""
     return f"{100 * share:.0f} %"

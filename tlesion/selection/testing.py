@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.function_id import function_id
-from tlesion.registry import module_of
+from tlesion.registry import is_ours
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.statistics import Statistic, Tested, checked, statistic_named, statistic_names
 from tlesion.selection.stream import Kept, Streamed
@@ -82,7 +82,7 @@ class Criterion:
     def settings(self, *, pairs: bool) -> dict[str, Any]:
         """For provenance: every option, whether differences within pairs are tested, and a user's function."""
         function = self.statistic.function
-        own = {} if module_of(function).split(".")[0] == "tlesion" else {"test_function": function_id(function)}
+        own = {} if is_ours(function) else {"test_function": function_id(function)}
         return asdict(self) | {"within_pairs": self.statistic.within_pairs(pairs=pairs)} | own
 
     def sink(self, *, pairs: bool) -> Streamed | Kept:

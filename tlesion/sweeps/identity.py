@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlesion.function_id import function_id
 from tlesion.keep.hashing import tensor_hash
-from tlesion.registry import Entry, module_of
+from tlesion.registry import Entry, is_ours
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import Lesion
 
@@ -58,4 +58,4 @@ def _described(value: Any, name: str) -> Any:
 
 def _kind(cls: type) -> str:
     """The name of an edit's class; of a user's own class also what it does."""
-    return cls.__qualname__ if module_of(cls).startswith("tlesion.") else function_id(cls)
+    return cls.__qualname__ if is_ours(cls) else function_id(cls)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.encoding import encode_prompt
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
@@ -177,14 +178,9 @@ def _require_list(prompts: Any) -> None:
     """Refuse anything but a list of prompts, above all a single one."""
     if isinstance(prompts, Prompt | str) or not isinstance(prompts, Sequence):
         way = "[prompt]" if isinstance(prompts, Prompt) else "[tlesion.Prompt(text, targets=(...)), ...]"
-        raise TypeError(f"prompts is a single {_shown(prompts)}; give a list of tlesion.Prompt: {way}")
+        raise TypeError(f"prompts is a single {shown(prompts)}; give a list of tlesion.Prompt: {way}")
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, Prompt):
             raise TypeError(
-                f"prompt {index} is a {_shown(prompt)}; every prompt of a list is a tlesion.Prompt(text, targets=(...))"
+                f"prompt {index} is a {shown(prompt)}; every prompt of a list is a tlesion.Prompt(text, targets=(...))"
             )
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"

@@ -1,9 +1,9 @@
-"""What studies of texts read where no text is given: tokens of the model's own, or sentences that ship."""
+"""What studies read where nothing is given: texts of the model's own, or sentences and prompts that ship."""
 
 from typing import Any
 
 from tlesion.hooks import Model
-from tlesion.stimuli import contrasts
+from tlesion.stimuli import Prompt, contrasts, prompts
 from tlesion.studies.common.generation import generate_tokens, openings
 from tlesion.tokens import is_masked
 
@@ -48,3 +48,8 @@ def default_texts(
         seed=seed,
         prepend_bos=prepend_bos,
     )
+
+
+def default_prompts(model: Model) -> list[Prompt]:
+    """The shipped him/her prompts, as this kind of model takes them."""
+    return prompts.him_her(causal=not is_masked(model))

@@ -191,7 +191,6 @@ def lesion_frame(
         "hook_point": hook_point,
         "position": position,
         "seed": seed,
-        "prepend_bos": prepend_bos,
         "n_units": point.n_units,
         "reference": None if make.reference is None else tensor_hash(make.reference),
     }

@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import tlesion.studies
+from tlesion.registry import module_of, qualname_of
 
 if TYPE_CHECKING:
     from tlesion.keep.results import Result
@@ -151,4 +152,4 @@ def _home(study: Study) -> str:
     """Where a study's function stands."""
     if isinstance(study.run, str):
         return study.run
-    return f"{study.run.__module__}:{study.run.__qualname__}"
+    return f"{module_of(study.run)}:{qualname_of(study.run)}"

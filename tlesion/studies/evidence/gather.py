@@ -16,7 +16,7 @@ from tlesion.positions import PromptPosition, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
-from tlesion.stimuli import prompts as shipped_prompts
+from tlesion.studies.common.default_texts import default_prompts
 from tlesion.studies.common.effects import own_targets
 from tlesion.studies.common.registry import studies
 from tlesion.studies.evidence.activation_histogram import activation_histogram
@@ -24,7 +24,6 @@ from tlesion.studies.evidence.beside import applying, compare_in_context, eviden
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
-from tlesion.tokens import is_masked
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
@@ -87,7 +86,7 @@ def laminar(
     if out is not None:
         check_run_folder(out, result_names())
     contrast = contrasts.him_her() if contrast is None else contrast
-    prompts = shipped_prompts.him_her(causal=not is_masked(model)) if prompts is None else prompts
+    prompts = default_prompts(model) if prompts is None else prompts
     shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
     selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
     masks = {condition: selected.mask(condition) for condition in selected.conditions}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tlesion.drawing.targets import target_words
-from tlesion.paper.prose import listed
+from tlesion.paper.prose import listed, percent
 from tlesion.selection import NeuronSelection
 from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.summary import clean_accuracy, summarise_profile
@@ -48,7 +48,7 @@ def clean(profile: LaminarProfile) -> str:
     known = sum(correct is not None for correct in profile.correct)
     return (
         f"Before any lesion the model's largest target logit is the right one in {round(accuracy * known)} of {known} "
-        f"prompts ({_percent(accuracy)})."
+        f"prompts ({percent(accuracy)})."
     )
 
 
@@ -120,11 +120,6 @@ def largest_layer(profile: LaminarProfile) -> int:
 
 def _at(table: pd.DataFrame, mask: str, layer: int, target: int) -> pd.Series:
     return table[(table["mask"] == mask) & (table["layer"] == layer) & (table["target"] == target)].iloc[0]
-
-
-def _percent(share: float) -> str:
-    percent = 100 * float(share)
-    return f"{percent:.0f} %" if percent in (0, 100) or percent >= 10 else f"{percent:.1f} %"
 
 
 def _signed(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import math
 
-from tlesion.paper.prose import listed
+from tlesion.paper.prose import listed, percent
 from tlesion.selection import NeuronSelection
 from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
@@ -17,15 +17,15 @@ def selected(selection: NeuronSelection) -> str:
     a, b = selection.conditions
     counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
     total, n_all = sum(counts.values()), selection.t.numel()
-    what = f"{total} of {n_all} neurons ({_percent(total / n_all)}) tell {a!r} from {b!r}"
+    what = f"{total} of {n_all} neurons ({percent(total / n_all)}) tell {a!r} from {b!r}"
     how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
     text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
     if not total:
         return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
     share = selection.density()["any"].to_numpy()
     low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
-    text += f" The share is smallest in layer {low} ({_percent(share.min())}) and largest in layer {high} "
-    text += f"({_percent(share.max())})."
+    text += f" The share is smallest in layer {low} ({percent(share.min())}) and largest in layer {high} "
+    text += f"({percent(share.max())})."
     if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
         where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
         text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
@@ -73,8 +73,3 @@ def shared(overlap: MaskOverlap) -> list[str]:
             f"{found:.2f}, by chance {chance:.2f}."
         )
     return [" ".join(said)] if said else []
-
-
-def _percent(share: float) -> str:
-    percent = 100 * float(share)
-    return f"{percent:.0f} %" if percent in (0, 100) or percent >= 10 else f"{percent:.1f} %"
