@@ -24,7 +24,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from tlesion.keep.checkpoint_part import packed, read_part
-from tlesion.keep.writing import clear_abandoned, is_partial, make_folder, write_whole
+from tlesion.keep.writing import clear_abandoned, file_in_the_way, is_partial, json_text, make_folder, write_whole
 
 FORMAT_VERSION = 1
 CHECKPOINT_FILE = "checkpoint.json"
@@ -109,7 +109,7 @@ class Checkpoint:
         if self.folder is not None:
             path = self.folder / CHECKPOINT_FILE
             record = json.loads(path.read_text(encoding="utf-8"))
-            write_whole(path, _as_json(record | {"state": "finished"}))
+            write_whole(path, json_text(record | {"state": "finished"}))
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / PARTS_FOLDER / f"{self.prefix}{name}.safetensors"
@@ -143,7 +143,7 @@ def open_checkpoint(folder: Folder, run: Mapping[str, Any]) -> Checkpoint:
         _require_empty(path)
         make_folder(path / PARTS_FOLDER)
         head = {"about": _ABOUT, "format": FORMAT_VERSION, "state": "running"}
-        write_whole(path / CHECKPOINT_FILE, _as_json(head | {"run": record}))
+        write_whole(path / CHECKPOINT_FILE, json_text(head | {"run": record}))
     return Checkpoint(path, hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest())
 
 
@@ -196,9 +196,8 @@ def _require_same(path: Path, record: dict[str, Any]) -> None:
 
 
 def _require_folder(path: Path) -> None:
-    for part in (path, *path.parents):
-        if part.exists() and not part.is_dir():
-            raise ValueError(f"cannot keep a checkpoint in {str(path)!r}: {str(part)!r} is a file; give a folder")
+    if (file := file_in_the_way(path)) is not None:
+        raise ValueError(f"cannot keep a checkpoint in {str(path)!r}: {str(file)!r} is a file; give a folder")
 
 
 def _require_empty(path: Path) -> None:
@@ -213,7 +212,3 @@ def _require_empty(path: Path) -> None:
             f"cannot keep a checkpoint in {str(path)!r}: it holds files that are not a tlesion checkpoint "
             f"({held[0].name!r}); give an empty or a new folder"
         )
-
-
-def _as_json(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"

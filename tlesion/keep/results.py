@@ -8,7 +8,6 @@ then on, to `load_result` too.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from safetensors.torch import save as to_safetensors
 from tlesion.keep.fields import parts_of, taken_apart
 from tlesion.keep.hashing import hash_of
 from tlesion.keep.outline import outline
-from tlesion.keep.writing import write_whole_folder
+from tlesion.keep.writing import file_in_the_way, json_text, write_whole_folder
 from tlesion.registry import is_ours
 
 FORMAT_VERSION = 3
@@ -137,8 +136,7 @@ class Result:
             "tensors_sha256": hashlib.sha256(raw).hexdigest(),
             "fields": plain,
         }
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        return write_whole_folder(target, {TENSOR_FILE: raw, RESULT_FILE: text})
+        return write_whole_folder(target, {TENSOR_FILE: raw, RESULT_FILE: json_text(record)})
 
 
 def kinds() -> Mapping[str, type[Result]]:
@@ -173,9 +171,8 @@ def _full_name(kind: type) -> str:
 
 
 def _require_writable(target: Path) -> None:
-    for path in (target, *target.parents):
-        if path.is_file():
-            raise ValueError(f"cannot save into {str(target)!r}: {str(path)!r} is a file; give the name of a folder")
+    if (file := file_in_the_way(target)) is not None:
+        raise ValueError(f"cannot save into {str(target)!r}: {str(file)!r} is a file; give the name of a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / RESULT_FILE).exists():
         raise ValueError(
             f"cannot save into {str(target)!r}: it holds files that are not a tlesion result; "

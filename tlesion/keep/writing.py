@@ -4,6 +4,7 @@ What is written gets a name of its own beside its place, and is renamed once it 
 older file or folder of that name is still there as it was.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -43,11 +45,15 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         ValueError: cannot write into '...writing.py': it is a file; give the name of a folder
     """
     path = Path(folder)
-    for part in (path, *path.parents):
-        if part.exists() and not part.is_dir():
-            what = "it" if part == path else repr(str(part))
-            raise ValueError(f"cannot write into {str(path)!r}: {what} is a file; give the name of a folder")
+    if (file := file_in_the_way(path)) is not None:
+        what = "it" if file == path else repr(str(file))
+        raise ValueError(f"cannot write into {str(path)!r}: {what} is a file; give the name of a folder")
     return path
+
+
+def file_in_the_way(path: Path) -> Path | None:
+    """What keeps a path from becoming a folder: itself or something above it, if that is there and is no folder."""
+    return next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:
@@ -151,6 +157,11 @@ def _replace(target: Path, staging: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def json_text(record: Mapping[str, Any]) -> str:
+    """A record as a JSON file of tlesion holds it."""
+    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
 
 def _suffix() -> str:
