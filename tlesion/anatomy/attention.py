@@ -28,6 +28,7 @@ def can_be_written_out(attention: AbstractAttention) -> bool:
         cfg.positional_embedding_type in ("standard", "rotary")
         and cfg.attention_dir == "causal"
         and not (cfg.use_attention_sinks or cfg.use_attn_result or cfg.use_logn_attn or cfg.load_in_4bit)
+        and not cfg.use_dynamic_ntk_rope
         and not (cfg.use_split_qkv_input or cfg.use_attn_in)
         and cfg.clip_qkv is None
         and not cfg.attn_scores_soft_cap > 0

@@ -18,13 +18,23 @@ Cache: TypeAlias = TransformerLensKeyValueCache
 def empty_cache(model: Model, n_rows: int = 1) -> Cache:
     """A cache for a whole model, which fills as the model is called with it."""
     cache: Cache = TransformerLensKeyValueCache.init_cache(model.cfg, device_of(model), n_rows)
+    cache.entries = [_as_attention_has_heads(model, entry) for entry in cache.entries]
     return cache
 
 
 def empty_layer(model: Model, n_rows: int) -> KeysAndValues:
     """A cache for one layer; it holds a run's keys and values once a block has been called with it."""
     entry: KeysAndValues = TransformerLensKeyValueCacheEntry.init_cache_entry(model.cfg, device_of(model), n_rows)
-    return entry
+    return _as_attention_has_heads(model, entry)
+
+
+def _as_attention_has_heads(model: Model, entry: KeysAndValues) -> KeysAndValues:
+    """TransformerLens makes room for shared keys even where ``ungroup_grouped_query_attention`` repeats them."""
+    if not model.cfg.ungroup_grouped_query_attention:
+        return entry
+    n_rows, _, _, d_head = entry.past_keys.shape
+    empty = entry.past_keys.new_empty(n_rows, 0, model.cfg.n_heads, d_head)
+    return TransformerLensKeyValueCacheEntry(past_keys=empty, past_values=empty.clone())
 
 
 def repeated(

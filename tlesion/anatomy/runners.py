@@ -28,6 +28,8 @@ class CausalRunner:
         """Token ids to the residual stream before the first block; ``real`` is not needed to the left of padding."""
         model = self.model
         tokens = tokens.to(model.embed.W_E.device)
+        if model.cfg.use_hook_tokens:
+            tokens = model.hook_tokens(tokens)
         residual: Tensor
         residual, shortformer = model.get_residual(model.hook_embed(model.embed(tokens)), 0, tokens=tokens)
         self._shortformer = None if shortformer is None else shortformer[:1]

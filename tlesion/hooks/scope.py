@@ -1,9 +1,11 @@
-"""Hooks and modes that last as long as a block of code."""
+"""Hooks that last as long as a block of code, and those that are there already."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from tlesion.anatomy.model import HookPoint, Model
+from tlesion.anatomy.evaluating import in_eval_mode as in_eval_mode
+from tlesion.anatomy.foreign import hooked_points
+from tlesion.anatomy.model import Model
 from tlesion.hooks.points import FwdHook, require_name
 
 
@@ -38,35 +40,6 @@ def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def in_eval_mode(model: Model) -> Iterator[None]:
-    """Eval mode for as long as the ``with`` block lasts; afterwards every module has the mode it had before.
-
-    Args:
-        model: The model.
-
-    Yields:
-        None.
-
-    Example:
-        >>> import tlesion
-        >>> model = tlesion.load_model("toy-bert")
-        >>> model = model.train()
-        >>> with in_eval_mode(model):
-        ...     model.training
-        False
-        >>> model.training
-        True
-    """
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
 def user_hooks(model: Model) -> list[str]:
     """The names of the points that carry hooks right now: those of others, outside :func:`scoped`.
 
@@ -81,4 +54,4 @@ def user_hooks(model: Model) -> list[str]:
         >>> user_hooks(tlesion.load_model("toy-bert"))
         []
     """
-    return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
+    return hooked_points(model)

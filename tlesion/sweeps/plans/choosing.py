@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tlesion.anatomy.assumptions import Assumptions, assumptions_of
 from tlesion.checks import one_of
-from tlesion.hooks import Model, user_hooks
+from tlesion.hooks import Model
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion
 from tlesion.tokens import is_masked
@@ -33,15 +34,15 @@ def choose_all(model: Model, lesions: Sequence[Lesion], groups: Sequence[Group],
         ValueError: An unknown plan, or one that would not be exact here; the message says why.
     """
     one_of("plan", plan, PLANS)
-    foreign = user_hooks(model)
-    return [_choose(model, lesion, groups, plan, foreign) for lesion in lesions]
-
-
-def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, foreign: Sequence[str]) -> Choice:
     if plan == "loop":
-        return Choice("loop", "asked for")
-    against_batch = _against_a_shared_batch(lesion, foreign)
-    against_prefix = _against_prefix(model, lesion, groups)
+        return [Choice("loop", "asked for") for _ in lesions]
+    holds = assumptions_of(model, [ids for group in groups for ids in group.ids])
+    return [_choose(model, lesion, groups, plan, holds) for lesion in lesions]
+
+
+def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, holds: Assumptions) -> Choice:
+    against_batch = _against_a_shared_batch(lesion, holds)
+    against_prefix = _against_prefix(model, lesion, groups, holds)
     if plan == "auto":
         if against_batch:
             return Choice("loop", against_batch)
@@ -54,17 +55,19 @@ def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, fo
     return Choice(plan, "asked for")
 
 
-def _against_a_shared_batch(lesion: Lesion, foreign: Sequence[str]) -> str:
-    if foreign:
-        return f"the model carries hooks of its own (at {foreign[0]}), which would see the rows of other lesions"
+def _against_a_shared_batch(lesion: Lesion, holds: Assumptions) -> str:
+    if holds.chain:
+        return holds.chain
     if lesion.outside_blocks:
         return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
     return ""
 
 
-def _against_prefix(model: Model, lesion: Lesion, groups: Sequence[Group]) -> str:
+def _against_prefix(model: Model, lesion: Lesion, groups: Sequence[Group], holds: Assumptions) -> str:
     if is_masked(model):
         return "a masked model attends in both directions, so that every position can change"
+    if holds.prefix:
+        return holds.prefix
     if lesion.is_null:
         return ""
     if len(lesion.edits) < len(lesion.pairs):

@@ -1,0 +1,35 @@
+"""Evaluation mode for as long as a block of code lasts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tlesion.anatomy.model import Model
+
+
+@contextmanager
+def in_eval_mode(model: Model) -> Iterator[None]:
+    """Eval mode for as long as the ``with`` block lasts; afterwards every module has the mode it had before.
+
+    Args:
+        model: The model.
+
+    Yields:
+        None.
+
+    Example:
+        >>> import tlesion
+        >>> model = tlesion.load_model("toy-bert")
+        >>> model = model.train()
+        >>> with in_eval_mode(model):
+        ...     model.training
+        False
+        >>> model.training
+        True
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,119 @@
+"""What users change in a model past its hook points: PyTorch hooks, patched methods, modules of their own.
+
+Only the model's own forward pass is sure to follow such changes: a hook may look at the whole batch, a patch may work on
+some inputs only. They are found by looking at the modules, and nothing is run.
+"""
+
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+from torch import nn
+from torch.nn.modules import module as torch_module
+from torch.nn.utils import parametrize
+
+from tlesion.anatomy.model import HookPoint, Model
+
+_KNOWN = {"transformer_lens", "torch", "transformers", "bitsandbytes"}
+_NOBODYS = {"builtins", "abc", "typing"}
+_ON_ALL_MODULES = ("_global_forward_hooks", "_global_forward_pre_hooks")
+_CALLING = {"forward", "__call__", "_call_impl", "_wrapped_call_impl", "__getattr__"}
+_PASSIVE = {"__init__", "__doc__", "__module__", "__repr__", "__qualname__", "__annotations__", "__parameters__"}
+"""What a class may have anew without computing anything else."""
+
+
+def hooked_points(model: Model) -> list[str]:
+    """The names of the hook points that carry forward hooks right now."""
+    return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
+
+
+def foreign_change(model: nn.Module) -> str:
+    """The first change that is no TransformerLens hook, as a phrase; empty where there is none.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Such as ``"a PyTorch hook on blocks.3.attn"``.
+
+    Example:
+        >>> import tlesion
+        >>> foreign_change(tlesion.load_model("toy-bert"))
+        ''
+    """
+    if any(getattr(torch_module, name, None) for name in _ON_ALL_MODULES):
+        return "a PyTorch hook on all modules"
+    classes: dict[type, str] = {}
+    seen: dict[nn.Module, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        place = name or "the model itself"
+        if module in seen:
+            return f"one module that stands in two places, {seen[module]} and {place}"
+        seen[module] = place
+        if type(module) not in classes:
+            classes[type(module)] = _in_class(type(module))
+        found = _in_module(module) or classes[type(module)]
+        if found:
+            return f"{found} on {place}"
+    return ""
+
+
+def _in_module(module: nn.Module) -> str:
+    if parametrize.is_parametrized(module):
+        return "a parametrized weight"
+    if _foreign_hooks(module):
+        return "a PyTorch hook"
+    if getattr(module, "_compiled_call_impl", None) is not None:
+        return "a compiled call"
+    if isinstance(module, HookPoint) and module.hook_conversion is not None:
+        return "a conversion of activations"
+    cls = type(module)
+    patched = [name for name, value in vars(module).items() if callable(value) and callable(getattr(cls, name, None))]
+    return f"a patched {patched[0]!r}" if patched else ""
+
+
+def _foreign_hooks(module: nn.Module) -> bool:
+    """Whether a module carries PyTorch hooks other than those by which TransformerLens calls its own."""
+    if module._forward_pre_hooks:
+        return True
+    own = {handle.hook.id for handle in module.fwd_hooks} if isinstance(module, HookPoint) else set()
+    return bool(set(module._forward_hooks) - own)
+
+
+def _in_class(cls: type) -> str:
+    """A module's class that computes something of its own, or a known one with a method that was replaced."""
+    known = [base for base in cls.__mro__ if _root(base.__module__) in _KNOWN]
+    for base in cls.__mro__:
+        root = _root(base.__module__)
+        if root in _KNOWN:
+            replaced = next(_replaced(base), None)
+            if replaced:
+                return f"a replaced {base.__name__}.{replaced}"
+        elif root not in _NOBODYS and any(_overrides(base, name, known) for name in vars(base)):
+            return f"{cls.__name__}, a class of its own,"
+    return ""
+
+
+def _replaced(cls: type) -> Iterator[str]:
+    """Methods of a known class that somebody else has put there; what they say of their origin may be copied."""
+    for name, value in vars(cls).items():
+        if _root(cls.__module__) == "torch" and name not in _CALLING:
+            continue  # Other packages add methods of theirs to every module.
+        function: Any = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(function, FunctionType):
+            if _root(str(function.__globals__.get("__name__"))) not in _KNOWN | {"contextlib", "dataclasses"}:
+                yield name
+        elif name in _CALLING and callable(function):
+            yield name
+
+
+def _overrides(base: type, name: str, known: list[type]) -> bool:
+    if name in _PASSIVE:
+        return False
+    value = vars(base)[name]
+    works = callable(value) or hasattr(value, "__get__")
+    return works and any(name in vars(one) for one in known)
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
