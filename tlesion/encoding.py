@@ -48,15 +48,15 @@ class EncodedSentence:
     positions: tuple[int, ...]
 
 
-def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence) -> bool:
+def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence, *, whole: bool = False) -> bool:
     """Whether the activations at both sentences' positions come from the same tokens at the same places.
 
-    A causal model has read the tokens up to the position, a masked one the whole sentence. Where both have read the
-    same, the activations are the same, up to rounding.
+    A causal model has read the tokens up to the position, a masked one the whole sentence (``whole``: so has this
+    one). Where both have read the same, the activations are the same, up to rounding.
     """
     if one.positions != other.positions:
         return False
-    end = None if is_masked(model) else max(one.positions) + 1
+    end = None if whole or is_masked(model) else max(one.positions) + 1
     return torch.equal(one.ids[:end], other.ids[:end])
 
 

@@ -165,10 +165,10 @@ def _chain(runner: Runner, tokens: Int[Tensor, "1 pos"], own: Float[Tensor, "1 p
     hidden = _through_blocks(runner, tokens)
     weight, bias = runner.model.unembed.W_U, runner.model.unembed.b_U
     logits = runner.cap(torch.addmm(bias, runner.head(hidden[0]), weight))
-    if _differ(logits[None], own):
+    if differ(logits[None], own):
         return "its blocks, one after the other, do not give what its own forward pass gives"
     other = (tokens + 1) % runner.model.cfg.d_vocab
-    if _differ(_through_blocks(runner, torch.cat([other, tokens]))[1:], hidden):
+    if differ(_through_blocks(runner, torch.cat([other, tokens]))[1:], hidden):
         return "the rows of a batch change each other"
     return ""
 
@@ -177,7 +177,7 @@ def _changed_by_later(runner: Runner, tokens: Int[Tensor, "1 pos"], short: int) 
     other = (tokens + 1) % runner.model.cfg.d_vocab
     both = torch.cat([tokens, torch.cat([tokens[:, :short], other[:, short:]], dim=1)])
     alone = _through_blocks(runner, tokens[:, :short])
-    if _differ(_through_blocks(runner, both)[:, :short], alone.expand(2, -1, -1)):
+    if differ(_through_blocks(runner, both)[:, :short], alone.expand(2, -1, -1)):
         return "what comes later in a text changes what is before it"
     return ""
 
@@ -187,7 +187,7 @@ def _padded(runner: Runner, tokens: Int[Tensor, "1 pos"], short: int) -> str:
     real[0, short:] = False
     padded = _through_blocks(runner, tokens.expand(2, -1).masked_fill(~real, 0), real)
     alone = _through_blocks(runner, tokens[:, :short])
-    return "padding changes its activations" if _differ(padded[:1, :short], alone) else ""
+    return "padding changes its activations" if differ(padded[:1, :short], alone) else ""
 
 
 def _beside_prefix(runner: CausalRunner, tokens: Int[Tensor, "1 pos"]) -> str:
@@ -201,8 +201,9 @@ def _beside_prefix(runner: CausalRunner, tokens: Int[Tensor, "1 pos"]) -> str:
             keys, values = cache.past_keys[:, :start], cache.past_values[:, :start]
             with attending_to_prefix(block, keys, values) as written_out:
                 rows = runner.block(layer, rows, cache=None if written_out else repeated(keys, values, 2))
-    differ = _differ(rows, clean[:, start:].expand(2, -1, -1))
-    return "the end of a text run beside kept keys and values is not what it is in the whole text" if differ else ""
+    if differ(rows, clean[:, start:].expand(2, -1, -1)):
+        return "the end of a text run beside kept keys and values is not what it is in the whole text"
+    return ""
 
 
 def _through_blocks(
@@ -215,7 +216,7 @@ def _through_blocks(
     return hidden
 
 
-def _differ(found: Float[Tensor, "row pos column"], expected: Float[Tensor, "row pos column"]) -> bool:
+def differ(found: Float[Tensor, "row pos column"], expected: Float[Tensor, "row pos column"]) -> bool:
     """Whether two results differ by more than rounding explains, at any position."""
     allowed = TOLERANCE[expected.dtype]
     if expected.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32:

@@ -52,13 +52,26 @@ def settings_hash(model: Model) -> str:
         >>> settings_hash(model) == before
         False
     """
-    configuration = {name: repr(value) for name, value in vars(model.cfg).items() if name not in _LABELS}
-    found: dict[str, Any] = {"cfg": configuration, "model": type(model).__qualname__}
+    return _hash([configuration(model), constants_hash(model)])
+
+
+def configuration(model: Model) -> dict[str, str]:
+    """What a model's configuration says of how it computes, by name, as text."""
+    return {name: repr(value) for name, value in vars(model.cfg).items() if name not in _LABELS}
+
+
+def constants_hash(model: Model) -> str:
+    """A hash of the numbers, words and functions that a model's modules hold, and of the modules' classes."""
+    found: dict[str, Any] = {"": type(model).__qualname__}
     known: dict[int, Any] = {}
     for name, module in model.named_modules():
         if module is not model and not isinstance(module, HookPoint):
             found[name] = [type(module).__qualname__, _constants(module, known)]
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+    return _hash(found)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _constants(module: nn.Module, known: dict[int, Any]) -> dict[str, Any]:

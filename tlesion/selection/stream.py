@@ -9,11 +9,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, reads_the_same
-from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode
 from tlesion.stats import Moments
-from tlesion.tokens import collate
+from tlesion.sweeps.passes import Passes
 
 
 @runtime_checkable
@@ -90,7 +89,8 @@ def stream_rows(
     Where the model has read the same tokens in both sentences of a pair by the position that counts, their rows are
     the same, and b's is taken from a's: any difference between them would be rounding in different batches.
 
-    The blocks after the last hook point, and the unembedding, are not run.
+    Where the model's own forward pass need not be run whole (:mod:`tlesion.sweeps.passes`), the blocks after the last
+    hook point, and the unembedding, are left out.
 
     Args:
         model: The model.
@@ -105,20 +105,17 @@ def stream_rows(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
-    runner = runner_for(model)
-    last_layer = max(layer_of(name) or 0 for name in sinks)
     taker = _Taker(sinks)
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
-    pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
-    with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
+    with in_eval_mode(model), torch.no_grad():
+        passes = Passes(model, [sentence.ids for sentence in (*a, *b)], list(sinks))
+        whole = bool(passes.holds.later)
         # disable=None: a bar on a terminal, nothing in a log file.
         for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
-            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
-            same = torch.tensor([paired and reads_the_same(model, *pair) for pair in zip(few_a, few_b, strict=False)])
+            pairs = zip(few_a, few_b, strict=False)
+            same = torch.tensor([paired and reads_the_same(model, *pair, whole=whole) for pair in pairs])
             taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), same=same.bool())
-            residual = runner.embed(tokens, real)
-            for layer in range(last_layer + 1):
-                residual = runner.block(layer, residual)
+            passes.run([sentence.ids for sentence in (*few_a, *few_b)], taker)
 
 
 class _Taker:

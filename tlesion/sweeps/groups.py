@@ -48,6 +48,11 @@ class Group:
     def n_positions(self) -> int:
         return self.ids.shape[1]
 
+    def singles(self) -> "list[Group]":
+        """The same readings, each in a group of its own."""
+        rows = zip(self.members, self.ids, self.readout, self.targets, strict=True)
+        return [Group((member,), ids[None], readout[None], targets[None]) for member, ids, readout, targets in rows]
+
 
 def groups_of_equal_length(readings: Sequence[Reading], *, max_tokens: int) -> Iterator[Group]:
     """Readings batched by length and number of readouts, with at most ``max_tokens`` tokens per batch.

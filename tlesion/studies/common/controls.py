@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.anatomy.runners import runner_for
 from tlesion.checks import one_of
-from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
+from tlesion.sweeps.passes import Passes
 
 MATCHES = ("activity",)
 MAX_TOKENS = 4096  # in one forward pass
@@ -111,15 +111,12 @@ def measure_activity(
         readings: The prompts.
         position: ``"readout"``, ``"all"`` (the mean over all positions), or an index.
     """
-    runner = runner_for(model)
-    last_layer = max(layer_of(name) or 0 for name in names)
     sums = _Sums(position)
-    with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, sums) for name in names]):
+    with in_eval_mode(model), torch.no_grad():
+        passes = Passes(model, [reading.ids for reading in readings], names)
         for group in groups_of_equal_length(readings, max_tokens=MAX_TOKENS):
             sums.group = group
-            residual = runner.embed(group.ids)
-            for layer in range(last_layer + 1):
-                residual = runner.block(layer, residual)
+            passes.run(list(group.ids), sums)
     return torch.stack([sums.total[name] / sums.count[name] for name in names])
 
 

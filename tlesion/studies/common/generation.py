@@ -5,7 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from tlesion.anatomy.cache import empty_cache
+from tlesion.anatomy.assumptions import assumptions_of
+from tlesion.anatomy.cache import Cache, empty_cache
 from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model
 from tlesion.models import require_logits
@@ -83,18 +84,38 @@ def generate_tokens(
 def _continued(
     model: Model, ids: Int[Tensor, " pos"], n_tokens: int, *, temperature: float | int, generator: torch.Generator
 ) -> Int[Tensor, " longer"]:
-    device, cache = device_of(model), empty_cache(model)
+    device = device_of(model)
+    # Keys and values are kept from token to token only where that gives what a pass over the whole text gives.
+    cache = None if assumptions_of(model, [_as_long(ids, n_tokens)]).prefix else empty_cache(model)
     end = getattr(model.tokenizer, "eos_token_id", None)
-    drawn, new = [ids], ids
+    drawn, new = ids, ids
     with inference(model):
         # disable=None: a bar on a terminal, nothing in a log file.
         for _ in tqdm(range(n_tokens), desc="generating", unit="token", disable=None, leave=False):
-            logits = model(new[None].to(device), past_kv_cache=cache)[0, -1].float().cpu()
+            logits = _next_logits(model, drawn[None].to(device), new[None].to(device), cache)
             if end is not None:
                 logits[end] = -torch.inf
             new = _draw(logits, temperature, generator)
-            drawn.append(new)
-    return torch.cat(drawn)
+            drawn = torch.cat([drawn, new])
+    return drawn
+
+
+def _next_logits(
+    model: Model, drawn: Int[Tensor, "1 pos"], new: Int[Tensor, "1 few"], cache: Cache | None
+) -> Float[Tensor, " token"]:
+    """Logits of what comes next, on the CPU: after the new tokens beside what is kept, or after the whole text."""
+    if cache is None:
+        logits = model.run_with_hooks(drawn, fwd_hooks=[])
+    else:
+        # Without a mask TransformerLens makes one with a cache, and leaves out whatever looks like padding.
+        mask = torch.ones_like(new)
+        logits = model.run_with_hooks(new, fwd_hooks=[], past_kv_cache=cache, attention_mask=mask)
+    return logits[0, -1].float().cpu()
+
+
+def _as_long(ids: Int[Tensor, " pos"], n_tokens: int) -> Int[Tensor, " longer"]:
+    """A text of the length that is going to be reached."""
+    return ids.repeat(1 + -(-n_tokens // len(ids)))[: len(ids) + n_tokens]
 
 
 def _draw(logits: Float[Tensor, " token"], temperature: float | int, generator: torch.Generator) -> Int[Tensor, " one"]:

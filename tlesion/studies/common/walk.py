@@ -1,12 +1,13 @@
 """Sequences passing through a model block by block, and the activations at one hook point of each.
 
 Walking all sequences through one block before the next is entered needs the activations of a single layer at a time,
-however many layers there are.
+however many layers there are. Where blocks cannot stand for the model's own forward pass
+(:mod:`tlesion.anatomy.assumptions`), every step is a whole pass instead, of one sequence at a time: slower, and exact.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +17,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.layout import laid_out
 from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner, runner_for
-from tlesion.hooks import HookPoint, Model, in_eval_mode, scoped
+from tlesion.hooks import FwdHook, HookPoint, Model, in_eval_mode, scoped
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 
@@ -28,11 +30,28 @@ Take = Callable[[tuple[int, ...], Float[Tensor, "sequence pos unit"]], None]
 
 @dataclass(eq=False)
 class _Batch:
-    """Sequences of equal length, so that none of them is padded, and where they are by now."""
+    """Sequences of equal length, so that none of them is padded, and where they are by now.
+
+    Attributes:
+        members: Which they are.
+        tokens: Their ids.
+        runner: None where each step is a whole pass.
+        residual: What the next block is given; nothing where each step is a whole pass.
+    """
 
     members: tuple[int, ...]
-    runner: Runner
+    tokens: Int[Tensor, "sequence pos"]
+    runner: Runner | None
     residual: Tensor
+
+    def through(self, model: Model, layer: int, hooks: list[FwdHook]) -> None:
+        """Go through a block, while hooks in it look on."""
+        if self.runner is None:
+            if hooks:
+                model.run_with_hooks(self.tokens.to(device_of(model)), fwd_hooks=hooks)
+            return
+        with scoped(model, hooks):
+            self.residual = self.runner.block(layer, self.residual)
 
 
 class Walk:
@@ -49,11 +68,13 @@ class Walk:
         device = device_of(model)
         longest = max(len(ids) for ids in sequences)
         max_tokens = tokens_per_step(model, longest, max_bytes or default_max_bytes(device), device)
+        self._whole = bool(assumptions_of(model, sequences).chain)
         self._batches = []
-        for members in _alike(sequences, max_tokens):
-            runner = runner_for(model)
-            residual = runner.embed(torch.stack([sequences[index] for index in members]))
-            self._batches.append(_Batch(members, runner, residual))
+        for members in _alike(sequences, 1 if self._whole else max_tokens):
+            tokens = torch.stack([sequences[index] for index in members])
+            runner = None if self._whole else runner_for(model)
+            residual = torch.empty(0) if runner is None else runner.embed(tokens)
+            self._batches.append(_Batch(members, tokens, runner, residual))
 
     def advance(self, layer: int, name: str | None = None, take: Take | None = None) -> None:
         """Send every sequence through a block.
@@ -64,15 +85,14 @@ class Walk:
             take: Called for every batch, with the indices of its sequences and the activations at that hook point;
                 the heads of an activation that has them lie side by side.
         """
-        with laid_out(blocks(self.model)[layer]):
+        with nullcontext() if self._whole else laid_out(blocks(self.model)[layer]):
             for batch in self._batches:
                 seen: list[Tensor] = []
 
                 def keep(activation: Tensor, hook: HookPoint, seen: list[Tensor] = seen) -> None:
                     seen.append(activation.flatten(2))
 
-                with scoped(self.model, [(name, keep)] if name and take else []):
-                    batch.residual = batch.runner.block(layer, batch.residual)
+                batch.through(self.model, layer, [(name, keep)] if name and take else [])
                 if name and take:
                     take(batch.members, _one(seen, name))
 

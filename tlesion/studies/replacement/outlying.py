@@ -13,11 +13,12 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.anatomy.model import device_of
-from tlesion.hooks import HookFunction, HookPoint, Model, scoped
+from tlesion.hooks import HookFunction, HookPoint, Model
 from tlesion.stats import Moments
 from tlesion.studies.common.walk import inference
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, bind
+from tlesion.sweeps.passes import exact_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +117,9 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
         run.clean[str(hook.name)].take(activation)
 
     with inference(model):
+        groups = [part for group in groups for part in exact_groups(model, group)]
         for group in groups:
-            with scoped(model, [(name, see) for name in by_name]):
-                model(group.ids.to(device_of(model)))
+            model.run_with_hooks(group.ids.to(device_of(model)), fwd_hooks=[(name, see) for name in by_name])
         for group in groups:
 
             def compare(activation: Tensor, hook: HookPoint, group: Group = group) -> None:
@@ -128,8 +129,7 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
                     after = activation if edited is None else edited
                     run.counts[index].take(activation, after, run.clean[name])
 
-            with scoped(model, [(name, compare) for name in by_name]):
-                model(group.ids.to(device_of(model)))
+            model.run_with_hooks(group.ids.to(device_of(model)), fwd_hooks=[(name, compare) for name in by_name])
     return _outlying([run.counts[lesion.index] for lesion in lesions])
 
 

@@ -143,6 +143,8 @@ def _reads_only(runner: Runner, lesions: Sequence[Lesion]) -> bool:
     cfg = runner.model.cfg
     if not isinstance(runner, MaskedRunner) or cfg.use_split_qkv_input or not lesions:
         return False
+    if cfg.attention_dir != "bidirectional" or cfg.positional_embedding_type != "standard" or cfg.use_logn_attn:
+        return False  # Attention that counts its queries from the first one on.
     return not any(layer_of(name) == cfg.n_layers - 1 for lesion in lesions for name, _ in lesion.pairs)
 
 

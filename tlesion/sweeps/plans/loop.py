@@ -1,4 +1,8 @@
-"""The loop: one plain ``run_with_hooks`` per lesion. The reference that every other plan has to equal."""
+"""The loop: one plain ``run_with_hooks`` per lesion. The reference that every other plan has to equal.
+
+Prompts of equal length go through it together, unless a hook or a change of the user's looks at the whole batch: then
+each goes alone.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -9,6 +13,7 @@ from tlesion.anatomy.model import device_of
 from tlesion.hooks import FwdHook, HookPoint, Model, hidden_state
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, bind
+from tlesion.sweeps.passes import exact_groups
 from tlesion.sweeps.sinks import pick
 from tlesion.sweeps.store import Store
 
@@ -31,8 +36,21 @@ def loop(
         advance: Told how many row-layers are done.
 
     Raises:
-        ValueError: A hook point was never reached, so that its edit did nothing.
+        ValueError: A hook point was never reached, so that its edit did nothing; hidden states are wanted, and a
+            module of the user's stands in place of their hook point.
     """
+    for part in exact_groups(model, group):
+        _loop(model, part, lesions, store, advance=advance)
+
+
+def _loop(
+    model: Model,
+    group: Group,
+    lesions: Sequence[Lesion],
+    store: Store,
+    *,
+    advance: Callable[..., object],
+) -> None:
     clean_logits, clean_hidden = _run(model, group, [], store)
     advance(group.n_prompts * model.cfg.n_layers)
     for lesion in lesions:
@@ -58,7 +76,14 @@ def _run(model: Model, group: Group, hooks: list[FwdHook], store: Store) -> tupl
         def remember(activation: Tensor, hook: HookPoint) -> None:
             hidden.append(activation.clone())
 
-        keep = [(hidden_state(model, layer), remember) for layer in range(model.cfg.n_layers)]
+        points = [hidden_state(model, layer) for layer in range(model.cfg.n_layers)]
+        missing = [name for name in points if name not in model.hook_dict]
+        if missing:
+            raise ValueError(
+                f"hidden states are read at {missing[0]!r}, which is no hook point of this model: another module "
+                "stands in its place; take it out for this study"
+            )
+        keep = [(name, remember) for name in points]
     logits = model.run_with_hooks(group.ids.to(device_of(model)), fwd_hooks=[*hooks, *keep])
     rows = torch.arange(group.n_prompts)[:, None]
     read = logits[rows, group.readout]
