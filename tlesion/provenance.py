@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from tlesion.anatomy.foreign import foreign_change
+from tlesion.anatomy.foreign import foreign_change, replaced_method
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.settings import configuration, constants_hash
 from tlesion.hooks import Model, user_hooks
@@ -70,7 +70,7 @@ def checkpoint_of(
         options: What else changes the numbers, if by rounding only: plans, budgets, hashes of edits.
 
     Raises:
-        ValueError: The model carries hooks of its own, or changes past its hook points, which cannot be compared; and what
+        ValueError: The model carries hooks of its own, or other changes, which cannot be compared; and what
             :func:`tlesion.keep.checkpoint.open_checkpoint` refuses: another run's folder, a damaged one, or a file.
     """
     if folder is None:
@@ -81,7 +81,7 @@ def checkpoint_of(
             f"the model carries hooks of its own (at {foreign[0]}), and a checkpoint cannot tell whether they are the "
             "same when the run continues; remove them (model.reset_hooks()), or leave checkpoint out"
         )
-    changed = foreign_change(model)
+    changed = foreign_change(model) or replaced_method(model)
     if changed:
         raise ValueError(
             f"the model has {changed}, and a checkpoint cannot tell whether that is the same when the run continues; "

@@ -6,7 +6,7 @@ keys and values that can be kept. A few rows of one text tell; what was found is
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,7 +17,7 @@ from transformer_lens.utilities import get_attention_mask
 from tlesion.anatomy.attention import attending_to_prefix
 from tlesion.anatomy.cache import empty_layer, repeated
 from tlesion.anatomy.evaluating import in_eval_mode
-from tlesion.anatomy.foreign import foreign_change, hooked_points
+from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_method
 from tlesion.anatomy.kernels import streamlined
 from tlesion.anatomy.model import Model, blocks, is_masked
 from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
@@ -41,12 +41,20 @@ class Assumptions:
         padding: Rows of different lengths in one batch.
         later: In a causal model, that what comes later in a text changes nothing before it.
         prefix: In a causal model, the end of a text run alone, beside kept keys and values of its beginning.
+        doubt: Something that may work on other texts than the one that was looked at: a shortcut that is not asked for
+            by name is not taken.
     """
 
     chain: str = ""
     padding: str = ""
     later: str = ""
     prefix: str = ""
+    doubt: str = ""
+
+    @property
+    def against(self) -> str:
+        """Why the model's own forward pass is the only one to be sure of; empty where blocks can stand for it."""
+        return self.chain or self.doubt
 
 
 _KNOWN: "WeakKeyDictionary[Model, dict[tuple[str, int], Assumptions]]" = WeakKeyDictionary()
@@ -80,10 +88,14 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
         return Assumptions(chain=seen, padding=seen, later=seen, prefix=seen)
     length = _length(model, max(len(ids) for ids in sequences))
     known = _KNOWN.setdefault(model, {})
-    key = settings_hash(model), length
+    replaced = replaced_method(model)
+    key = f"{settings_hash(model)} {replaced}", length
     if key not in known:
         known[key] = _measured(model, _probe(model, sequences, length))
-    return known[key]
+    if not replaced:
+        return known[key]
+    doubt = f"there is {replaced}, which may depend on the batch or the text"
+    return replace(known[key], doubt=doubt, padding=known[key].padding or doubt, later=known[key].later or doubt)
 
 
 def _seen(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> str:
@@ -168,7 +180,7 @@ def _chain(runner: Runner, tokens: Int[Tensor, "1 pos"], own: Float[Tensor, "1 p
     if differ(logits[None], own):
         return "its blocks, one after the other, do not give what its own forward pass gives"
     other = (tokens + 1) % runner.model.cfg.d_vocab
-    if differ(_through_blocks(runner, torch.cat([other, tokens]))[1:], hidden):
+    if differ(_rows(runner, torch.cat([other, tokens]))[1:], hidden):
         return "the rows of a batch change each other"
     return ""
 
@@ -177,7 +189,7 @@ def _changed_by_later(runner: Runner, tokens: Int[Tensor, "1 pos"], short: int) 
     other = (tokens + 1) % runner.model.cfg.d_vocab
     both = torch.cat([tokens, torch.cat([tokens[:, :short], other[:, short:]], dim=1)])
     alone = _through_blocks(runner, tokens[:, :short])
-    if differ(_through_blocks(runner, both)[:, :short], alone.expand(2, -1, -1)):
+    if differ(_rows(runner, both)[:, :short], alone.expand(2, -1, -1)):
         return "what comes later in a text changes what is before it"
     return ""
 
@@ -193,17 +205,25 @@ def _padded(runner: Runner, tokens: Int[Tensor, "1 pos"], short: int) -> str:
 def _beside_prefix(runner: CausalRunner, tokens: Int[Tensor, "1 pos"]) -> str:
     start = tokens.shape[1] // 2
     clean = runner.embed(tokens)
-    rows = clean[:, start:].repeat(2, 1, 1)
+    rows = clean[:, start:].clone()
     for layer, block in enumerate(blocks(runner.model)):
         with streamlined(block):
             cache = empty_layer(runner.model, 1)
             clean = runner.block(layer, clean, cache=cache)
             keys, values = cache.past_keys[:, :start], cache.past_values[:, :start]
             with attending_to_prefix(block, keys, values) as written_out:
-                rows = runner.block(layer, rows, cache=None if written_out else repeated(keys, values, 2))
-    if differ(rows, clean[:, start:].expand(2, -1, -1)):
+                rows = runner.block(layer, rows, cache=None if written_out else repeated(keys, values, 1))
+    if differ(rows, clean[:, start:]):
         return "the end of a text run beside kept keys and values is not what it is in the whole text"
     return ""
+
+
+def _rows(runner: Runner, tokens: Int[Tensor, "row pos"]) -> Float[Tensor, "row pos d_model"]:
+    """Rows together, or one by one where that fails: a plan makes its batches smaller when memory runs out."""
+    try:
+        return _through_blocks(runner, tokens)
+    except _FAILURES:
+        return torch.cat([_through_blocks(runner, row[None]) for row in tokens])
 
 
 def _through_blocks(

@@ -1,22 +1,23 @@
 """What users change in a model past its hook points: PyTorch hooks, patched methods, modules of their own.
 
-Only the model's own forward pass is sure to follow such changes: a hook may look at the whole batch, a patch may work on
-some inputs only. They are found by looking at the modules, and nothing is run.
+Only the model's own forward pass is sure to follow such changes: a hook may look at the whole batch, a patch may work
+on some inputs only. They are found by looking at the modules, and nothing is run.
 """
 
 from collections.abc import Iterator
 from types import FunctionType
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
 
-from tlesion.anatomy.model import HookPoint, Model
+from tlesion.anatomy.model import Block, HookPoint, Model
 
 _KNOWN = {"transformer_lens", "torch", "transformers", "bitsandbytes"}
 _NOBODYS = {"builtins", "abc", "typing"}
 _ON_ALL_MODULES = ("_global_forward_hooks", "_global_forward_pre_hooks")
+_BLOCKS = get_args(Block)
 _CALLING = {"forward", "__call__", "_call_impl", "_wrapped_call_impl", "__getattr__"}
 _PASSIVE = {"__init__", "__doc__", "__module__", "__repr__", "__qualname__", "__annotations__", "__parameters__"}
 """What a class may have anew without computing anything else."""
@@ -51,7 +52,7 @@ def foreign_change(model: nn.Module) -> str:
             return f"one module that stands in two places, {seen[module]} and {place}"
         seen[module] = place
         if type(module) not in classes:
-            classes[type(module)] = _in_class(type(module))
+            classes[type(module)] = _own_class(type(module))
         found = _in_module(module) or classes[type(module)]
         if found:
             return f"{found} on {place}"
@@ -80,24 +81,36 @@ def _foreign_hooks(module: nn.Module) -> bool:
     return bool(set(module._forward_hooks) - own)
 
 
-def _in_class(cls: type) -> str:
-    """A module's class that computes something of its own, or a known one with a method that was replaced."""
-    known = [base for base in cls.__mro__ if _root(base.__module__) in _KNOWN]
-    for base in cls.__mro__:
-        root = _root(base.__module__)
-        if root in _KNOWN:
-            replaced = next(_replaced(base), None)
-            if replaced:
-                return f"a replaced {base.__name__}.{replaced}"
-        elif root not in _NOBODYS and any(_overrides(base, name, known) for name in vars(base)):
-            return f"{cls.__name__}, a class of its own,"
+def replaced_method(model: nn.Module) -> str:
+    """The first method that somebody has replaced in a class of TransformerLens or PyTorch; empty where there is none.
+
+    It works on every model of that class. A block's own ``forward`` is left out: no shortcut steps over it.
+
+    Returns:
+        Such as ``"a replaced Attention.apply_causal_mask"``.
+    """
+    classes = dict.fromkeys(base for module in model.modules() for base in type(module).__mro__)
+    for cls in classes:
+        replaced = next(_replaced(cls), None) if _root(cls.__module__) in _KNOWN else None
+        if replaced:
+            return f"a replaced {cls.__name__}.{replaced}"
     return ""
+
+
+def _own_class(cls: type) -> str:
+    """A module's class that computes something of its own."""
+    known = [base for base in cls.__mro__ if _root(base.__module__) in _KNOWN]
+    theirs = [base for base in cls.__mro__ if _root(base.__module__) not in _KNOWN | _NOBODYS]
+    overrides = any(_overrides(base, name, known) for base in theirs for name in vars(base))
+    return f"{cls.__name__}, a class of its own," if overrides else ""
 
 
 def _replaced(cls: type) -> Iterator[str]:
     """Methods of a known class that somebody else has put there; what they say of their origin may be copied."""
     for name, value in vars(cls).items():
-        if _root(cls.__module__) == "torch" and name not in _CALLING:
+        if (_root(cls.__module__) == "torch" and name not in _CALLING) or (
+            issubclass(cls, _BLOCKS) and name == "forward"
+        ):
             continue  # Other packages add methods of theirs to every module.
         function: Any = getattr(value, "__func__", getattr(value, "fget", value))
         if isinstance(function, FunctionType):

@@ -51,6 +51,12 @@ def mlp_width(model: Model) -> int:
     return model.cfg.d_mlp
 
 
+def attention_windows(model: Model) -> tuple[int | None, ...]:
+    """How many positions each layer attends to, those that are looked at included; None: all of them."""
+    attention = [block.attn for block in blocks(model)]
+    return tuple(model.cfg.window_size if one.attn_type == "local" else None for one in attention)
+
+
 def device_of(model: Model) -> torch.device:
     """Where a model's weights lie. Of a model spread over several devices, where its logits come out."""
     return model.unembed.W_U.device

@@ -7,12 +7,11 @@ Padded batches through the blocks up to the last hook point, where the model all
 
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.anatomy.assumptions import Assumptions, assumptions_of, differ
-from tlesion.anatomy.foreign import foreign_change, hooked_points
+from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_method
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import runner_for
 from tlesion.hooks import HookPoint, Model, layer_of, scoped
@@ -66,7 +65,7 @@ class Passes:
 
     def _parts(self, sequences: Sequence[Int[Tensor, " _"]]) -> Iterator[list[int]]:
         """Which sequences go together."""
-        if self.holds.chain:
+        if self.holds.against:
             yield from ([index] for index in range(len(sequences)))
         elif self.holds.padding:
             for length in sorted({len(ids) for ids in sequences}):
@@ -76,7 +75,7 @@ class Passes:
 
     def _run(self, sequences: Sequence[Int[Tensor, " _"]], look: Look) -> None:
         tokens, real = collate(sequences, pad_id=self._pad_id)
-        if self.holds.chain:
+        if self.holds.against:
             hooks = [(name, look) for name in self._names]
             self._model.run_with_hooks(tokens.to(device_of(self._model)), fwd_hooks=hooks)
             return
@@ -98,7 +97,7 @@ def rows_are_apart(model: Model, ids: Int[Tensor, "row pos"]) -> bool:
         model: The model. One that carries nothing of the user's is known to keep rows apart, and is not run.
         ids: The batch. Its first two rows and the last are looked at.
     """
-    if not hooked_points(model) and not foreign_change(model):
+    if not hooked_points(model) and not foreign_change(model) and not replaced_method(model):
         return True
     ids = ids.to(device_of(model))
     together = model.run_with_hooks(ids, fwd_hooks=[])

@@ -86,7 +86,8 @@ def _continued(
 ) -> Int[Tensor, " longer"]:
     device = device_of(model)
     # Keys and values are kept from token to token only where that gives what a pass over the whole text gives.
-    cache = None if assumptions_of(model, [_as_long(ids, n_tokens)]).prefix else empty_cache(model)
+    holds = assumptions_of(model, [_as_long(ids, n_tokens)])
+    cache = None if holds.against or holds.prefix else empty_cache(model)
     end = getattr(model.tokenizer, "eos_token_id", None)
     drawn, new = ids, ids
     with inference(model):

@@ -68,7 +68,7 @@ class Walk:
         device = device_of(model)
         longest = max(len(ids) for ids in sequences)
         max_tokens = tokens_per_step(model, longest, max_bytes or default_max_bytes(device), device)
-        self._whole = bool(assumptions_of(model, sequences).chain)
+        self._whole = bool(assumptions_of(model, sequences).against)
         self._batches = []
         for members in _alike(sequences, 1 if self._whole else max_tokens):
             tokens = torch.stack([sequences[index] for index in members])

@@ -44,8 +44,8 @@ def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, ho
     against_batch = _against_a_shared_batch(lesion, holds)
     against_prefix = _against_prefix(model, lesion, groups, holds)
     if plan == "auto":
-        if against_batch:
-            return Choice("loop", against_batch)
+        if against_batch or holds.doubt:
+            return Choice("loop", against_batch or holds.doubt)
         if against_prefix:
             return Choice("fanout", against_prefix)
         return Choice("prefix", "the edits say at which positions they work, and nothing before those changes")
