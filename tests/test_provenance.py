@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+import tlesion
 from tlesion.keep.checkpoint import CHECKPOINT_FILE, NOTHING_KEPT
 from tlesion.keep.hashing import combined_hash
 from tlesion.models import info
@@ -15,10 +16,19 @@ from tlesion.provenance import checkpoint_of, provenance_of
 def opened(toy_gpt, tmp_path):
     """`opened(seed=1)`: the checkpoint of a run of toy-gpt with these settings, in one and the same folder."""
 
-    def opens(*, study="laminar_profile", stimuli=("s1", "s2"), record=None, options=None, folder="kept", **settings):
-        made = record or provenance_of(toy_gpt, settings={"seed": 0} | settings, stimuli=["x"])
+    def opens(
+        *,
+        model=toy_gpt,
+        study="laminar_profile",
+        stimuli=("s1", "s2"),
+        record=None,
+        options=None,
+        folder="kept",
+        **settings,
+    ):
+        made = record or provenance_of(model, settings={"seed": 0} | settings, stimuli=["x"])
         place = None if folder is None else tmp_path / folder
-        return checkpoint_of(toy_gpt, place, study=study, provenance=made, stimuli=list(stimuli), options=options or {})
+        return checkpoint_of(model, place, study=study, provenance=made, stimuli=list(stimuli), options=options or {})
 
     return opens
 
@@ -86,3 +96,34 @@ def test_a_model_with_hooks_of_its_own_is_refused(opened, toy_gpt, tmp_path):
             opened()
         assert opened(folder=None) is NOTHING_KEPT, "where nothing is kept there is nothing to compare"
     assert not (tmp_path / "kept").exists(), "a refused run leaves no folder"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: setattr(model.cfg, "output_logits_soft_cap", 5.0), r"cfg\.output_logits_soft_cap"),
+        (lambda model: model.set_use_split_qkv_input(True), r"cfg\.use_split_qkv_input"),
+        (lambda model: setattr(model.blocks[3].ln1, "eps", 0.5), "constants"),
+        (lambda model: setattr(model.blocks[3].mlp, "act_fn", lambda x: x), "constants"),
+    ],
+)
+def test_other_settings_of_the_model_are_another_run(opened, change, said):
+    opened()
+    model = tlesion.load_model("toy-gpt")
+    change(model)
+    with pytest.raises(ValueError, match=said):
+        opened(model=model)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda mlp: mlp.register_forward_hook(lambda module, inputs, output: output), "a PyTorch hook"),
+        (lambda mlp: setattr(mlp, "forward", lambda x: x), "a patched 'forward'"),
+    ],
+)
+def test_changes_that_cannot_be_compared_are_refused(opened, change, said):
+    model = tlesion.load_model("toy-gpt")
+    change(model.blocks[3].mlp)
+    with pytest.raises(ValueError, match=f"the model has {said} on blocks.3.mlp, and a checkpoint cannot tell"):
+        opened(model=model)

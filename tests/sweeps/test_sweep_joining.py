@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformer_lens.components import abstract_attention, grouped_query_attention
 
 import tlesion
 from tlesion import interventions as iv
@@ -55,18 +56,24 @@ def require_like_the_loop(model, lesions, plan="fanout", **which):
 
 @pytest.fixture
 def queries(monkeypatch):
-    """The shapes [row, pos] that the attention of every layer is asked for, in order."""
+    """The shapes [row, pos] that the attention of every layer is asked for, in order.
+
+    The model itself is left alone: one that is patched is swept by the loop.
+    """
 
     def watch(model):
+        swept(model, [[iv.zero("blocks.0.mlp.hook_post")]], "fanout")  # What plans rely on is measured by now.
         seen: dict[int, list[tuple[int, ...]]] = {layer: [] for layer in range(model.cfg.n_layers)}
-        for layer, block in enumerate(model.blocks):
-            usual = block.attn.calculate_qkv_matrices
+        layers = {id(block.attn.W_Q): layer for layer, block in enumerate(model.blocks)}
 
-            def asked(query_input, key_input, value_input, usual=usual, layer=layer):
-                seen[layer].append(tuple(query_input.shape[:2]))
-                return usual(query_input, key_input, value_input)
+        def asked(inputs, weight, bias):
+            if id(weight) in layers:
+                seen[layers[id(weight)]].append(tuple(inputs.shape[:2]))
+            return usual(inputs, weight, bias)
 
-            monkeypatch.setattr(block.attn, "calculate_qkv_matrices", asked)
+        usual = abstract_attention.simple_attn_linear
+        for module in (abstract_attention, grouped_query_attention):
+            monkeypatch.setattr(module, "simple_attn_linear", asked)
         return seen
 
     return watch
