@@ -1,4 +1,4 @@
-"""The probe on loading reaches as far as a model works in another way; what it cannot reach the configuration settles."""
+"""The probe on loading reaches past what a model does by length; what it cannot reach the configuration settles."""
 
 import pytest
 import torch
@@ -114,7 +114,7 @@ LONG = rope(
 )
 def test_a_scaled_rotary_embedding_is_right_or_refused(original, family, fields):
     hf_model = original(family, **fields)
-    with pytest.raises(ValueError, match="does not compute what the original computes|the rotary embedding of"):
+    with pytest.raises(ValueError, match=r"does not compute what the original computes|the rotary embedding of"):
         tlesion.load_model(hf_model=hf_model)
 
 

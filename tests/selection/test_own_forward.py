@@ -19,7 +19,7 @@ CONTRAST = tlesion.Contrast.from_pairs(
     ],
     words=("him", "her"),
 )
-POINT = "blocks.3.mlp.hook_post"
+POINT = "blocks.3.mlp.hook_pre"
 
 
 @pytest.fixture

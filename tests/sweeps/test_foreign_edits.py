@@ -1,14 +1,15 @@
-"""Models that carry edits other than TransformerLens hooks: every number is that of a plain run, and nothing is undone."""
+"""Models with edits other than TransformerLens hooks: every number is that of a plain run, and nothing is undone."""
 
 import functools
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformer_lens import HookedEncoder, HookedTransformer, HookedTransformerConfig
-from transformer_lens.components import Attention
+from transformer_lens.components.attention import Attention
 from transformer_lens.hook_points import HookPoint
 
 from tlesion import interventions as iv
@@ -18,7 +19,7 @@ from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "n_layers": 3,
     "d_model": 32,
     "n_heads": 4,
@@ -34,7 +35,7 @@ SIZES = {
 
 
 @torch.no_grad()
-def tiny(kind="causal", cls=HookedTransformer, **settings):
+def tiny(kind="causal", cls: Any = HookedTransformer, **settings: Any) -> Any:
     """A model whose weights are the same on every machine, and large enough for attention to be far from uniform."""
     if kind == "masked":
         cls, settings = HookedEncoder, {"attention_dir": "bidirectional", **settings}
@@ -312,7 +313,7 @@ class WithForward(HookedTransformer):
 
     left_out = 5
 
-    def forward(self, tokens, **rest):
+    def forward(self, tokens: Any, **rest: Any) -> Any:  # type: ignore[override]
         for module in self.modules():
             if isinstance(module, Masking):
                 module.mask = tokens != self.left_out
@@ -381,5 +382,5 @@ def test_hidden_states_that_another_module_stands_in_the_way_of():
             return {}
 
     given = readings()
-    with pytest.raises(ValueError, match="'blocks.1.hook_resid_post', which is no hook point of this model"):
+    with pytest.raises(ValueError, match=r"'blocks\.1\.hook_resid_post', which is no hook point of this model"):
         run_sweep(model, given, read_lesions(model, lesions()), Hidden(given, global_change=True))

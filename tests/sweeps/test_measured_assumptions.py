@@ -1,6 +1,7 @@
 """What a plan relies on is measured on the model at hand: its class and its settings' names are not asked."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "n_layers": 2,
     "d_model": 32,
     "n_heads": 4,
@@ -30,11 +31,11 @@ SIZES = {
     "init_weights": False,
     "device": "cpu",
 }
-ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 8}
+ROTARY: dict[str, Any] = {"positional_embedding_type": "rotary", "rotary_dim": 8}
 
 
 @torch.no_grad()
-def tiny(cls=HookedTransformer, **settings):
+def tiny(cls: Any = HookedTransformer, **settings: Any) -> Any:
     """A model whose weights are the same on every machine, and large enough for attention to be far from uniform."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -82,7 +83,7 @@ def plain(model, lengths=(9, 12, 9)):
     )
 
 
-SETTINGS = {
+SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "plain": ({}, "prefix"),
     "bidirectional": ({"attention_dir": "bidirectional"}, "fanout"),
     "bidirectional, rotary": ({"attention_dir": "bidirectional", **ROTARY}, "fanout"),
@@ -124,7 +125,7 @@ def test_every_plan_that_is_allowed_gives_plain_numbers(name):
         torch.testing.assert_close(swept(model, plan)[0], expected, atol=2e-5, rtol=1e-4)
     if chosen == "fanout":
         assert "what comes later in a text changes what is before it" in settled.reason
-        with pytest.raises(ValueError, match="plan 'prefix' would not be exact.*what comes later.*plan='auto'"):
+        with pytest.raises(ValueError, match=r"plan 'prefix' would not be exact.*what comes later.*plan='auto'"):
             swept(model, "prefix")
 
 
@@ -169,8 +170,14 @@ def test_a_model_in_train_mode_stays_in_it():
 
 
 def test_measured_once_for_each_state(monkeypatch):
-    model, counted, usual = tiny(), [], assumptions._measured
-    monkeypatch.setattr(assumptions, "_measured", lambda *given: counted.append(1) or usual(*given))
+    model, usual = tiny(), assumptions._measured
+    counted: list[int] = []
+
+    def measured(*given):
+        counted.append(1)
+        return usual(*given)
+
+    monkeypatch.setattr(assumptions, "_measured", measured)
     for _ in range(3):
         swept(model)
     assert len(counted) == 1

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformer_lens.utilities import get_attention_mask
+from transformer_lens.utilities.tokenize_utils import get_attention_mask
 
 from tlesion.anatomy.attention import attending_to_prefix
 from tlesion.anatomy.cache import empty_layer, repeated

@@ -76,8 +76,8 @@ class Passes:
     def _run(self, sequences: Sequence[Int[Tensor, " _"]], look: Look) -> None:
         tokens, real = collate(sequences, pad_id=self._pad_id)
         if self.holds.against:
-            hooks = [(name, look) for name in self._names]
-            self._model.run_with_hooks(tokens.to(device_of(self._model)), fwd_hooks=hooks)
+            hooks = ((name, look) for name in self._names)
+            self._model.run_with_hooks(tokens.to(device_of(self._model)), fwd_hooks=[*hooks])
             return
         with scoped(self._model, [(name, look) for name in self._names]):
             residual = self._runner.embed(tokens, real)

@@ -105,6 +105,7 @@ def _next_logits(
     model: Model, drawn: Int[Tensor, "1 pos"], new: Int[Tensor, "1 few"], cache: Cache | None
 ) -> Float[Tensor, " token"]:
     """Logits of what comes next, on the CPU: after the new tokens beside what is kept, or after the whole text."""
+    logits: Tensor
     if cache is None:
         logits = model.run_with_hooks(drawn, fwd_hooks=[])
     else:

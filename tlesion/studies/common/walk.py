@@ -48,7 +48,7 @@ class _Batch:
         """Go through a block, while hooks in it look on."""
         if self.runner is None:
             if hooks:
-                model.run_with_hooks(self.tokens.to(device_of(model)), fwd_hooks=hooks)
+                model.run_with_hooks(self.tokens.to(device_of(model)), fwd_hooks=[*hooks])
             return
         with scoped(model, hooks):
             self.residual = self.runner.block(layer, self.residual)
