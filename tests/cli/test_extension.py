@@ -36,9 +36,7 @@ from torch import Tensor
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.keep.results import Result
 from tlesion.provenance import provenance_of
-from tlesion.studies.common.registry import Study, register
 
 
 @iv.ablations.register("halve", summary="half of what they are")
@@ -54,7 +52,7 @@ def gap(a, b):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Doubled(Result):
+class Doubled(tlesion.Result):
     """Margins of the prompts' targets, multiplied."""
 
     margins: Float64[Tensor, " prompt"]
@@ -93,8 +91,8 @@ def doubled(
     )
 
 
-register(
-    Study(
+tlesion.register_study(
+    tlesion.Study(
         name="doubled-margins",
         help="What are twice the margins?",
         run=doubled,
@@ -245,8 +243,8 @@ def test_a_module_is_used_by_its_name_and_an_installed_one_by_its_entry_point(tm
     """In a process of its own: an installed package is a folder on the path with its record of entry points."""
     for name in ("named", "installed"):
         (tmp_path / f"{name}_study.py").write_text(
-            "from tlesion.studies.common.registry import Study, register\n"
-            f"register(Study(name='{name}', help='A study that is {name}?', run=print, result=str, summary=list))\n"
+            f"import tlesion\n\nasked = 'A study that is {name}?'\n"
+            f"tlesion.register_study(tlesion.Study(name='{name}', help=asked, run=print, result=str, summary=list))\n"
         )
     (tmp_path / "thesis-1.0.dist-info").mkdir()
     (tmp_path / "thesis-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: thesis\nVersion: 1.0\n")
@@ -270,7 +268,9 @@ def test_a_parameter_that_cannot_be_asked_for_is_named(extension, by_hand):
     def needs(model, gradient: torch.Tensor):
         raise AssertionError
 
-    registry.register(registry.Study(name="needs", help="?", run=needs, result=type(by_hand.profile()), summary=list))
+    registry.register_study(
+        registry.Study(name="needs", help="?", run=needs, result=type(by_hand.profile()), summary=list)
+    )
     done = run("needs")
     assert done.exit_code == 2
     assert "study 'needs' needs 'gradient'" in done.stderr

@@ -53,6 +53,26 @@ def word_list(text: str, option: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
+def words_by_name(text: str, option: str) -> dict[str, str]:
+    """``masculine=him,feminine=her`` as words by name; nothing after the sign is the empty word.
+
+    Raises:
+        ValueError: A part has no ``=``, or no name before it, or two parts have one name.
+
+    Example:
+        >>> words_by_name("masculine=him, other=", "--about")
+        {'masculine': 'him', 'other': ''}
+    """
+    parts = [part.partition("=") for part in word_list(text, option)]
+    found = {name.strip(): word.strip() for name, _, word in parts}
+    if not all(sign and name.strip() for name, sign, _ in parts) or len(found) < len(parts):
+        raise ValueError(
+            f"{option} {text!r} is not understood; give a word for each name, such as {option} "
+            "masculine=him,feminine=her"
+        )
+    return found
+
+
 def two_words(text: str | None, option: str) -> tuple[str, str] | None:
     """The two words of ``--words him,her``.
 
@@ -166,6 +186,13 @@ TABLE: Mapping[str, Option] = {
     "lesion_position": Option(f"At which token of a prompt: {_TOKENS}.", "Lesion", "POSITION", read=position),
     "plan": Option(
         "How runs are combined: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
+    ),
+    "about": Option(
+        "The word that each condition's neurons should cost, where the condition is called otherwise; nothing after "
+        "the = for each prompt's right answer.",
+        "Verdict",
+        "NAME=WORD,...",
+        without="the target of the condition's name, else each prompt's right answer",
     ),
     "controls": Option(
         "Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",

@@ -9,7 +9,7 @@ import tlesion
 from tlesion.keep.results import Result
 from tlesion.paper import Page, Section
 from tlesion.studies.common import registry
-from tlesion.studies.common.registry import Study, register, studies
+from tlesion.studies.common.registry import Study, register_study, studies
 from tlesion.studies.evidence.pages import page_of
 
 
@@ -28,7 +28,7 @@ def count(model, *, n: int = 3) -> Counted:
 def counted(by_hand, monkeypatch) -> Counted:
     """A result of a study that is registered for one test."""
     monkeypatch.setattr(registry, "_STUDIES", studies())
-    register(
+    register_study(
         Study(
             name="count",
             help="How many?",

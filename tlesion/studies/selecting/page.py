@@ -10,6 +10,7 @@ from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
 from tlesion.stats.level import BONFERRONI, FDR, SIDAK
 from tlesion.stats.power import PAIRED, TWO_SAMPLE
+from tlesion.studies.common.selected import selected
 from tlesion.studies.selecting import comparison_figures, figures, words
 from tlesion.studies.selecting.positions import SelectionComparison
 
@@ -24,7 +25,7 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
         f"Every neuron of every layer was tested: is its activation ({selection.hook_point}) different for {a!r} and "
         f"{b!r}? A neuron is selected where the p-value, corrected over the {selection.family} "
         f"({selection.correction}), is at most {selection.alpha:g}.",
-        words.selected(selection),
+        selected(selection),
     ]
     n_dead = int(selection.dead.sum())
     if n_dead:
