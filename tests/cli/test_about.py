@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 import tlesion
 from tlesion.cli import app
 
+pytestmark = pytest.mark.slow
+
 PAIRS = (
     "a,b,word_a,word_b\nWe saw him today.,We saw her today.,him,her\nAsk him.,Ask her.,him,her\n"
     "People listened to him.,People listened to her.,him,her\n"

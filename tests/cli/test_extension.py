@@ -142,6 +142,7 @@ def data_of(study: dict[str, Path]) -> list[object]:
     return ["--model", study["model"], "--pairs", study["pairs"], "--prompts", study["prompts"]]
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_is_a_command_with_options_from_its_signature(extension):
     listed = run("--use", extension, "--help")
     assert (listed.exit_code, listed.stderr) == (0, "")
@@ -164,6 +165,7 @@ def test_a_study_of_ones_own_is_a_command_with_options_from_its_signature(extens
     assert "--hook " not in told, "a tensor cannot be written on a command line, and has a default"
 
 
+@pytest.mark.slow
 def test_its_result_is_saved_reported_and_read_back(extension, study, tmp_path):
     out = tmp_path / "out"
     options = ["--factor", 3, "--layers", "2,-1", "--loud", "--lesion-position", -2, "--alpha", 0.5]
@@ -188,6 +190,7 @@ def test_its_result_is_saved_reported_and_read_back(extension, study, tmp_path):
     assert sorted(record["files"]) == ["doubled-margins", "margins", "report"]
 
 
+@pytest.mark.slow
 def test_masks_come_from_a_saved_selection_by_its_folder(extension, study, tmp_path):
     contrast = read_pairs(study["pairs"])
     selection = tlesion.select_neurons(tlesion.load_model(study["model"]), contrast, alpha=0.9)
@@ -199,6 +202,7 @@ def test_masks_come_from_a_saved_selection_by_its_folder(extension, study, tmp_p
     assert tlesion.load_result(out / "doubled-margins").n_neurons == int(selection.mask().sum())
 
 
+@pytest.mark.slow
 def test_an_ablation_and_a_statistic_of_ones_own_are_values_of_every_study(extension, study, tmp_path):
     out = tmp_path / "out"
     own = ["--ablation", "halve", "--test", "gap", "--controls", 0]
@@ -239,6 +243,7 @@ def test_what_cannot_be_used_is_an_error_in_one_line(tmp_path):
         assert part in done.stderr
 
 
+@pytest.mark.slow
 def test_a_module_is_used_by_its_name_and_an_installed_one_by_its_entry_point(tmp_path):
     """In a process of its own: an installed package is a folder on the path with its record of entry points."""
     for name in ("named", "installed"):

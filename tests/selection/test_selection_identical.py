@@ -37,6 +37,7 @@ def some_differ() -> tlesion.Contrast:
     return tlesion.Contrast.from_pairs(pairs, words=WORDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["before", tlesion.Offset(-1), tlesion.Offset(-2)])
 @pytest.mark.parametrize("test", TESTS)
 def test_nothing_is_selected_where_nothing_can_differ(gpt, test, position):

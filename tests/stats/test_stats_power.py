@@ -69,6 +69,7 @@ def recovery(kind, correction, effects, n, *, units=1000, share=0.2, n_studies=6
     return (found[:n_true] / n_studies).reshape(-1, len(effects)).mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n", "correction"),
     [(paired, 12, "fdr_bh"), (paired, 30, "bonferroni"), (paired, 20, "fdr_by"), (welch, 25, "fdr_bh")],

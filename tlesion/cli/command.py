@@ -172,13 +172,17 @@ def documented(function: Callable[..., Any], name: str) -> str:
 def _parameter(option: str, kind: Any, default: Any, told: Option) -> inspect.Parameter:
     info: Any = typer.Option(
         *told.flags,
-        help=told.help() if callable(told.help) else told.help,
+        help=_said(told.help),
         metavar=told.metavar,
         rich_help_panel=told.panel,
-        show_default=told.without if default is None else True,
+        show_default=_said(told.without) if default is None else True,
     )
     kind = kind | None if default is None else kind
     return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _said(words: str | Callable[[], str]) -> str:
+    return words() if callable(words) else words
 
 
 def _kind_of(annotation: Any, told: Option) -> tuple[Any, Callable[[str, str], Any] | None]:

@@ -15,6 +15,7 @@ import typer
 from tlesion.interventions import ablations
 from tlesion.positions import read_position
 from tlesion.selection.statistics import statistic_named, statistic_names
+from tlesion.studies.common.generation import openings
 
 PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
 """Headings in the order of the help; those that are not here come next, and "Output" last."""
@@ -106,7 +107,7 @@ class Option:
         help: What it is for; a function where it lists names that a user's module may add to.
         panel: The heading under which it is listed; None: among the first.
         metavar: What stands for its value in the help; None: its kind.
-        without: What happens where it is not given, for one without a default value.
+        without: What happens where it is not given, for one without a default value; a function where it is read.
         flags: How it is written, where that is not ``--its-name``.
         read: Makes the value of the text and of the option's name; None: typer does.
     """
@@ -114,7 +115,7 @@ class Option:
     help: str | Callable[[], str]
     panel: str | None = None
     metavar: str | None = None
-    without: str = "none"
+    without: str | Callable[[], str] = "none"
     flags: tuple[str, ...] = ()
     read: Callable[[str, str], Any] | None = None
 
@@ -145,7 +146,7 @@ TABLE: Mapping[str, Option] = {
         "What the generated text begins with (causal models).",
         "Text",
         "TEXT",
-        without="I think the world could be better if",
+        without=lambda: openings()[0],
     ),
     "n_tokens": Option("How many tokens to generate.", "Text"),
     "temperature": Option("Of sampling; 0 takes the likeliest token every time.", "Text"),
@@ -195,7 +196,7 @@ TABLE: Mapping[str, Option] = {
         without="the target of the condition's name, else each prompt's right answer",
     ),
     "controls": Option(
-        "Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",
+        "Random lesions of as many neurons, per set of neurons and layer, for the verdict; 0: none, and no verdict.",
         "Verdict",
         "N",
     ),

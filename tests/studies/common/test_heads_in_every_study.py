@@ -5,6 +5,8 @@ import torch
 
 import tlesion
 
+pytestmark = pytest.mark.slow
+
 POINT = "attn.hook_z"
 PAIRS = [("We saw him in the garden today.", "We saw her in the garden today."),
          ("The nurse called him by the river.", "The nurse called her by the river."),

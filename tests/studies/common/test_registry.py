@@ -34,6 +34,7 @@ def test_everything_that_a_study_names_is_there(name):
     assert loaded.help.endswith((".", "?"))
 
 
+@pytest.mark.slow
 def test_listing_the_studies_imports_nothing_heavy():
     script = """
 import sys

@@ -31,6 +31,16 @@ def whole_of(hook_point: str) -> str:
     return _WHOLE.get(short, f"all of {short}")
 
 
+def neurons_of(mask: str) -> str:
+    """What a mask cuts, as pages and figures call it; the mask of all units has its name from `whole_of`.
+
+    Example:
+        >>> neurons_of("him"), neurons_of("all heads")
+        ('him-neurons', 'all heads')
+    """
+    return mask if mask in _WHOLE.values() or mask.startswith("all of ") else f"{mask}-neurons"
+
+
 @dataclass(frozen=True)
 class Point:
     """A hook point in some layers of a model; make one with :func:`point_of`.

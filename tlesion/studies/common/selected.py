@@ -5,7 +5,7 @@ from tlesion.selection import NeuronSelection
 from tlesion.selection.statistics import statistic_named, statistic_names
 
 NEARLY_ALL = 0.5
-"""From this share of a layer on, a mask is called nearly the whole layer."""
+"""From this share of a layer on, a set is called nearly the whole layer."""
 
 
 def selected(selection: NeuronSelection) -> str:
@@ -25,7 +25,7 @@ def selected(selection: NeuronSelection) -> str:
     text += f"({percent(share.max())})."
     if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
         where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
-        text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
+        text += f" In {where} that is more than half of the neurons: so wide a set says little about {a!r} or {b!r}"
         text += " in particular."
     return text
 

@@ -17,7 +17,7 @@ def profile_section(profile: LaminarProfile) -> Section:
     """What each lesion costs: a panel per mask, the change of all logits, the numbers."""
     ceiling = in_layer(profile.references[1], "the layer")
     text = [
-        "In each run the masked neurons of one layer are ablated while the model reads a prompt, and the targets' "
+        "In each run a set of neurons of one layer is ablated while the model reads a prompt, and the targets' "
         "logits are compared with those of the unlesioned model. Above zero the lesion cost the word; below zero it "
         "helped it.",
         "Lines are medians over prompts, bands the middle half of them, faint points single prompts. Dashes show the "

@@ -29,12 +29,12 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
     ]
     n_dead = int(selection.dead.sum())
     if n_dead:
-        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no mask.")
+        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no set.")
     if alike := words.identical_pairs(selection):
         text.append(alike)
     drawings = [
         Drawing(
-            figures.selective_share(selection), caption="Share of each layer's neurons in the two masks.", half=True
+            figures.selective_share(selection), caption="Share of each layer's neurons in the two sets.", half=True
         ),
         Drawing(
             figures.volcano(selection, layer=layer),
@@ -58,12 +58,12 @@ def comparison_section(comparison: SelectionComparison) -> Section:
     drawings = [
         Drawing(
             comparison_figures.position_shares(comparison),
-            caption="Share of each layer's neurons in either mask.",
+            caption="Share of each layer's neurons in either set.",
             half=True,
         ),
         Drawing(
             comparison_figures.mask_overlap(overlap),
-            caption="Jaccard index: neurons that two masks share, by neurons in either. Chance: random masks with as "
+            caption="Jaccard index: neurons that two sets share, by neurons in either. Chance: random sets with as "
             "many neurons in every layer.",
             half=True,
         ),
@@ -75,10 +75,10 @@ def overlap_table(overlap: MaskOverlap) -> Table:
     """Every two masks over all layers: sizes, what they share, chance."""
     frame = overlap.to_frame()
     frame = frame[frame["layer"] == "all"].drop(columns="layer")
-    columns = ["one mask", "another", "neurons", "neurons there", "in both", "Jaccard", "by chance"]
+    columns = ["one set", "another", "neurons", "neurons there", "in both", "Jaccard", "by chance"]
     return Table(
         pd.DataFrame({("", new): frame[old].to_numpy() for new, old in zip(columns, frame.columns, strict=True)}),
-        caption="Masks over all layers, both directions together.",
+        caption="Sets over all layers, both directions together.",
         digits=2,
     )
 

@@ -45,7 +45,7 @@ def shared(overlap: MaskOverlap) -> list[str]:
             continue
         how = "more than" if found > chance else "no more than"
         said.append(
-            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random masks of their sizes would: Jaccard "
+            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random sets of their sizes would: Jaccard "
             f"{found:.2f}, by chance {chance:.2f}."
         )
     return [" ".join(said)] if said else []
