@@ -16,8 +16,8 @@ def verdict_section(verdict: Verdict, profile: LaminarProfile) -> Section:
     settings = verdict.provenance.settings
     text = [
         f"Beside each set of neurons stand {profile.n_controls} random lesions of as many neurons in the same layer. "
-        "An effect is specific when it costs the set's own word against the other one, in the mean over prompts, more than "
-        "nearly all of these, and more than they do for as much change of all logits. Effects are means over the "
+        "An effect is specific when it costs the set's own word against the other one, in the mean over prompts, more "
+        "than nearly all of these, and more than they do for as much change of all logits. Effects are means over the "
         "prompts in which the word is right.",
         words.about(verdict),
         *[words.judged(verdict, mask) for mask in verdict.masks],
