@@ -191,6 +191,14 @@ def test_a_lesion_that_changes_nothing_is_said_to_change_nothing(by_hand):
     )
 
 
+def test_a_set_without_neurons_is_not_said_to_have_no_effect(by_hand):
+    profile = with_drop(by_hand.profile(), torch.zeros(2, 3, 5, 2, dtype=torch.float64))
+    profile.n_lesioned[profile.masks.index("her")] = 0
+    table = summarise_profile(profile)
+    assert words.cost(profile, table, "her") == "There are no her-neurons in any layer: nothing was cut."
+    assert words.cost(profile, table, "him").endswith("as it was in the median prompt, whatever the layer.")
+
+
 def test_the_selection_in_words(by_hand):
     selection = by_hand.selection()
     said = selected(selection)

@@ -82,6 +82,7 @@ def test_power_at_predicts_simulated_studies(kind, n, correction):
     assert (found - curve.power_at(effects, n)).abs().max() < 0.03
 
 
+@pytest.mark.slow
 def test_an_infinite_prior_is_what_moderation_can_gain():
     # Equal variances: the prior's degrees of freedom are found to be very many.
     effects = [0.8, 1.2, 1.6, 2.0]

@@ -35,7 +35,7 @@ def summary(
     said += [cost(profile, table, mask) for mask in profile.masks]
     said += others
     if not verdict:
-        return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
+        return [*said, "No control lesions are shown here: what as many random neurons cost is left open."]
     return [*said, *verdict]
 
 
@@ -75,6 +75,8 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     word = profile.about[mask]
     own = [names.index(word)] if word in names else list(range(len(names)))
     rows = table[(table["mask"] == mask) & table["target"].isin(own)]
+    if not rows["n_lesioned"].any():
+        return f"There are no {mask}-neurons in any layer: nothing was cut."
     done = _DONE.get(profile.provenance.settings["ablation"], "Ablating {}")
     subject = done.format(f"the {mask}-neurons of one layer")
     most = rows.iloc[int(rows["median"].abs().argmax())]
