@@ -41,6 +41,7 @@ def counted(by_hand, monkeypatch) -> Counted:
     return Counted(n=3, provenance=by_hand.profile().provenance)
 
 
+@pytest.mark.slow
 def test_a_list_of_results_gets_the_names_of_their_studies(by_hand):
     report = tlesion.Report([by_hand.profile(), by_hand.selection(), by_hand.histogram()])
     assert sorted(report.results) == ["histogram", "profile", "selection"]
