@@ -66,7 +66,7 @@ RUNS = {
     "profile, batched": profile(plan="batched", ablation="gaussian"),
     "sweep": own_functions,
 }
-# Plans that are asked for by name refuse a model with hooks of its own, which would see the rows of other lesions.
+# Plans that are asked for by name refuse a model with hooks of its own, which may look at the whole batch.
 BESIDE_OTHER_HOOKS = [name for name in RUNS if name not in ("profile, fanout", "profile, batched")]
 
 
@@ -212,4 +212,5 @@ def test_a_selection_sees_what_the_users_own_hooks_make_of_the_activation(model)
     plain = select_neurons(model, CONTRAST, layers=[1])
     model.add_perma_hook("blocks.1.mlp.hook_pre", lambda activation, hook: -activation)
     turned = select_neurons(model, CONTRAST, layers=[1])
-    torch.testing.assert_close(turned.t, -plain.t, equal_nan=True)
+    # A model with hooks is run a sentence at a time, which rounds otherwise than a batch does.
+    torch.testing.assert_close(turned.t, -plain.t, equal_nan=True, rtol=1e-3, atol=1e-4)
