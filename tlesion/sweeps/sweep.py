@@ -93,7 +93,9 @@ def sweep(
             interventions of :mod:`tlesion.interventions`, or hook functions of your own. A function of your own
             sees ``[prompt, pos, ...]`` for a batch of prompts of equal length, without padding.
         plan: ``"loop"`` (one run per lesion: the reference), ``"batched"``, ``"fanout"``, ``"prefix"`` (causal
-            models, edits with known positions), or ``"auto"``: the cheapest that is exact.
+            models, edits with known positions), or ``"auto"``: the cheapest that is exact. What a plan relies on is
+            measured on the model at hand; where the model carries hooks, patched methods or modules of your own,
+            ``"auto"`` takes the loop and ``reason`` says why, and a faster plan that is asked for by name is refused.
         global_change: Also measure how far the whole vocabulary's logits move; without it only the targets'
             columns are computed.
         max_bytes: Budget for activations; default: a share of the free memory.

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of
-from tlesion.hooks import Model, user_hooks
+from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.studies.common.frame import Run, prompt_frame
 from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
@@ -92,7 +93,8 @@ def replacement(
     labels = [variant.label for variant in variants]
     run = frame.opened(checkpoint, options={"variants": labels}, lesions=lesions[1:])
     sink = _sink(model, frame.readings, len(lesions), top_k)
-    settled = run.sweep(lesions, sink, stage="lesions", plan=_whole_rows(model, lesions, plan))
+    chosen, why = _whole_rows(model, frame.readings, lesions, plan)
+    settled = run.sweep(lesions, sink, stage="lesions", plan=chosen)
     require_finite_logits(sink.clean)
     outlying = _outlying(run, lesions[1:])
     run.checkpoint.finish()
@@ -108,7 +110,7 @@ def replacement(
         targets=frame.labels.targets,
         correct=frame.labels.correct,
         post_norm=is_masked(model),
-        plan=settled.reason,
+        plan=f"{chosen}: {why}" if why else settled.reason,
         provenance=run.provenance,
     )
 
@@ -130,11 +132,14 @@ def _check_variants(variants: Sequence[Any]) -> None:
         )
 
 
-def _whole_rows(model: Model, lesions: Sequence[Lesion], plan: str) -> str:
-    """The fastest plan that carries all positions of every prompt."""
+def _whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesion], plan: str) -> tuple[str, str]:
+    """The fastest plan that carries all positions of every prompt, and what speaks against a faster one."""
     if plan != "auto":
-        return plan
-    return "loop" if user_hooks(model) or any(lesion.outside_blocks for lesion in lesions) else "fanout"
+        return plan, ""
+    against = assumptions_of(model, [reading.ids for reading in readings]).against
+    if against or any(lesion.outside_blocks for lesion in lesions):
+        return "loop", against
+    return "fanout", ""
 
 
 def _sink(model: Model, readings: Sequence[Reading], n_lesions: int, k: int) -> DownstreamSink:

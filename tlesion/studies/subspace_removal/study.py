@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from tlesion import interventions as iv
+from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model, user_hooks
+from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
@@ -181,11 +182,14 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
     ]
     sink = SubspaceSink(n_detailed=1 + len(point.layers))
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
-    chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
+    against = assumptions_of(model, [reading.ids for reading in run.frame.readings]).against
+    chosen = plan if plan != "auto" else "loop" if against else "fanout"
     settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
     if not bool(sink.clean.isfinite().all()):
         raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
-    return sink, settled.reason if plan != "auto" else f"{chosen}: hidden states of all positions are needed"
+    if plan != "auto":
+        return sink, settled.reason
+    return sink, f"{chosen}: {against or 'hidden states of all positions are needed'}"
 
 
 def _result(
