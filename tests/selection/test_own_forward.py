@@ -66,7 +66,7 @@ def plain_rows(model, sentences, position):
     rows = []
     for sentence in sentences:
         encoded = encode_sentence(model, sentence, position=position)
-        seen = []
+        seen: list[torch.Tensor] = []
         model.run_with_hooks(encoded.ids[None], fwd_hooks=[(POINT, lambda one, hook, seen=seen: seen.append(one[0]))])
         rows.append(seen[0][encoded.positions[0]])
     return torch.stack(rows).double()
@@ -125,7 +125,7 @@ def test_a_walk_sees_what_plain_runs_see(gpt, change):
             walk.advance(layer, names.get(layer), take)
             if layer in names:
                 for index, ids in enumerate(sequences()):
-                    seen = []
+                    seen: list[torch.Tensor] = []
                     look = [(names[layer], lambda one, hook, seen=seen: seen.append(one[0]))]
                     gpt.run_with_hooks(ids[None], fwd_hooks=look)
                     torch.testing.assert_close(found[index], seen[0], atol=2e-5, rtol=1e-4)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tlesion.anatomy.assumptions import assumptions_of
+from tlesion.anatomy.assumptions import looks_ahead
 from tlesion.encoding import encode_sentence, reads_the_same
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 from tlesion.positions import SentencePosition, recorded
@@ -99,7 +99,7 @@ def select_neurons(
     settings = criterion.settings(pairs=contrast.paired) | options | recorded(position)
     settings |= {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
-    whole = bool(assumptions_of(model, [sentence.ids for sentence in (*a, *b)]).later)
+    whole = looks_ahead(model, [sentence.ids for sentence in (*a, *b)])
     same = [contrast.paired and reads_the_same(model, *pair, whole=whole) for pair in zip(a, b, strict=False)]
     settings["identical_pairs"] = sum(same)
     return selection_from(

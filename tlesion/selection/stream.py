@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from tlesion.anatomy.assumptions import looks_ahead
 from tlesion.encoding import EncodedSentence, reads_the_same
 from tlesion.hooks import HookPoint, Model, in_eval_mode
 from tlesion.stats import Moments
@@ -108,8 +109,9 @@ def stream_rows(
     taker = _Taker(sinks)
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
     with in_eval_mode(model), torch.no_grad():
-        passes = Passes(model, [sentence.ids for sentence in (*a, *b)], list(sinks))
-        whole = bool(passes.holds.later)
+        ids = [sentence.ids for sentence in (*a, *b)]
+        passes = Passes(model, ids, list(sinks))
+        whole = looks_ahead(model, ids)
         # disable=None: a bar on a terminal, nothing in a log file.
         for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
             pairs = zip(few_a, few_b, strict=False)

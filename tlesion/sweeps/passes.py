@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from jaxtyping import Int
 from torch import Tensor
 
-from tlesion.anatomy.assumptions import Assumptions, assumptions_of, differ
+from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_method
+from tlesion.anatomy.measuring import Assumptions, differ
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import runner_for
 from tlesion.hooks import HookPoint, Model, layer_of, scoped

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlesion.anatomy.assumptions import Assumptions, assumptions_of
+from tlesion.anatomy.assumptions import assumptions_of
+from tlesion.anatomy.measuring import Assumptions
 from tlesion.checks import one_of
 from tlesion.hooks import Model
 from tlesion.sweeps.groups import Group
