@@ -48,16 +48,14 @@ class EncodedSentence:
     positions: tuple[int, ...]
 
 
-def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence) -> bool:
-    """Whether the activations at both sentences' positions come from the same tokens at the same places.
+def what_is_read(model: Model, sentence: EncodedSentence) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All that a sentence's row can depend on: its positions, and the tokens that the model has read by then.
 
-    A causal model has read the tokens up to the position, a masked one the whole sentence. Where both have read the
-    same, the activations are the same, up to rounding.
+    A causal model has read the tokens up to the position, a masked one the whole sentence. Where this is equal, rows
+    are the same activations, and any difference between them is rounding.
     """
-    if one.positions != other.positions:
-        return False
-    end = None if is_masked(model) else max(one.positions) + 1
-    return torch.equal(one.ids[:end], other.ids[:end])
+    end = None if is_masked(model) else max(sentence.positions) + 1
+    return sentence.positions, tuple(sentence.ids[:end].tolist())
 
 
 def encode_sentence(

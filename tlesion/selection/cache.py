@@ -9,7 +9,9 @@ from torch import Tensor
 
 from tlesion.hooks import layer_of, short_form
 from tlesion.keep.results import Provenance
+from tlesion.selection.copies import different, warn_of_copies
 from tlesion.selection.result import NeuronSelection
+from tlesion.selection.rounding import flatten_below
 from tlesion.selection.stream import Kept, Streamed, rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
@@ -51,7 +53,11 @@ def select_from_cache(
 
     Raises:
         ValueError: Bad options, a hook point that the caches lack, activations without a sentence axis, positions
-            that do not fit, unequal numbers of sentences in a paired test, NaN in activations.
+            that do not fit, unequal numbers of sentences in a paired test, NaN in activations; a condition in which
+            all sentences have the same activations.
+
+    Warns:
+        UserWarning: Sentences with the same activations in every layer, which count once.
 
     Example:
         >>> import torch, tlesion
@@ -66,17 +72,16 @@ def select_from_cache(
     check_conditions(conditions)
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
-    sinks: dict[str, Streamed | Kept] = {}
-    for name in names:
-        rows_a, rows_b = _rows(a[name], positions_a, name), _rows(b[name], positions_b, name)
-        if criterion.statistic.paired and len(rows_a) != len(rows_b):
-            raise ValueError(
-                f"test {test!r} needs pairs, and the caches hold {len(rows_a)} and {len(rows_b)} sentences; "
-                "give equally many in the same order, or use test='welch' or 'moderated'"
-            )
-        sinks[name] = criterion.sink(pairs=False)
-        sinks[name].take(rows_a, rows_b)
+    rows = [
+        {name: _rows(side[name], where, name) for name in names} for side, where in ((a, positions_a), (b, positions_b))
+    ]
+    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], criterion, conditions)
+    sinks = {name: criterion.sink(pairs=False) for name in names}
+    for name, sink in sinks.items():
+        sink.take(rows_a[name], rows_b[name])
+    n_rounding = flatten_below(sinks, {name: rows_a[name].dtype for name in names}, pairs=criterion.statistic.paired)
     settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(conditions)}
+    settings |= {"copies": n_copies, "rounding_only": n_rounding}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
         versions={},
@@ -92,6 +97,33 @@ def select_from_cache(
         hook_point=short_form(names[0]),
         provenance=unknown,
     )
+
+
+def _counted_once(
+    a: dict[str, Tensor], b: dict[str, Tensor], criterion: Criterion, conditions: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+    """Rows of both conditions without copies, sentences that have the same activations in every layer; and how many."""
+    pairs = criterion.statistic.paired
+    n_a, n_b = (len(next(iter(side.values()))) for side in (a, b))
+    if pairs and n_a != n_b:
+        raise ValueError(
+            f"test {criterion.test!r} needs pairs, and the caches hold {n_a} and {n_b} sentences; "
+            "give equally many in the same order, or use test='welch' or 'moderated'"
+        )
+    held = [[b"".join(_bytes(side[name][i]) for name in side) for i in range(n)] for side, n in ((a, n_a), (b, n_b))]
+    shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
+    first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
+    warn_of_copies(*held, conditions, shown, within_pairs=pairs, stacklevel=4)
+    n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
+    return (
+        {name: rows[first_a] for name, rows in a.items()},
+        {name: rows[first_b] for name, rows in b.items()},
+        n_copies,
+    )
+
+
+def _bytes(row: Tensor) -> bytes:
+    return row.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def _shared_names(a: dict[str, Tensor], b: dict[str, Tensor], hook_point: str) -> list[str]:

@@ -15,8 +15,8 @@ from tlesion.keep.results import Result
 class NeuronSelection(Result):
     """Test results of condition a against condition b, a row per layer.
 
-    Dead neurons (no variance) are NaN in ``t``, ``dof``, ``p``, ``log_p``, ``p_adjusted`` and ``effect_size``,
-    are in no mask, and belong to no correction's family.
+    Dead neurons (no variance, or none beyond rounding) are NaN in ``t``, ``dof``, ``p``, ``log_p``, ``p_adjusted`` and
+    ``effect_size``, are in no mask, and belong to no correction's family.
 
     Attributes:
         t: The statistic. Positive: larger in condition a.
@@ -64,6 +64,16 @@ class NeuronSelection(Result):
     def n_identical_pairs(self) -> int:
         """In how many pairs the model had read the same tokens by the tested position, so that nothing can differ."""
         return int(self.provenance.settings.get("identical_pairs", 0))
+
+    @property
+    def n_copies(self) -> int:
+        """How many sentences, or pairs, were left out because the model reads the same in others."""
+        return int(self.provenance.settings.get("copies", 0))
+
+    @property
+    def n_rounding(self) -> int:
+        """How many neurons are dead because they vary by the rounding of batches only."""
+        return int(self.provenance.settings.get("rounding_only", 0))
 
     def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
         """The selected neurons.
