@@ -114,7 +114,8 @@ def prompts_of(
         causal: The sentence up to the word; if not, the sentence with the word masked.
 
     Returns:
-        Two prompts per pair, or one without a right answer where both sentences give the same prompt.
+        Two prompts per pair, or one without a right answer where both sentences give the same prompt; what several
+        pairs ask alike is asked once.
 
     Raises:
         ValueError: A pair with the same word in both sentences; a word that begins its sentence (causal).
@@ -137,7 +138,7 @@ def prompts_of(
         right = ((a.word, texts[0]), (b.word, texts[1])) if texts[0] != texts[1] else ((None, texts[0]),)
         label = f"template {int(groups[i])}"
         prompts += [Prompt(text, targets=(a.word, b.word), correct=word, group=label) for word, text in right]
-    return prompts
+    return list(dict.fromkeys(prompts))
 
 
 def _asked(sentence: Sentence, *, causal: bool) -> str:

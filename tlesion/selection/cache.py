@@ -11,10 +11,13 @@ from tlesion.hooks import layer_of, short_form
 from tlesion.keep.results import Provenance
 from tlesion.selection.copies import different, warn_of_copies
 from tlesion.selection.result import NeuronSelection
-from tlesion.selection.rounding import flatten_below
-from tlesion.selection.stream import Kept, Streamed, rows_at
+from tlesion.selection.rounding import flatten_below, rounding_of
+from tlesion.selection.stream import rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
+
+EXACT = 1e-5
+"""Units in the last place of float32 and float64 lie below, those of half precision above."""
 
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
@@ -110,7 +113,7 @@ def _counted_once(
             f"test {criterion.test!r} needs pairs, and the caches hold {n_a} and {n_b} sentences; "
             "give equally many in the same order, or use test='welch' or 'moderated'"
         )
-    held = [[b"".join(_bytes(side[name][i]) for name in side) for i in range(n)] for side, n in ((a, n_a), (b, n_b))]
+    held = _first_alike(a), _first_alike(b)
     shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
     first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
     warn_of_copies(*held, conditions, shown, within_pairs=pairs, stacklevel=4)
@@ -122,8 +125,22 @@ def _counted_once(
     )
 
 
-def _bytes(row: Tensor) -> bytes:
-    return row.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+def _first_alike(side: dict[str, Tensor]) -> list[int]:
+    """For each sentence, the first one that has the same activations in every layer, within rounding.
+
+    In half precision, whose rounding is as large as differences may be, only what is equal to the last bit.
+    """
+    within = {name: rounding_of(rows) if torch.finfo(rows.dtype).eps < EXACT else 0.0 for name, rows in side.items()}
+    alike: Tensor | None = None
+    for name, rows in side.items():
+        mean = rows.double().mean(dim=1)
+        close = (mean[:, None] - mean).abs() <= within[name]
+        alike = close if alike is None else alike & close
+    assert alike is not None
+    for i, k in alike.triu(diagonal=1).nonzero().tolist():
+        # Their means are alike in every layer, which may be chance: now unit by unit.
+        alike[i, k] = all(bool(((rows[i] - rows[k]).abs() <= within[name]).all()) for name, rows in side.items())
+    return [int(alike[: k + 1, k].nonzero()[0]) for k in range(len(alike))]
 
 
 def _shared_names(a: dict[str, Tensor], b: dict[str, Tensor], hook_point: str) -> list[str]:

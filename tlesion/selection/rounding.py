@@ -8,7 +8,7 @@ neurons are treated as constant: they are dead, and the result says how many the
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from tlesion.encoding import EncodedSentence
@@ -22,7 +22,7 @@ SUSPECT = 1000
 WITHIN = 16
 """Where rows cannot be run again, variation below this many units in the last place of a layer's values is rounding."""
 
-MARGIN = 4
+MARGIN = 2
 """By how much the largest difference between batches that was seen may fall short of the largest there is."""
 
 N_AGAIN = 32
@@ -92,6 +92,13 @@ def flatten_below(sinks: Mapping[str, Streamed | Kept], dtypes: Mapping[str, tor
         _flatten(sink, flat, pairs=pairs)
         n_flat += int(flat.sum())
     return n_flat
+
+
+def rounding_of(rows: Float[Tensor, "row unit"]) -> float:
+    """What activations of one hook point may differ by, by rounding alone, where they cannot be computed again."""
+    if not rows.is_floating_point():
+        return 0.0
+    return WITHIN * torch.finfo(rows.dtype).eps * float(rows.double().square().mean().sqrt())
 
 
 def _moments(sink: Streamed | Kept) -> Streamed:

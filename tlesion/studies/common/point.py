@@ -47,7 +47,7 @@ class Point:
 
         Raises:
             TypeError: Neither a dict nor, where it is taken, None.
-            ValueError: The dict is empty, or a mask is not bool or has another shape.
+            ValueError: The dict is empty, a mask is not bool or has another shape, or no mask has a unit in any layer.
 
         Example:
             >>> point = Point(("blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"), (0, 1), n_units=3)
@@ -71,6 +71,12 @@ class Point:
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
                     f"of shape {self.shape}, [layer, unit]"
                 )
+        if not any(bool(mask.any()) for mask in given.values()):
+            several = "none of the masks has" if len(given) > 1 else f"mask {next(iter(given))!r} does not have"
+            raise ValueError(
+                f"{several} a single unit in any layer, so that nothing would be cut; if they come from a selection, "
+                "it has selected nothing: more sentences, another position or another alpha may select something"
+            )
         return {name: mask.cpu() for name, mask in given.items()}
 
 

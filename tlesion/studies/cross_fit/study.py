@@ -19,6 +19,7 @@ from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
+from tlesion.studies.common.point import WHOLE
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
@@ -80,7 +81,7 @@ def cross_fit(
 
     Raises:
         ValueError: An unpaired contrast, fewer templates than folds, a pair with one word, a word that begins its
-            sentence (causal models), or what :func:`tlesion.select_neurons` and :func:`tlesion.laminar_profile` refuse.
+            sentence (causal models), nothing selected in any fold, or what :func:`tlesion.select_neurons` and :func:`tlesion.laminar_profile` refuse.
 
     Example:
         >>> import tlesion
@@ -116,14 +117,21 @@ def cross_fit(
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
     rest = [contrast.subset(_indices(fold != one)) for one in range(k)]
     selected = _select(model, rest, prompts, selecting | {"batch_size": batch_size})
+    if not bool(selected.any()):
+        raise ValueError(
+            f"nothing was selected in any of the {k} folds, so that nothing would be cut; more sentences, another "
+            "position or another alpha may select something"
+        )
     controls = _controls(selected, n_controls=n_controls, seed=seed, match=match)
     profiles = []
     for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
         names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
         masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
         reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
+        if not any(bool(mask.any()) for mask in masks.values()):
+            masks[WHOLE] = torch.ones_like(selected[0, one])  # Nothing was selected without this fold: its drops are 0.
         # Only drops are taken from these profiles: what a mask is about does not enter.
-        about = dict.fromkeys(names, "")
+        about = dict.fromkeys(masks, "")
         profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, about=about, **lesioning))
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
@@ -173,11 +181,11 @@ def _result(
     layers = profiles[0].layers
     overlaps = [mask_overlap({str(i): mask for i, mask in enumerate(one)}, layers=layers) for one in selected]
     every = [prompt for few in prompts for prompt in few]
-    drop = torch.cat([one.logit_drop for one in profiles], dim=2)
-    n_masks = len(selected)
+    n_masks, n_swept = len(selected), min(len(one.masks) for one in profiles)
+    drop = torch.cat([one.logit_drop[:n_swept] for one in profiles], dim=2)
     return CrossFit(
         logit_drop=drop[:n_masks],
-        global_change=torch.cat([one.global_change for one in profiles], dim=2)[:n_masks],
+        global_change=torch.cat([one.global_change[:n_masks] for one in profiles], dim=2),
         clean_logits=torch.cat([one.clean_logits for one in profiles]),
         control_logit_drop=drop[n_masks:].reshape(-1, n_masks, *drop.shape[1:]).transpose(0, 1),
         selected=selected,

@@ -90,6 +90,7 @@ def laminar(
     shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
     selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
     masks = {condition: selected.mask(condition) for condition in selected.conditions}
+    _require_neurons(selected)
     lesion: dict[str, Any] = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -138,6 +139,17 @@ def result_names() -> list[str]:
     """The names under which a laminar study saves its results."""
     study = studies()["laminar"]
     return [study.folder, *study.beside]
+
+
+def _require_neurons(selected: NeuronSelection) -> None:
+    """Refuse a study of lesions that would cut nothing."""
+    if not bool(selected.mask("any").any()):
+        a, b = selected.conditions
+        raise ValueError(
+            f"no neuron tells {a!r} from {b!r} ({selected.test} t-test, {selected.correction}, alpha "
+            f"{selected.alpha:g}, {selected.n_a} against {selected.n_b} sentences), so that there is nothing to lesion; "
+            "more or other sentences, another position, test or alpha may select some"
+        )
 
 
 def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:

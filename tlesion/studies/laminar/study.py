@@ -83,7 +83,7 @@ def laminar_profile(
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
-        ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
+        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a prompt twice, a target that is not one token, an unknown ablation,
             position or hook point, a word of ``about`` that is no target, NaN in the clean logits, prompts from
             sentences of ``selected_on``, a checkpoint of another run.
         TypeError: The masks are not a dict, or the prompts not a list of `Prompt`.
@@ -92,9 +92,10 @@ def laminar_profile(
         >>> import torch, tlesion
         >>> model = tlesion.load_model("toy-bert")
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(model, {"none": nothing}, [prompt])
-        >>> profile.logit_drop.shape, profile.logit_drop.abs().max().item()
+        >>> some = torch.zeros(12, 512, dtype=torch.bool)
+        >>> some[11, :100] = True
+        >>> profile = tlesion.laminar_profile(model, {"some": some}, [prompt], about={"some": "him"})
+        >>> profile.logit_drop.shape, profile.logit_drop[:, :11].abs().max().item()
         (torch.Size([1, 12, 1, 2]), 0.0)
     """
     frame = lesion_frame(

@@ -21,7 +21,7 @@ def selected(selection: NeuronSelection) -> str:
     how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
     text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
     if not total:
-        return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
+        return f"No neuron tells {a!r} from {b!r} ({how})."
     share = selection.density()["any"].to_numpy()
     low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
     text += f" The share is smallest in layer {low} ({percent(share.min())}) and largest in layer {high} "
