@@ -18,6 +18,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # From the bottom up: a module imports only from lines above its own here, and from its own package. The number is the
 # floor; lines within a floor are in order as well, so that no two modules can come to need each other.
 FLOORS: tuple[tuple[int, set[str]], ...] = (
+    (0, {"undisturbed"}),
     (0, {"checks"}),
     (0, {"positions"}),
     (0, {"registry"}),

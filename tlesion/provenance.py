@@ -9,7 +9,7 @@ from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_checkpoint
 from tlesion.keep.hashing import combined_hash
-from tlesion.keep.results import Provenance
+from tlesion.keep.results import Provenance, Result
 from tlesion.models import info
 from tlesion.tokens import prepends_bos
 
@@ -44,6 +44,24 @@ def provenance_of(
         stimuli_hash=combined_hash(stimuli),
         contexts=tuple(contexts),
     )
+
+
+def require_same_model(selected: Result, model: Model) -> None:
+    """Refuse a selection that another model has made: its neurons are other neurons, with the same numbers.
+
+    Args:
+        selected: A selection, or another result of one; one that does not know its model (from caches) passes.
+        model: The model that it is to be used with.
+
+    Raises:
+        ValueError: It was made with other weights.
+    """
+    made, here = selected.provenance.model, info(model)
+    if made.get("fingerprint", here.fingerprint) != here.fingerprint:
+        raise ValueError(
+            f"the selection is of model {made['name']!r} and the model given is {here.name!r} with other weights; "
+            "repeat it with the model that it was made with, or select with the one that is used now"
+        )
 
 
 def checkpoint_of(

@@ -46,7 +46,7 @@ def test_where_both_conditions_have_read_the_same_their_rows_are_the_same(toy_gp
 
 
 def same_token_at_many_places(n=24):
-    """One word, a noun in one condition and in the other, after other words: its first layer's values see no context."""
+    """One word, a noun in one condition and in the other: its first layer's values see no context."""
     rng = np.random.default_rng(0)
     before = ["the boy saw", "we gave her", "people told the girl of", "the old teacher of the boy has", "he likes"]
     texts = [f"{before[rng.integers(5)]} the apple{end}" for end in ("", " today", " and the cup", " now and again")]

@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
+from tlesion.undisturbed import undisturbed
+
 SMALLEST_BIN = 5  # units
 
 
+@undisturbed
 def matched_controls(
     mask: Shaped[Tensor, "..."],
     *,
@@ -59,6 +62,7 @@ def matched_controls(
     return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
 
 
+@undisturbed
 def joint_controls(
     masks: Shaped[Tensor, "..."],
     *,

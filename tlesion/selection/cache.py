@@ -15,6 +15,7 @@ from tlesion.selection.rounding import flatten_below, rounding_of
 from tlesion.selection.stream import rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
+from tlesion.undisturbed import undisturbed
 
 EXACT = 1e-5
 """Units in the last place of float32 and float64 lie below, those of half precision above."""
@@ -22,6 +23,7 @@ EXACT = 1e-5
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
 
+@undisturbed
 def select_from_cache(
     cache_a: Any,
     cache_b: Any,

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from tlesion.stats import jaccard, jaccard_by_chance
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +58,7 @@ class MaskOverlap:
         return pd.DataFrame(rows, columns=columns)
 
 
+@undisturbed
 def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = None) -> MaskOverlap:
     r"""Compare every two of several masks.
 

@@ -18,8 +18,10 @@ from tlesion.positions import SentencePosition
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def measure_reference(
     model: Model,
     contrast: Contrast,
@@ -88,6 +90,7 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
     return _median(rows) if statistic == "median" else rows
 
 
+@undisturbed
 def reference_for(
     model: Model,
     contrast: Contrast,

@@ -13,8 +13,10 @@ from tlesion.selection.rounding import flatten_rounding
 from tlesion.selection.stream import stream_rows
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def select_neurons(
     model: Model,
     contrast: Contrast,

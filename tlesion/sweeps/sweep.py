@@ -24,6 +24,7 @@ from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sinks import TargetSink
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,6 +74,7 @@ class SweepResult(Result):
         return frame
 
 
+@undisturbed
 def sweep(
     model: Model,
     prompts: Any,

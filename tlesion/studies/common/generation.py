@@ -12,6 +12,7 @@ from tlesion.models import require_logits
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.walk import inference
 from tlesion.tokens import encode, is_masked
+from tlesion.undisturbed import undisturbed
 
 
 def openings() -> tuple[str, ...]:
@@ -27,6 +28,7 @@ def openings() -> tuple[str, ...]:
     return tuple(shipped("openings.txt").read_text(encoding="utf-8").splitlines())
 
 
+@undisturbed
 def generate_tokens(
     model: Model,
     opening: str,

@@ -20,6 +20,7 @@ from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alon
 from tlesion.studies.common.walk import Walk, inference, walk_layers
 from tlesion.studies.context.space_result import LayerSpace, NeuronSpace, SpaceModulation, WordSpace
 from tlesion.tokens import is_masked, require_tokenizer
+from tlesion.undisturbed import undisturbed
 
 
 def common_nouns() -> tuple[str, ...]:
@@ -36,6 +37,7 @@ def common_nouns() -> tuple[str, ...]:
     return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
 
 
+@undisturbed
 def space_modulation(
     model: Model,
     words: Sequence[str],

@@ -19,11 +19,13 @@ from tlesion.studies.common.walk import inference
 from tlesion.studies.context.layers import LayerMeasures, LayerReader, Windows
 from tlesion.studies.context.result import ByLength, ContextModulation, NeuronContext
 from tlesion.studies.context.sums import IdentityShare, n_groups
+from tlesion.undisturbed import undisturbed
 
 MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
 
 
+@undisturbed
 def context_modulation(
     model: Model,
     text_or_tokens: Any,

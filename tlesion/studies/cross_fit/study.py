@@ -23,8 +23,10 @@ from tlesion.studies.common.point import WHOLE
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def cross_fit(
     model: Model,
     contrast: Contrast,
@@ -81,7 +83,8 @@ def cross_fit(
 
     Raises:
         ValueError: An unpaired contrast, fewer templates than folds, a pair with one word, a word that begins its
-            sentence (causal models), nothing selected in any fold, or what :func:`tlesion.select_neurons` and :func:`tlesion.laminar_profile` refuse.
+            sentence (causal models), nothing selected in any fold, or what :func:`tlesion.select_neurons` and
+            :func:`tlesion.laminar_profile` refuse.
 
     Example:
         >>> import tlesion

@@ -19,8 +19,10 @@ from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of, stream_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.cumulative.result import CumulativeLesion
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def cumulative_lesion(
     model: Model,
     masks: Mapping[str, Tensor] | None,

@@ -42,8 +42,10 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def decompose_drop(
     model: Model,
     masks: Mapping[str, Tensor] | None,

@@ -20,6 +20,7 @@ from tlesion.hooks import Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.positions import PromptPosition
+from tlesion.provenance import require_same_model
 from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
@@ -27,10 +28,12 @@ from tlesion.studies.common.controls import controls_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.dose.result import DoseResponse
+from tlesion.undisturbed import undisturbed
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
 
+@undisturbed
 def dose_response(
     model: Model,
     selection: NeuronSelection,
@@ -160,6 +163,7 @@ def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[i
             f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
             "ranks the neurons of a dose"
         )
+    require_same_model(selection, model)
     if isinstance(layers, str) and layers == "all":
         return list(selection.layers)
     chosen = layer_indices(model, layers)

@@ -23,6 +23,7 @@ from tlesion.provenance import provenance_of
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
 from tlesion.stimuli import Contrast
+from tlesion.undisturbed import undisturbed
 
 N_BINS = 256
 
@@ -89,6 +90,7 @@ class ActivationHistogram(Result):
         return frame
 
 
+@undisturbed
 def activation_histogram(
     model: Model,
     contrast: Contrast,

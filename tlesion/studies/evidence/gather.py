@@ -24,11 +24,13 @@ from tlesion.studies.evidence.beside import applying, compare_in_context, eviden
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
+from tlesion.undisturbed import undisturbed
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
+@undisturbed
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
@@ -147,7 +149,7 @@ def _require_neurons(selected: NeuronSelection) -> None:
         a, b = selected.conditions
         raise ValueError(
             f"no neuron tells {a!r} from {b!r} ({selected.test} t-test, {selected.correction}, alpha "
-            f"{selected.alpha:g}, {selected.n_a} against {selected.n_b} sentences), so that there is nothing to lesion; "
+            f"{selected.alpha:g}, {selected.n_a} against {selected.n_b} sentences): there is nothing to lesion; "
             "more or other sentences, another position, test or alpha may select some"
         )
 

@@ -18,16 +18,19 @@ from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
+from tlesion.provenance import require_same_model
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
+from tlesion.undisturbed import undisturbed
 
 __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 
 
+@undisturbed
 def laminar_profile(
     model: Model,
     masks: Mapping[str, Tensor],
@@ -83,9 +86,10 @@ def laminar_profile(
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
-        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a prompt twice, a target that is not one token, an unknown ablation,
-            position or hook point, a word of ``about`` that is no target, NaN in the clean logits, prompts from
-            sentences of ``selected_on``, a checkpoint of another run.
+        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a prompt twice, a target
+            that is not one token, an unknown ablation, position or hook point, a word of ``about`` that is no target,
+            logits that are NaN or infinite, prompts from sentences of ``selected_on``, a ``selected_on`` of another
+            model, a checkpoint of another run.
         TypeError: The masks are not a dict, or the prompts not a list of `Prompt`.
 
     Example:
@@ -117,7 +121,7 @@ def laminar_profile(
     settings = {
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
         "about": words_of_masks(list(named), frame.labels.targets, about),
-        "selected_on": _checked_source(selected_on, prompts, allow_shared=allow_shared),
+        "selected_on": _checked_source(model, selected_on, prompts, allow_shared=allow_shared),
         **controls.settings,
     }
     run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
@@ -164,11 +168,12 @@ def _measure_controls(
     return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1])
 
 
-def _checked_source(selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
+def _checked_source(model: Model, selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
     """The hash of the sentences that the masks were selected on, once it is clear that the prompts are others."""
     if selected_on is None:
         return None
     require_independent(selected_on, prompts, allow_shared=allow_shared)
     if isinstance(selected_on, Contrast):
         return combined_hash(selected_on.stimuli)
+    require_same_model(selected_on, model)
     return str(selected_on.provenance.stimuli_hash)

@@ -19,10 +19,12 @@ from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
+from tlesion.undisturbed import undisturbed
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
 
 
+@undisturbed
 def head_variants(
     model: Model,
     *,

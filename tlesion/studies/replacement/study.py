@@ -23,6 +23,7 @@ from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 PLANS = ("auto", "loop", "batched", "fanout")
 
@@ -30,6 +31,7 @@ MAX_DETAIL_BYTES = 2**26
 """Up to this size (64 MiB) standard deviations are kept token by token, for as many of the first prompts as fit."""
 
 
+@undisturbed
 def replacement(
     model: Model,
     prompts: Any,

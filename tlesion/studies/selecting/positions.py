@@ -21,6 +21,7 @@ from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
 from tlesion.stimuli import Contrast, combined_hash
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,6 +82,7 @@ class SelectionComparison(Result):
         return frame
 
 
+@undisturbed
 def compare_positions(
     model: Model,
     contrasts: Contrast | Mapping[str, Contrast],
@@ -137,6 +139,7 @@ def compare_positions(
     return compare_selections(selections)
 
 
+@undisturbed
 def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionComparison:
     """Lay selections of the same neurons side by side, whatever they differ in: position, sentences, test.
 

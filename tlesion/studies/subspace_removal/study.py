@@ -27,14 +27,17 @@ from tlesion.studies.subspace_removal.damage import SubspaceSink, measure_drops
 from tlesion.studies.subspace_removal.parts import LayerCovariance, MainCut, OtherCuts
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.subspace import ObliqueEraser, Subspace
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
+@undisturbed
 def subspace_removal(
     model: Model,
     text_or_tokens: Any,
@@ -183,8 +186,7 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
     settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
-    if not bool(sink.clean.isfinite().all()):
-        raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
+    require_finite_logits(sink.clean, where="tokens")
     return sink, settled.reason if plan != "auto" else f"{chosen}: hidden states of all positions are needed"
 
 

@@ -25,10 +25,12 @@ from tlesion.studies.verdict.result import (
     UNCLEAR,
     Verdict,
 )
+from tlesion.undisturbed import undisturbed
 
 ROUNDING = 4  # units in the last place
 
 
+@undisturbed
 def verdict(
     profile: LaminarProfile,
     *,

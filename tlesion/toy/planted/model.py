@@ -14,6 +14,7 @@ from tlesion.models.untrained import untrained_model
 from tlesion.toy.planted import circuit
 from tlesion.toy.planted.language import PlantedLanguage, made_up_words
 from tlesion.toy.planted.truth import PlantedTruth, draw_truth
+from tlesion.undisturbed import undisturbed
 
 KINDS = ("masked", "causal")
 TAILS = ("normal", "heavy")
@@ -35,6 +36,7 @@ class Planted:
     language: PlantedLanguage
 
 
+@undisturbed
 def planted_model(
     kind: str = "masked",
     *,
