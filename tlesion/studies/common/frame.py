@@ -207,32 +207,6 @@ def lesion_frame(
     return LesionFrame(**vars(read), point=point, position=position, ablation=make)
 
 
-def refuse_copies(what: str, marks: Sequence[str], texts: Sequence[str]) -> None:
-    """Refuse stimuli that are given twice: a copy is no further evidence, and would be counted as such.
-
-    Args:
-        what: What they are, as the message should call one.
-        marks: What tells one from another.
-        texts: What messages show of each.
-
-    Raises:
-        ValueError: Two are the same.
-
-    Example:
-        >>> refuse_copies("word", ["a", "b", "a"], ["a", "b", "a"])
-        Traceback (most recent call last):
-        ...
-        ValueError: word 2 ('a') is a copy of word 0; copies are no further evidence: give each once (2 of 3 differ)
-    """
-    first: dict[str, int] = {}
-    for index, mark in enumerate(marks):
-        if first.setdefault(mark, index) != index:
-            raise ValueError(
-                f"{what} {index} ({texts[index]!r}) is a copy of {what} {first[mark]}; copies are no further evidence: "
-                f"give each once ({len(set(marks))} of {len(marks)} differ)"
-            )
-
-
 def prompt_frame(
     model: Model,
     prompts: Any,
@@ -247,9 +221,6 @@ def prompt_frame(
     """The frame of a study that reads prompts, whatever it does to the model meanwhile; see `lesion_frame`."""
     require_logits(model, title)
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
-    asked = [(read.ids.tolist(), sorted(read.targets[0].tolist())) for read in readings]
-    marks = [f"{what} {prompt.correct}" for what, prompt in zip(asked, prompts, strict=True)]
-    refuse_copies("prompt", marks, [prompt.text for prompt in prompts])
     return Frame(
         model=model,
         study=study,
