@@ -119,7 +119,7 @@ def state():
 
 
 def test_the_state_of_random_numbers_enters_nothing(model, usual):
-    np.random.seed(5)  # noqa: NPY002: the global state is what is meant
+    np.random.seed(5)  # noqa: NPY002
     torch.manual_seed(5)
     for one, other in zip(numbers(model), usual, strict=True):
         assert torch.equal(one.nan_to_num(), other.nan_to_num())
@@ -155,7 +155,7 @@ def test_float64_stays_float64(checkpoint_folder, family, plan):
     profile = tlesion.laminar_profile(
         model, {"him": torch.ones(model.cfg.n_layers, model.cfg.d_mlp, dtype=torch.bool)}, prompts, n_controls=1
     )
-    assert torch.equal(profile.clean_logits, found.clean_logits)
+    torch.testing.assert_close(profile.clean_logits, found.clean_logits, rtol=1e-12, atol=1e-13)
     assert not torch.equal(profile.logit_drop, profile.logit_drop.float().double())
 
 

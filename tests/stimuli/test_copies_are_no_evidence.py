@@ -66,46 +66,30 @@ def test_rows_of_caches(test):
 
 PROMPTS = [Prompt(f"{who} thanked {whom} because she helped [MASK].", WORDS, correct="him")
            for who, whom in (("Robert", "Lucy"), ("The boy", "the girl"), ("John", "Mary"))]  # fmt: skip
-STUDIES = {
-    "laminar": lambda model, prompts: tlesion.laminar_profile(model, {"him": half(model)}, prompts),
-    "cumulative": lambda model, prompts: tlesion.cumulative_lesion(model, None, prompts),
-    "decomposition": lambda model, prompts: tlesion.decompose_drop(model, None, prompts),
-    "dose": lambda model, prompts: tlesion.dose_response(model, chosen(model), prompts, n_controls=2),
-    "replacement": lambda model, prompts: tlesion.replacement(
-        model, prompts, tlesion.scale_variants(model, factors=[0.5], layers=[3])
-    ),
-}
-
-
-def half(model):
-    mask = torch.zeros(model.cfg.n_layers, model.cfg.d_mlp, dtype=torch.bool)
-    mask[:, ::2] = True
-    return mask
-
-
-def chosen(model):
-    return tlesion.select_neurons(model, Contrast.from_pairs(PAIRS, WORDS), test="paired")
-
-
-@pytest.mark.parametrize("study", STUDIES)
-@pytest.mark.parametrize(
-    "copy",
-    [
-        PROMPTS[1],
-        dataclasses.replace(PROMPTS[1], text=PROMPTS[1].text + "  "),
-        dataclasses.replace(PROMPTS[1], targets=("her", "him"), group="another template"),
-    ],
+COPIES_OF_PROMPTS = (
+    PROMPTS[1],
+    dataclasses.replace(PROMPTS[1], text=PROMPTS[1].text + "  "),
+    dataclasses.replace(PROMPTS[1], targets=("her", "him"), group="another template"),
 )
-def test_a_prompt_given_twice_is_refused_by_every_study(toy_bert, study, copy):
-    with pytest.raises(ValueError, match=r"prompt 3 .* is a copy of prompt 1; .* \(3 of 4 differ\)"):
-        STUDIES[study](toy_bert, [*PROMPTS, copy])
 
 
-@pytest.mark.parametrize("study", [tlesion.subspace_removal, tlesion.context_modulation])
-def test_a_text_given_twice_is_refused(toy_gpt, study):
+@pytest.mark.parametrize("copy", COPIES_OF_PROMPTS)
+def test_copies_of_prompts_are_measured_and_count_once(toy_bert, copy):
+    mask = torch.zeros(toy_bert.cfg.n_layers, toy_bert.cfg.d_mlp, dtype=torch.bool)
+    mask[9:, ::2] = True
+    once = tlesion.laminar_profile(toy_bert, {"him": mask}, PROMPTS, n_controls=19)
+    again = tlesion.laminar_profile(toy_bert, {"him": mask}, [*PROMPTS, copy, copy], n_controls=19)
+    assert again.logit_drop.shape[2] == 5
+    judged, other = tlesion.verdict(once), tlesion.verdict(again)
+    assert other.n_prompts.tolist() == judged.n_prompts.tolist() == [3]
+    for name in ("effect", "p", "control_p", "low", "high"):
+        torch.testing.assert_close(getattr(other, name), getattr(judged, name), equal_nan=True, rtol=1e-3, atol=1e-4)
+
+
+def test_a_text_given_twice_is_refused_where_texts_are_tested(toy_gpt):
     texts = ["We saw the boy and the girl by the river.", "The teacher gave him an apple."]
-    with pytest.raises(ValueError, match=r"text 2 .* is a copy of text 0"):
-        study(toy_gpt, [*texts, texts[0]])
+    with pytest.raises(ValueError, match="text 2 is a copy of text 0, and the test is over texts"):
+        tlesion.subspace_removal(toy_gpt, [*texts, texts[0]])
 
 
 def test_words_given_twice_count_once(toy_gpt):

@@ -29,7 +29,7 @@ def require_finite_logits(clean: Float[Tensor, "prompt *target"], *, where: str 
 
 
 def require_finite_lesions(
-    values: Mapping[str, Tensor], lesions: Sequence[Lesion], group: Group, clean: Float[Tensor, "prompt *more"]
+    values: Mapping[str, Tensor], lesions: Sequence[Lesion], group: Group, clean: Tensor
 ) -> None:
     """Refuse, as soon as it shows, a lesion after which logits are NaN or infinite though the clean ones are not.
 
@@ -37,7 +37,7 @@ def require_finite_lesions(
         values: What came of the lesioned logits, each ``[lesion, prompt, ...]``; others are passed over.
         lesions: The lesions.
         group: The prompts.
-        clean: The clean logits.
+        clean: The clean logits, prompts first.
 
     Raises:
         ValueError: There is one; the message names it and the prompt.

@@ -29,6 +29,11 @@ class OwnTargets:
     prompts: Int64[Tensor, " prompt"]
     target: Int64[Tensor, " prompt"]
 
+    def only(self, prompts: Sequence[int]) -> "OwnTargets":
+        """The same on some of its prompts."""
+        kept = torch.isin(self.prompts, torch.tensor(prompts, dtype=torch.long))
+        return OwnTargets(about=self.about, prompts=self.prompts[kept], target=self.target[kept])
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MaskEffect:

@@ -36,6 +36,30 @@ class Labels:
         )
 
 
+def without_copies(
+    chosen: Sequence[int],
+    prompts: Sequence[str],
+    targets: Sequence[Sequence[str]],
+    correct: Sequence[str | None],
+) -> list[int]:
+    """Those of some prompts that are no copies of others among them: a copy is no further evidence.
+
+    Args:
+        chosen: Places of the prompts.
+        prompts: The texts of all; spaces do not count.
+        targets: Target words of each, in any order.
+        correct: The right one of each.
+
+    Example:
+        >>> without_copies([0, 1, 2], ["We saw", "We  saw", "We met"], [("him", "her")] * 3, [None] * 3)
+        [0, 2]
+    """
+    first: dict[tuple[object, ...], int] = {}
+    for i in chosen:
+        first.setdefault((" ".join(prompts[i].split()), frozenset(targets[i]), correct[i]), i)
+    return list(first.values())
+
+
 @runtime_checkable
 class OfPrompts(Protocol):
     """A result that says which prompts it is of."""

@@ -12,7 +12,7 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model
 from tlesion.keep.hashing import tensor_hash
 from tlesion.stimuli import stimulus_hash
-from tlesion.studies.common.frame import Frame, refuse_copies
+from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_readings
 from tlesion.tokens import encode, is_masked
@@ -111,13 +111,7 @@ def text_frame(
         settings: What the provenance records of it.
         readings: Where logits of the texts are read, if they are swept.
         plan, max_bytes: See :func:`tlesion.sweep`.
-
-    Raises:
-        ValueError: A text is given twice.
     """
-    refuse_copies(
-        "text", [str(ids.tolist()) for ids in texts.sequences], [str(ids.tolist()) for ids in texts.sequences]
-    )
     exact = hashes_of_readings(readings) if readings else [tensor_hash(ids) for ids in texts.sequences]
     return Frame(
         model=model,

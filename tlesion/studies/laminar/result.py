@@ -13,9 +13,8 @@ from tlesion.checks import one_of
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
-from tlesion.studies.common.labels import tidy_rows
-
-REFERENCES = ("nothing", "whole MLP")
+from tlesion.studies.common.labels import tidy_rows, without_copies
+from tlesion.studies.common.point import whole_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,7 +26,8 @@ class LaminarProfile(Result):
         global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
         n_lesioned: How many neurons each mask cuts in each layer.
-        reference_logit_drop: The same effect for the two `REFERENCES`: nothing, and the layer's whole MLP.
+        reference_logit_drop: The same effect for the two `references`: nothing, and all units of the lesioned hook
+            point in the layer, the ceiling.
         reference_global_change: Likewise.
         control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
             kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
@@ -74,6 +74,11 @@ class LaminarProfile(Result):
         return self.control_logit_drop.shape[1]
 
     @property
+    def references(self) -> tuple[str, str]:
+        """What the two reference rows cut: nothing, and all that there is (``"whole MLP"``, ``"all heads"``, ...)."""
+        return "nothing", whole_of(self.provenance.settings["hook_point"])
+
+    @property
     def about(self) -> dict[str, str]:
         """The word that each mask is taken to be about; "" where that is each prompt's right answer.
 
@@ -88,6 +93,8 @@ class LaminarProfile(Result):
     def effect_of(self, mask: str, *, measure: str = "margin", prompts: str = "right") -> MaskEffect:
         """What a mask costs the word that it is about, prompt by prompt, beside its controls.
 
+        Copies of a prompt count once.
+
         Args:
             mask: One of `masks`.
             measure: ``"margin"`` or ``"drop"``, see :func:`tlesion.studies.common.effects.own_effect`.
@@ -99,6 +106,7 @@ class LaminarProfile(Result):
         one_of("mask", mask, self.masks)
         row = self.masks.index(mask)
         own = own_targets(mask, self.targets, self.correct, about=self.about[mask], prompts=prompts)
+        own = own.only(without_copies(own.prompts.tolist(), self.prompts, self.targets, self.correct))
         drop = self.logit_drop[row]
         return MaskEffect(
             own=own,
@@ -163,7 +171,7 @@ class LaminarProfile(Result):
         """The same columns for the two reference rows, whose names stand in ``mask``; they are about no word."""
         counts = torch.zeros(2, len(self.layers), dtype=torch.long)
         counts[1] = int(self.provenance.settings["n_units"])
-        return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
+        return self._frame(self.references, self.reference_logit_drop, self.reference_global_change, counts)
 
     def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
         frame = tidy_rows(self, {"mask": masks, "layer": self.layers})

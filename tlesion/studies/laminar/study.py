@@ -2,7 +2,8 @@
 
 For every mask, the layer's masked neurons are ablated at one position, and the logits of the targets are read at the
 readout position. Two reference rows put the numbers in context: a run with every edit in place and nothing to edit,
-which has to be exactly the clean run, and the ablation of the layer's whole MLP, which is the ceiling.
+which has to be exactly the clean run, and the ablation of all units of the layer (of the MLP, the whole MLP), which is
+the ceiling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,11 @@ from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
-from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
 from tlesion.undisturbed import undisturbed
 
-__all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
+__all__ = ["LaminarProfile", "laminar_profile"]
 
 
 @undisturbed
@@ -86,7 +87,7 @@ def laminar_profile(
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
-        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a prompt twice, a target
+        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a target
             that is not one token, an unknown ablation, position or hook point, a word of ``about`` that is no target,
             logits that are NaN or infinite, prompts from sentences of ``selected_on``, a ``selected_on`` of another
             model, a checkpoint of another run.

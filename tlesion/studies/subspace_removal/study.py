@@ -95,7 +95,7 @@ def subspace_removal(
 
     Raises:
         TypeError: Neither texts nor token ids; subspaces that are not `Subspace` or `ObliqueEraser`.
-        ValueError: A text of fewer than two tokens; a rank above what the tokens have; constant activations or ones
+        ValueError: A text of fewer than two tokens, or one given twice; a rank above what the tokens have; constant activations or ones
             that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
             checkpoint of another run.
 
@@ -134,6 +134,7 @@ def subspace_removal(
         "level": level,
         "prepend_bos": prepend_bos,
     }
+    _refuse_copies(texts)
     readings = _readings(model, texts)
     frame = text_frame(model, texts, study=STUDY, settings=settings, readings=readings, plan=plan, max_bytes=max_bytes)
     run = frame.opened(checkpoint)
@@ -155,6 +156,18 @@ def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:
     """What a given subspace is known by."""
     parts = (subspace.basis,) if isinstance(subspace, Subspace) else (subspace.left, subspace.right)
     return torch.cat([*parts, subspace.mean[None]])
+
+
+def _refuse_copies(texts: Texts) -> None:
+    """The test is over texts: a text that is given twice would count as two observations."""
+    first: dict[tuple[int, ...], int] = {}
+    for index, ids in enumerate(texts.sequences):
+        earlier = first.setdefault(tuple(ids.tolist()), index)
+        if earlier != index:
+            raise ValueError(
+                f"text {index} is a copy of text {earlier}, and the test is over texts: a copy is no further evidence; "
+                "give each text once"
+            )
 
 
 def _readings(model: Model, texts: Texts) -> list[Reading]:

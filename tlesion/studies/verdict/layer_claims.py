@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.inference import cluster_permutation, double_dissociation
+from tlesion.studies.common.labels import without_copies
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.judgement import FEW, Rules, n_independent
 
@@ -83,5 +84,6 @@ def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
         pair = [word for word in words if word in of_word]
         if len(pair) == 2:
             chosen = [i for i, others in enumerate(profile.targets) if set(pair) <= set(others)]
+            chosen = without_copies(chosen, profile.prompts, profile.targets, profile.correct)
             return tuple(of_word[word] for word in pair), chosen
     return (), []
