@@ -136,6 +136,10 @@ def test_a_model_is_loaded_as_ever(checkpoint_folder, surroundings):
         assert torch.equal(one, other)
 
 
+def profile_shape(model):
+    return model.cfg.n_layers, model.cfg.d_mlp
+
+
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 @pytest.mark.parametrize("plan", ["loop", "fanout"])
 def test_float64_stays_float64(checkpoint_folder, family, plan):
@@ -147,13 +151,13 @@ def test_float64_stays_float64(checkpoint_folder, family, plan):
     ids = [tlesion.encoding.encode_prompt(model, one) for one in prompts]
     for row, one in enumerate(ids):
         clean = model(one.ids[None])[0, one.readout, one.targets]
-        lesioned = model.run_with_hooks(one.ids[None], fwd_hooks=lesions[0])[0, one.readout, one.targets]
+        lesioned = model.run_with_hooks(one.ids[None], fwd_hooks=[*lesions[0]])[0, one.readout, one.targets]
         assert (clean - lesioned).abs().max() > 0
         torch.testing.assert_close(found.clean_logits[row], clean.detach(), rtol=1e-12, atol=1e-13)
         # The drop is a difference of logits of order 1, each rounded to 1e-16.
         torch.testing.assert_close(found.logit_drop[0, row], (clean - lesioned).detach(), rtol=1e-3, atol=1e-14)
     profile = tlesion.laminar_profile(
-        model, {"him": torch.ones(model.cfg.n_layers, model.cfg.d_mlp, dtype=torch.bool)}, prompts, n_controls=1
+        model, {"him": torch.ones(profile_shape(model), dtype=torch.bool)}, prompts, n_controls=1
     )
     torch.testing.assert_close(profile.clean_logits, found.clean_logits, rtol=1e-12, atol=1e-13)
     assert not torch.equal(profile.logit_drop, profile.logit_drop.float().double())

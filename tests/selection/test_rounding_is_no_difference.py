@@ -71,9 +71,10 @@ def test_a_point_that_cannot_see_the_context_tells_nothing_apart(dtype, test, ba
 
 def without_positions(dtype):
     model = tlesion.load_model("toy-gpt", dtype=dtype)
-    model.pos_embed.W_pos.data.zero_()
+    weights = dict(model.named_parameters())
+    weights["pos_embed.W_pos"].data.zero_()
     # A large common part makes rounding visible, as outlying dimensions do in trained models.
-    model.embed.W_E.data[:, 3] += 50.0
+    weights["embed.W_E"].data[:, 3] += 50.0
     return model
 
 

@@ -19,7 +19,6 @@ from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
-from tlesion.studies.common.point import WHOLE
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
@@ -132,7 +131,9 @@ def cross_fit(
         masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
         reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
         if not any(bool(mask.any()) for mask in masks.values()):
-            masks[WHOLE] = torch.ones_like(selected[0, one])  # Nothing was selected without this fold: its drops are 0.
+            masks["everything"] = torch.ones_like(
+                selected[0, one]
+            )  # Nothing was selected without this fold: its drops are 0.
         # Only drops are taken from these profiles: what a mask is about does not enter.
         about = dict.fromkeys(masks, "")
         profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, about=about, **lesioning))

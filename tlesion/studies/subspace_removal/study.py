@@ -95,9 +95,9 @@ def subspace_removal(
 
     Raises:
         TypeError: Neither texts nor token ids; subspaces that are not `Subspace` or `ObliqueEraser`.
-        ValueError: A text of fewer than two tokens, or one given twice; a rank above what the tokens have; constant activations or ones
-            that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
-            checkpoint of another run.
+        ValueError: A text of fewer than two tokens, or one given twice; a rank above what the tokens have; constant
+            activations or ones that are not finite; a subspace of the wrong width; an unknown method, hook point, layer
+            or plan; a checkpoint of another run.
 
     Example:
         >>> import tlesion
