@@ -1,15 +1,20 @@
 """A study of nothing: refused before anything is swept; where some of it cuts something, the rest is "nothing cut"."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from typer.testing import CliRunner
 
 import tlesion
 from tlesion.cli import app
+from tlesion.selection import select_neurons as select
+from tlesion.studies.verdict.words import judged
 
 pytestmark = pytest.mark.slow
 
-STUDIES = {
+STUDIES: dict[str, Callable[..., Any]] = {
     "laminar": tlesion.laminar_profile,
     "cumulative": tlesion.cumulative_lesion,
     "decomposition": tlesion.decompose_drop,
@@ -50,8 +55,7 @@ def test_an_empty_mask_beside_another_is_nothing_cut(planted, prompts):
     assert found.verdicts == (("nothing cut",) * 2, ("nothing cut", "specific"))
     rows = found.to_frame().query("mask == 'him'")
     assert rows[["p", "control_p", "control_p_corrected", "selective_p"]].isna().all(axis=None)
-    said = " ".join(tlesion.Report([profile, found]).results["verdict"].to_frame()["verdict"])
-    assert "no effect found" not in said
+    assert judged(found, "him") == "him-neurons: nothing cut in all layers."
 
 
 def test_cross_fit_where_nothing_is_selected_is_refused(planted):
@@ -62,9 +66,9 @@ def test_cross_fit_where_nothing_is_selected_is_refused(planted):
 
 def test_cross_fit_where_one_fold_selects_nothing_goes_on(planted, monkeypatch):
     """The lesions of that fold cut nothing: their effects are zero, and the others' are as they were."""
-    contrast, options = planted.language.contrast(12, seed=0), {"position": "before", "n_controls": 2}
+    contrast = planted.language.contrast(12, seed=0)
+    options: dict[str, Any] = {"position": "before", "n_controls": 2}
     whole = tlesion.cross_fit(planted.model, contrast, 3, **options)
-    select = tlesion.studies.cross_fit.study.select_neurons
     calls = []
 
     def none_the_first_time(model, contrast, **how):

@@ -31,7 +31,7 @@ def test_a_lesion_that_breaks_the_logits_is_named(toy_gpt, value, global_change)
 def test_clean_logits_are_blamed_where_they_are_broken_already(toy_gpt):
     with (
         toy_gpt.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", broken(float("nan")))]),
-        pytest.raises(ValueError, match="clean logits of . of 2 prompts are NaN or infinite"),
+        pytest.raises(ValueError, match=r"clean logits of . of 2 prompts are NaN or infinite"),
     ):
         tlesion.sweep(toy_gpt, PROMPTS, [[iv.zero("blocks.3.mlp.hook_post")]])
 
