@@ -55,7 +55,7 @@ def test_an_empty_mask_beside_another_is_nothing_cut(planted, prompts):
     assert found.verdicts == (("nothing cut",) * 2, ("nothing cut", "specific"))
     rows = found.to_frame().query("mask == 'him'")
     assert rows[["p", "control_p", "control_p_corrected", "selective_p"]].isna().all(axis=None)
-    assert judged(found, "him") == "him-neurons: nothing cut in all layers."
+    assert judged(found, "him") == "him-neurons: nothing cut in layers 0 and 1."
 
 
 def test_cross_fit_where_nothing_is_selected_is_refused(planted):

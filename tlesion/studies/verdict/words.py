@@ -21,7 +21,7 @@ def judged(verdict: Verdict, mask: str) -> str:
         text += f"{interval(verdict.low[row, i], verdict.high[row, i])}), {float(verdict.standardised[row, i]):.1f} "
         text += f"standard deviations from the controls; {100 * float(verdict.opposite[row, i]):.0f} % of the prompts "
         text += "go the other way."
-    if set(layers) == {NOT_CUT}:
+    if set(verdict.verdicts[row]) == {NOT_CUT}:
         return text
     return text + f" Effects of {float(verdict.smallest_effect[row]):.2g} logits or more would have been found."
 
