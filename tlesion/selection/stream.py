@@ -13,7 +13,7 @@ from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, reads_the_same
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.stats import Moments
-from tlesion.tokens import collate
+from tlesion.tokens import collate, pad_id
 
 
 @runtime_checkable
@@ -109,11 +109,10 @@ def stream_rows(
     last_layer = max(layer_of(name) or 0 for name in sinks)
     taker = _Taker(sinks)
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
-    pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
     with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
         # disable=None: a bar on a terminal, nothing in a log file.
         for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
-            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
+            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id(model))
             same = torch.tensor([paired and reads_the_same(model, *pair) for pair in zip(few_a, few_b, strict=False)])
             taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), same=same.bool())
             residual = runner.embed(tokens, real)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -15,7 +16,7 @@ from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_readings
-from tlesion.tokens import encode, is_masked
+from tlesion.tokens import encode, is_masked, require_fits, require_known, special_tokens, written
 
 ALONE = ("as_text", "special", "bare")
 
@@ -138,7 +139,7 @@ def ways_of_being_alone(model: Model, texts: Texts, alone: str) -> list[Alone]:
         ValueError: An unknown way, or ``"special"`` where the tokenizer has no such token.
     """
     one_of("alone", alone, ALONE)
-    lead, tail = _special_ids(model)
+    lead, tail = special_tokens(model)
     ways = {"bare": Alone((), (), "by itself, without any other token")}
     if lead:
         shown = " and ".join(written(model, [*lead, *tail]))
@@ -152,20 +153,15 @@ def ways_of_being_alone(model: Model, texts: Texts, alone: str) -> list[Alone]:
     return sorted(ways.values(), key=lambda way: way is not ways[alone])
 
 
-def written(model: Model, ids: Sequence[int]) -> tuple[str, ...]:
-    """Tokens as readable text, with their leading space; ids in brackets for a model without a tokenizer."""
-    if model.tokenizer is None:
-        return tuple(f"[{token}]" for token in ids)
-    return tuple(str(model.tokenizer.decode([token])) for token in ids)
-
-
 def _listed(text_or_tokens: Any) -> list[Any]:
     if isinstance(text_or_tokens, str):
         return [text_or_tokens]
+    if isinstance(text_or_tokens, np.ndarray):
+        text_or_tokens = torch.from_numpy(text_or_tokens)
     if isinstance(text_or_tokens, Tensor):
         return [text_or_tokens] if text_or_tokens.ndim == 1 else list(text_or_tokens)
     if isinstance(text_or_tokens, Sequence) and text_or_tokens:
-        return [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int) else list(text_or_tokens)
+        return [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int | np.integer) else list(text_or_tokens)
     if isinstance(text_or_tokens, Sequence):
         raise ValueError("no text was given; give a text, a list of texts, or token ids")
     raise TypeError(f"the text is a {type(text_or_tokens).__name__}; give a text, a list of texts, or token ids [pos]")
@@ -173,7 +169,7 @@ def _listed(text_or_tokens: Any) -> list[Any]:
 
 def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, " pos"]:
     if isinstance(one, str):
-        return encode(model, one, prepend_bos=prepend_bos).ids
+        return encode(model, one, prepend_bos=prepend_bos, instead="token ids").ids
     ids = torch.as_tensor(one).cpu()
     if ids.ndim != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
         raise TypeError(
@@ -182,26 +178,10 @@ def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, "
         )
     if len(ids) == 0:
         raise ValueError("the text is empty: it holds no token; give at least one")
-    if len(ids) > model.cfg.n_ctx:
-        raise ValueError(
-            f"text of {len(ids)} tokens is longer than this model's context of {model.cfg.n_ctx}; cut it into several"
-        )
-    wrong = ids[(ids < 0) | (ids >= model.cfg.d_vocab)]
-    if len(wrong):
-        raise ValueError(
-            f"token ids {wrong.tolist()[:5]} do not exist; this model's vocabulary has {model.cfg.d_vocab} tokens"
-        )
+    listed = ids.tolist()
+    require_fits(model, listed, " ".join(map(str, listed)))
+    require_known(model, listed, "the text")
     return ids.long()
-
-
-def _special_ids(model: Model) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids of the tokens that a tokenizer puts around a text, before and after."""
-    tokenizer = model.tokenizer
-    if tokenizer is None:
-        return (), ()
-    names = ("cls_token_id", "sep_token_id") if is_masked(model) else ("bos_token_id", None)
-    first, last = (getattr(tokenizer, name, None) if name else None for name in names)
-    return (() if first is None else (first,)), (() if last is None else (last,))
 
 
 def _specials(model: Model, sequences: Sequence[Tensor]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -210,9 +190,10 @@ def _specials(model: Model, sequences: Sequence[Tensor]) -> tuple[tuple[int, ...
     Raises:
         ValueError: Some texts have them and others do not.
     """
-    lead, tail = _special_ids(model)
+    lead, tail = special_tokens(model)
+    n_lead, n_tail = len(lead), len(tail)
     having = [
-        bool(lead) and tuple(ids[:1].tolist()) == lead and (not tail or tuple(ids[-1:].tolist()) == tail)
+        bool(lead) and tuple(ids[:n_lead].tolist()) == lead and tuple(ids[len(ids) - n_tail :].tolist()) == tail
         for ids in sequences
     ]
     if any(having) and not all(having):
