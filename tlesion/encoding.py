@@ -1,5 +1,6 @@
 """Stimuli as a model reads them: token ids, and the positions that matter in them, found once and up front."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,6 +73,11 @@ def _mask(model: Model, encoded: Encoded, text: str) -> int:
     places = [] if mask is None else (encoded.ids == mask).nonzero().flatten().tolist()
     require_one_mask(text, len(places))
     return int(places[0])
+
+
+def bos_setting(prompts: Sequence[Prompt], prepend_bos: bool | None) -> dict[str, bool | None]:
+    """What a record says of ``prepend_bos``: nothing where all prompts are token ids, which are taken as they are."""
+    return {} if all(prompt.ids for prompt in prompts) else {"prepend_bos": prepend_bos}
 
 
 class PromptLabel(NamedTuple):

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, no_type_check
 
 from tlesion.checks import one_of, shown
@@ -35,7 +35,7 @@ class Prompt:
     targets: tuple[str, ...] | tuple[int, ...]
     correct: str | int | None = None
     group: str = ""
-    whole: str = ""
+    whole: str = field(default="", compare=False)  # Where it was cut from makes it no other prompt.
     ids: tuple[int, ...] = ()
     readout: int = -1
 

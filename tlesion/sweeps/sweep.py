@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.encoding import encode_prompt, label_of
+from tlesion.encoding import bos_setting, encode_prompt, label_of
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
@@ -127,7 +127,7 @@ def sweep(
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
         "global_change": global_change,
-        "prepend_bos": prepend_bos,
+        **bos_setting(prompts, prepend_bos),
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)

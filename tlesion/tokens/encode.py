@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked, require_model
+from tlesion.anatomy.model import Model, is_masked
 from tlesion.checks import shown
 from tlesion.models.tokenizer import around, beginning, cut
 
@@ -107,13 +107,11 @@ def require_tokenizer(model: Model, *, instead: str = "") -> Any:
         instead: What the caller takes in place of text, for the message.
 
     Raises:
-        TypeError: This is no model of a kind that the package works on.
         ValueError: The model has none, or one without character offsets.
     """
-    require_model(model)
     tokenizer = model.tokenizer
     if tokenizer is None:
-        way = f", or give {instead}" if instead else ""
+        way = f", or pass {instead}" if instead else ""
         raise ValueError(f"this model has no tokenizer, and text was given; load it with tokenizer=...{way}")
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(

@@ -16,7 +16,7 @@ from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_readings
-from tlesion.tokens import encode, is_masked, require_fits, require_known, special_tokens, written
+from tlesion.tokens import encode, is_masked, special_tokens, written
 
 ALONE = ("as_text", "special", "bare")
 
@@ -32,6 +32,7 @@ class Texts:
         position: Its position in the sequence of that text.
         ids: Its id.
         words: Every token, as the tokenizer writes it.
+        bos_setting: What a record says of ``prepend_bos``; nothing where all texts are token ids, taken as they are.
     """
 
     sequences: tuple[Int[Tensor, " _"], ...]
@@ -41,6 +42,7 @@ class Texts:
     position: Int[Tensor, " token"]
     ids: Int[Tensor, " token"]
     words: tuple[str, ...]
+    bos_setting: Mapping[str, bool | None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
         TypeError: Neither texts nor token ids.
         ValueError: An empty text, one that is longer than the context, ids that the model does not know.
     """
-    sequences = [_sequence(model, one, prepend_bos) for one in _listed(text_or_tokens)]
+    listed = _listed(text_or_tokens)
+    sequences = [_sequence(model, one, prepend_bos) for one in listed]
     lead, tail = _specials(model, sequences)
     inner = [range(len(lead), len(ids) - len(tail)) for ids in sequences]
     for ids, positions in zip(sequences, inner, strict=True):
@@ -90,6 +93,7 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
         position=torch.cat([torch.arange(positions.start, positions.stop) for positions in inner]),
         ids=token_ids,
         words=written(model, token_ids.tolist()),
+        bos_setting={"prepend_bos": prepend_bos} if any(isinstance(one, str) for one in listed) else {},
     )
 
 
@@ -178,9 +182,15 @@ def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, "
         )
     if len(ids) == 0:
         raise ValueError("the text is empty: it holds no token; give at least one")
-    listed = ids.tolist()
-    require_fits(model, listed, " ".join(map(str, listed)))
-    require_known(model, listed, "the text")
+    if len(ids) > model.cfg.n_ctx:
+        raise ValueError(
+            f"text of {len(ids)} tokens is longer than this model's context of {model.cfg.n_ctx}; cut it into several"
+        )
+    wrong = ids[(ids < 0) | (ids >= model.cfg.d_vocab)]
+    if len(wrong):
+        raise ValueError(
+            f"token ids {wrong.tolist()[:5]} do not exist; this model's vocabulary has {model.cfg.d_vocab} tokens"
+        )
     return ids.long()
 
 

@@ -129,7 +129,7 @@ def subspace_removal(
         "layers": layers if isinstance(layers, str) else list(layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
     }
     readings = _readings(model, texts)
     frame = text_frame(model, texts, study=STUDY, settings=settings, readings=readings, plan=plan, max_bytes=max_bytes)
