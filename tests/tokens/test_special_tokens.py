@@ -54,7 +54,9 @@ def test_the_readout_is_the_texts_last_own_token(kind, prepend_bos):
     stands = [] if prepend_bos is False else before
     result = tlesion.sweep(pair.model, [Prompt(TEXT, TARGETS)], lesions, prepend_bos=prepend_bos)
     two = pair.tokenizer.convert_tokens_to_ids(list(TARGETS))
-    torch.testing.assert_close(result.clean_logits[0], pair.logits([*stands, *plain(pair)])[-1, two], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        result.clean_logits[0], pair.logits([*stands, *plain(pair)])[-1, two], rtol=1e-4, atol=1e-5
+    )
     settings = result.provenance.settings
     assert settings["prepend_bos"] is bool(stands)
     # What is not simply a BOS, there or not, is recorded by name.
@@ -94,7 +96,8 @@ def test_an_isolated_token_stands_where_a_texts_first_token_stands(kind):
     with torch.no_grad():
         whole = pair.hf(torch.tensor([[*before, *ids]]), output_hidden_states=True).hidden_states[1][0, len(before) :]
         alone = [
-            pair.hf(torch.tensor([[*before, token]]), output_hidden_states=True).hidden_states[1][0, -1] for token in ids
+            pair.hf(torch.tensor([[*before, token]]), output_hidden_states=True).hidden_states[1][0, -1]
+            for token in ids
         ]
     torch.testing.assert_close(result.in_context[0].float(), whole, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(result.isolated[0].float(), torch.stack(alone), rtol=1e-4, atol=1e-4)

@@ -69,9 +69,13 @@ def test_a_masked_target_stands_where_the_mask_stands(roberta, text):
 
 
 def test_byte_level_masked_models_tell_him_from_him_with_its_space(roberta):
-    spaced, bare = (encode_prompt(roberta.model, Prompt(text, ("him",))).targets for text in ("We saw [MASK].", '"[MASK]"'))
+    spaced, bare = (
+        encode_prompt(roberta.model, Prompt(text, ("him",))).targets for text in ("We saw [MASK].", '"[MASK]"')
+    )
     assert roberta.tokenizer.convert_ids_to_tokens([*spaced, *bare]) == ["Ġhim", "him"]
-    swept = tlesion.sweep(roberta.model, [Prompt("We saw [MASK].", ("him", "her"))], [[iv.zero("blocks.0.mlp.hook_post")]])
+    swept = tlesion.sweep(
+        roberta.model, [Prompt("We saw [MASK].", ("him", "her"))], [[iv.zero("blocks.0.mlp.hook_post")]]
+    )
     ids = roberta.tokenizer("We saw<mask>.").input_ids
     targets = roberta.tokenizer.convert_tokens_to_ids(["Ġhim", "Ġher"])
     true = roberta.logits(ids)[ids.index(roberta.tokenizer.mask_token_id), targets]
@@ -80,7 +84,9 @@ def test_byte_level_masked_models_tell_him_from_him_with_its_space(roberta):
 
 @pytest.mark.parametrize("text", ["We saw [MASK]self today.", "We saw the [MASK]s today.", "We saw him[MASK] today."])
 def test_a_target_that_is_a_part_of_a_longer_token_or_cuts_one_is_refused(make, text):
-    tokenizer = make.wordpiece(["we", "saw", "today", "the", "him", "her", "hims", "hers", "himself", "herself", "##hi"])
+    tokenizer = make.wordpiece(
+        ["we", "saw", "today", "the", "him", "her", "hims", "hers", "himself", "herself", "##hi"]
+    )
     pair = make.masked(tokenizer)
     message = "cut together with what stands beside it|not in this model's vocabulary|is 2 tokens"
     with pytest.raises(ValueError, match=message):
@@ -92,12 +98,16 @@ def test_a_causal_target_that_is_a_part_of_a_longer_token_is_refused(make, text)
     pieces = ["▁we", "▁saw", "▁him", "▁her", "▁himself", "▁herself", "▁un", "him", "her", "▁unhim", "▁unher", "▁today"]
     pair = make.causal(make.pieces(pieces))
     prompt = Prompt(text, ("him", "her")).before_mask()
-    with pytest.raises(ValueError, match="cut together with what stands beside it|does not continue .* changes the tokens"):
+    with pytest.raises(
+        ValueError, match="cut together with what stands beside it|does not continue .* changes the tokens"
+    ):
         encode_prompt(pair.model, prompt)
 
 
 @pytest.mark.parametrize("scheme", ["always", "first", "never"])
-@pytest.mark.parametrize("text", ["we saw [MASK] today", 'we saw "[MASK]" today', "[MASK] saw today", "we saw\n[MASK] today"])
+@pytest.mark.parametrize(
+    "text", ["we saw [MASK] today", 'we saw "[MASK]" today', "[MASK] saw today", "we saw\n[MASK] today"]
+)
 def test_pieces_with_the_space_before_them(make, scheme, text):
     pieces = ["▁we", "▁saw", "▁him", "▁her", "him", "her", "▁today", '▁"', '"', "saw", "we"]
     tokenizer = make.pieces(pieces, scheme=scheme, bos_token="<s>", mask_token="<mask>")
@@ -138,7 +148,9 @@ def test_where_a_word_may_follow_with_a_space_or_without_the_text_has_to_say_whi
     assert gpt.tokenizer.convert_ids_to_tokens(glued.targets) == ["him", "her"]
 
 
-@pytest.mark.parametrize("text", ["She thanked", "She thanked him,", "Who was it?", "The answer (a)", "It was 1984", "naïveté"])
+@pytest.mark.parametrize(
+    "text", ["She thanked", "She thanked him,", "Who was it?", "The answer (a)", "It was 1984", "naïveté"]
+)
 def test_a_word_follows_a_word_or_a_closing_mark_after_a_space(gpt, text):
     found = encode_prompt(gpt.model, Prompt(text, ("him", "her")))
     assert gpt.tokenizer.convert_ids_to_tokens(found.targets) == ["Ġhim", "Ġher"]
@@ -183,7 +195,7 @@ def test_a_tokenizer_without_a_mask_token_says_so(make):
 
 @pytest.mark.parametrize("text", ['she said "him" today', "she (him) today", "she/him today"])
 def test_a_sentences_word_is_its_own_token_or_refused(make, text):
-    pieces = ["▁she", "▁said", "▁today", '▁"him', '▁(', "him", '"', ")", "/him"]
+    pieces = ["▁she", "▁said", "▁today", '▁"him', "▁(", "him", '"', ")", "/him"]
     pair = make.causal(make.pieces(pieces, bos_token="<s>"))
     sentence = Sentence(text, "him")
     if "(" in text:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tlesion.anatomy.model import Model
+from tlesion.anatomy.model import Model, require_model
 from tlesion.models.weights import known_fingerprint
 
 _ATTRIBUTE = "tlesion_info"
@@ -74,6 +74,7 @@ def info(model: Model) -> ModelInfo:
         >>> info(tlesion.load_model("toy-bert")).name
         'toy-bert'
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     if note is None:
         note = ModelInfo(
@@ -112,6 +113,7 @@ def has_logits(model: Model) -> bool:
         >>> has_logits(tlesion.load_model("toy-bert"))
         True
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     return note is None or note.has_logits
 

@@ -54,8 +54,8 @@ class Prompt:
         for word in self.targets:
             if not isinstance(word, str):
                 raise TypeError(
-                    f"target {shown(word)}: targets are words; for token ids give the text as ids, too: "
-                    "tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
+                    f"target {word!r} is a {type(word).__name__}, and targets are words; for token ids give the text as "
+                    "ids, too: tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
                 )
         twice = any(equal_words(one, other) for i, one in enumerate(self.targets) for other in self.targets[:i])
         if not self.targets or twice:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked
+from tlesion.anatomy.model import Model, is_masked, require_model
 from tlesion.checks import shown
 from tlesion.models.tokenizer import around, beginning, cut
 
@@ -141,6 +141,7 @@ def encode(model: Model, text: str, *, prepend_bos: bool | None = None, instead:
             anyway, holds a token that the model has no embedding for, or ``[MASK]`` in a causal model; ``prepend_bos``
             cannot be met.
     """
+    require_model(model)
     tokenizer = require_tokenizer(model, instead=instead)
     if not isinstance(text, str):
         raise TypeError(f"the text is a {shown(text)}; give a string")
@@ -199,7 +200,9 @@ def require_known(model: Model, ids: Iterable[int], what: str, *, d_vocab: int |
     wrong = [token for token in ids if not 0 <= token < size]
     if not wrong:
         return
-    named = {} if model.tokenizer is None else dict(zip(wrong, model.tokenizer.convert_ids_to_tokens(wrong), strict=True))
+    named = (
+        {} if model.tokenizer is None else dict(zip(wrong, model.tokenizer.convert_ids_to_tokens(wrong), strict=True))
+    )
     shown_ids = ", ".join(f"{named[one]!r} (id {one})" if named.get(one) else str(one) for one in wrong[:5])
     raise ValueError(
         f"{what} holds tokens that this model does not have: {shown_ids}; its vocabulary has {size} tokens, ids 0 to "

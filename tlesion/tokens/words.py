@@ -8,7 +8,9 @@ import regex
 # Unicode's own word borders (UAX 29): no mark, apostrophe, joiner or digit inside a word makes one. They fall between any
 # two letters of a script that is written without spaces, which tells nothing; there, a neighbour decides. Invisible
 # formatting characters, which belong to the word before them, may stand between a word and its border.
-_BORDERED = r"(?w)(?<=\b\p{{Cf}}*)(?<![\p{{L}}\p{{N}}\p{{Pc}}]){word}(?=\p{{Cf}}*\b)(?![\p{{L}}\p{{M}}\p{{N}}\p{{Pc}}])"
+_INVISIBLE = r"[\p{Cf}--\u200b]*"
+_BORDER_BEFORE = rf"(?<=\b{_INVISIBLE})(?<![\p{{L}}\p{{N}}\p{{Pc}}]{_INVISIBLE})"
+_BORDER_AFTER = rf"(?={_INVISIBLE}\b)(?!{_INVISIBLE}[\p{{L}}\p{{M}}\p{{N}}\p{{Pc}}])"
 
 
 def find_word(text: str, word: str) -> tuple[int, int]:
@@ -32,7 +34,7 @@ def find_word(text: str, word: str) -> tuple[int, int]:
         raise ValueError(f"the word {word!r} of the sentence {text!r} is empty; give the word whose position matters")
     composed, at = _composed(text)
     word_composed = unicodedata.normalize("NFC", word)
-    pattern = _BORDERED.format(word=regex.escape(word_composed))
+    pattern = _BORDER_BEFORE + regex.escape(word_composed) + _BORDER_AFTER
     found = _spans(pattern, composed, at)
     if len(found) == 1:
         return found[0]
@@ -106,7 +108,7 @@ def _composed(text: str) -> tuple[str, dict[int, int]]:
 
 def _spans(pattern: str, composed: str, at: dict[int, int]) -> list[tuple[int, int]]:
     """Matches that begin and end between two letters, as places in the text as it is."""
-    found = (match.span() for match in regex.finditer(pattern, composed, overlapped=True))
+    found = (match.span() for match in regex.finditer(pattern, composed, regex.V1 | regex.WORD, overlapped=True))
     return [(at[start], at[end]) for start, end in found if start in at and end in at]
 
 

@@ -165,7 +165,9 @@ def _listed(text_or_tokens: Any) -> list[Any]:
     if isinstance(text_or_tokens, Tensor):
         return [text_or_tokens] if text_or_tokens.ndim == 1 else list(text_or_tokens)
     if isinstance(text_or_tokens, Sequence) and text_or_tokens:
-        return [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int | np.integer) else list(text_or_tokens)
+        return (
+            [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int | np.integer) else list(text_or_tokens)
+        )
     if isinstance(text_or_tokens, Sequence):
         raise ValueError("no text was given; give a text, a list of texts, or token ids")
     raise TypeError(f"the text is a {type(text_or_tokens).__name__}; give a text, a list of texts, or token ids [pos]")
