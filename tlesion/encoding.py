@@ -51,10 +51,10 @@ def encode_prompt(model: Model, prompt: Prompt, *, prepend_bos: bool | None = No
     tokens = [target_token(model, word, text=prompt.text, whole=prompt.whole) for word in words]
     for i, token in enumerate(tokens):
         if token in tokens[:i]:
+            named = require_tokenizer(model).convert_ids_to_tokens(token)
             raise ValueError(
-                f"targets {words[tokens.index(token)]!r} and {words[i]!r} are the same token, "
-                f"{require_tokenizer(model).convert_ids_to_tokens(token)!r}, to this model's tokenizer; give words that it "
-                "tells apart"
+                f"targets {words[tokens.index(token)]!r} and {words[i]!r} are the same token, {named!r}, to this "
+                "model's tokenizer; give words that it tells apart"
             )
     return EncodedPrompt(ids=encoded.ids, readout=readout, targets=torch.tensor(tokens))
 
@@ -99,7 +99,7 @@ def label_of(model: Model, prompt: Prompt) -> PromptLabel:
         telling = len(set(named)) == len(named) and all(word and "\ufffd" not in word for word in named)
         words = named if telling else tuple(f"[{target}]" for target in targets)
         right = None if prompt.correct is None else words[prompt.targets.index(prompt.correct)]
-        text = prompt.text if model.tokenizer is None else str(model.tokenizer.decode(prompt.ids))
+        text = prompt.text if model.tokenizer is None else str(model.tokenizer.decode(list(prompt.ids)))
     return PromptLabel(text, words, right, prompt.group)
 
 

@@ -2,6 +2,7 @@
 Face says what stands where."""
 
 import inspect
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +75,8 @@ def test_positions_count_from_what_really_stands_there(kind, prepend_bos):
     lead = [] if prepend_bos is False else before
     sentence = Sentence("she thanked him for it", "him")
     ids, n = [*lead, *plain(pair, sentence.text)], len(lead)
-    for position, at in (("word", n + 2), ("before", n + 1), (Offset(1), n + 3), (Offset(-2), n), (0, 0), (-1, n + 4)):
+    places: dict[Any, int] = {"word": n + 2, "before": n + 1, Offset(1): n + 3, Offset(-2): n, 0: 0, -1: n + 4}
+    for position, at in places.items():
         found = encode_sentence(pair.model, sentence, position=position, prepend_bos=prepend_bos)
         assert found.ids.tolist() == ids
         assert found.positions == (at,), position
@@ -116,13 +118,14 @@ def test_token_ids_are_taken_as_they_are_and_no_bos_is_recorded_for_them(kind):
 
 @pytest.mark.parametrize("template", ["[CLS] $A [SEP]", "$A </s>", "<s> $A </s>"])
 def test_a_model_made_by_hand_reads_the_same(make, template):
-    """TransformerLens takes any special token that its tokenizer adds for a BOS, and drops a text's first token for it."""
+    """TransformerLens takes any special token that its tokenizer adds for a BOS, and drops a first token for it."""
     tokenizer = make.words(template, eos_token="</s>")
     cfg = HookedTransformerConfig(
         n_layers=1, d_model=8, n_heads=2, d_head=4, d_mlp=16, n_ctx=16, d_vocab=len(tokenizer), act_fn="gelu", seed=0
     )
     with pytest.warns(DeprecationWarning, match="HookedTransformer is deprecated"):
         model = HookedTransformer(cfg, tokenizer)
+    assert model.tokenizer is not None
     # Where a tokenizer has an EOS and no BOS, TransformerLens makes the one the other.
     lead = tokenizer.convert_tokens_to_ids(template.split("$A")[0].split() or [model.tokenizer.bos_token])
     content = tokenizer("she thanked him", add_special_tokens=False).input_ids
@@ -172,7 +175,7 @@ def test_a_padding_token_beyond_the_models_vocabulary_is_not_used(make):
 def test_prepend_bos_is_true_false_or_none(make, value):
     pair = make.causal(make.words(None, **BOS))
     unchecked = inspect.unwrap(prepends_bos)  # without the check of types that the tests add
-    with pytest.raises(TypeError, match="prepend_bos is a (int|str), .*; give True, False, or None"):
+    with pytest.raises(TypeError, match=r"prepend_bos is a (int|str), .*; give True, False, or None"):
         unchecked(pair.model, value)
 
 

@@ -1,4 +1,4 @@
-"""Tokens that a model does not have, texts that are too long, token ids in place of text, models without a tokenizer."""
+"""Tokens that a model does not have, texts that are too long, token ids in place of text, other kinds of models."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def test_words_by_themselves_are_checked_too(make, toy_gpt):
 
 @pytest.mark.parametrize("ids", [[-1, 5], [5, 10**6], [5.0, 6.0], [], [[5, 6], []], [True, False]])
 def test_ids_that_are_none_are_refused(bare, ids):
-    with pytest.raises((ValueError, TypeError), match="token ids|no token|no text was given|empty"):
+    with pytest.raises((ValueError, TypeError), match=r"token ids|no token|no text was given|empty"):
         tlesion.context_modulation(bare.model, ids)
 
 
@@ -78,7 +78,7 @@ def test_ids_that_are_none_are_refused(bare, ids):
 def test_ids_of_any_kind_are_read_alike(bare, ids):
     plain = tlesion.context_modulation(bare.model, [5, 6, 7])
     assert torch.equal(tlesion.context_modulation(bare.model, ids).in_context, plain.in_context)
-    prompt = Prompt.from_tokens(ids, targets=np.array([8, 9]), correct=np.int64(9))
+    prompt = Prompt.from_tokens(ids, targets=np.array([8, 9]), correct=9)
     assert prompt == Prompt.from_tokens([5, 6, 7], targets=(8, 9), correct=9)
 
 
@@ -121,8 +121,8 @@ def test_labels_of_tokens_that_read_alike_are_their_ids(make, toy_gpt):
     ("ids", "options", "error", "message"),
     [
         ([], {"targets": (1,)}, ValueError, "0 token ids"),
-        ([5], {"targets": ()}, ValueError, "one or more different targets"),
-        ([5], {"targets": (1, 1)}, ValueError, "one or more different targets"),
+        ([5], {"targets": ()}, ValueError, "one or more different"),
+        ([5], {"targets": (1, 1)}, ValueError, "one or more different"),
         ([5], {"targets": (1,), "readout": 1}, ValueError, "readout 1 lies outside the 1 tokens"),
         ([5], {"targets": (1,), "correct": 2}, ValueError, "correct 2 is no target"),
         ([5.0], {"targets": (1,)}, TypeError, "ids list.*whole numbers"),
@@ -201,8 +201,8 @@ OTHER_KIND = """
 
     warnings.simplefilter("ignore")
     cfg = HookedTransformerConfig(
-        n_layers=1, d_model=8, n_heads=2, d_head=4, d_mlp=16, n_ctx=16, d_vocab=20, act_fn="gelu", normalization_type="RMS",
-        relative_attention_num_buckets=8, relative_attention_max_distance=16,
+        n_layers=1, d_model=8, n_heads=2, d_head=4, d_mlp=16, n_ctx=16, d_vocab=20, act_fn="gelu",
+        normalization_type="RMS", relative_attention_num_buckets=8, relative_attention_max_distance=16,
     )
     model = HookedEncoderDecoder(cfg, move_to_device=False)
     contrast = tlesion.contrasts.him_her()
@@ -212,9 +212,9 @@ OTHER_KIND = """
         (tlesion.select_neurons, contrast), (tlesion.measure_reference, contrast), (tlesion.sweep, prompts, [[]]),
         (tlesion.laminar_profile, masks, prompts), (tlesion.cumulative_lesion, masks, prompts),
         (tlesion.decompose_drop, masks, prompts), (tlesion.cross_fit, contrast), (tlesion.generate_tokens, "She"),
-        (tlesion.context_modulation, "She saw"), (tlesion.context_modulation, [5, 6]), (tlesion.subspace_removal, [5, 6]),
-        (tlesion.space_modulation, ["apple"]), (tlesion.head_variants,), (tlesion.scale_variants,),
-        (tlesion.hooks.names,), (tlesion.models.info,),
+        (tlesion.context_modulation, "She saw"), (tlesion.context_modulation, [5, 6]),
+        (tlesion.subspace_removal, [5, 6]), (tlesion.space_modulation, ["apple"]), (tlesion.head_variants,),
+        (tlesion.scale_variants,), (tlesion.hooks.names,), (tlesion.models.info,),
     ]
     for function, *given in calls:
         try:

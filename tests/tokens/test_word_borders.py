@@ -104,9 +104,9 @@ def test_one_word_in_two_codings_is_no_two_targets():
 
 # Letters, marks, joiners, signs and spaces of many scripts, put together at random.
 ATOMS = st.sampled_from(
-    ["him", "he", "é", "e\u0301", "\u0301", "ü", "ß", "क", "\u093f", "\u094d", "ש", "\u05b8", "我", "你", "ก", "\u0e31", "ア",
-     "각", "\u1100\u1161", "\u11a8", "7", "_", "-", "'", "’", ".", ",", ":", '"', " ", "  ", "\n", "\u200b", "\u200c",
-     "\u200d", "\u00ad", "\ufeff", "\ufe0f", "👩", "💻", "🇩", "🇪"]
+    ["him", "he", "é", "e\u0301", "\u0301", "ü", "ß", "क", "\u093f", "\u094d", "ש", "\u05b8", "我", "你", "ก", "\u0e31",
+     "ア", "각", "\u1100\u1161", "\u11a8", "7", "_", "-", "'", "’", ".", ",", ":", '"', " ", "  ", "\n",
+     "\u200b", "\u200c", "\u200d", "\u00ad", "\ufeff", "\ufe0f", "👩", "💻", "🇩", "🇪"]
 )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_a_word_between_spaces_is_always_found(before, word, form):
 
 @pytest.mark.parametrize("word", ["", " "])
 def test_an_empty_word_is_refused(word):
-    with pytest.raises(ValueError, match="the word '.*' of the sentence .* is empty"):
+    with pytest.raises(ValueError, match=r"the word '.*' of the sentence .* is empty"):
         Sentence("We saw him.", word)
 
 

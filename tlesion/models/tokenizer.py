@@ -93,8 +93,8 @@ def settle(model: HookedTransformer) -> None:
 
     TransformerLens calls a missing BOS or EOS `<|endoftext|>` and pads with it. In a vocabulary without that token,
     the name would be cut into pieces and prepended as if it were text, and nothing could be padded. It also takes any
-    special token that a tokenizer adds, an EOS at the end too, for a BOS. Where nothing can stand before a text, nothing
-    does by default. Any token will do for padding: it is masked, or comes after everything that is read.
+    special token that a tokenizer adds, an EOS at the end too, for a BOS. Where nothing can stand before a text,
+    nothing does by default. Any token will do for padding: it is masked, or comes after everything that is read.
     """
     tokenizer: Any = model.tokenizer
     vocabulary = tokenizer.get_vocab()

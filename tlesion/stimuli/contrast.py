@@ -23,8 +23,8 @@ class Sentence:
     Args:
         text: The sentence.
         word: The word, which occurs once. Accents may be coded otherwise than in the text (NFC or NFD).
-        span: The characters ``(start, end)`` of the word. They are found, where they are not given: do so where the word
-            occurs several times, or has no borders that could be seen, as in scripts without spaces.
+        span: The characters ``(start, end)`` of the word. They are found where they are not given. Give them where the
+            word occurs several times, or has no borders that could be seen, as in scripts without spaces.
 
     Raises:
         TypeError: A span that is not two whole numbers.

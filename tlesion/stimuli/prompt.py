@@ -20,8 +20,8 @@ class Prompt:
         targets: The words to read, each one token at that place.
         correct: The right target, or None where there is none.
         group: A label (such as its template) for folds and figures.
-        whole: Set by `before_mask`: the text with ``[MASK]`` of which ``text`` is the beginning. The targets' tokens are
-            those that stand there in the whole text.
+        whole: Set by `before_mask`: the text with ``[MASK]`` of which ``text`` is the beginning. The targets' tokens
+            are those that stand there in the whole text.
         ids: Set by `from_tokens`: token ids in place of a text.
         readout: Set by `from_tokens`: the position where the logits are read.
 
@@ -54,13 +54,14 @@ class Prompt:
         for word in self.targets:
             if not isinstance(word, str):
                 raise TypeError(
-                    f"target {word!r} is a {type(word).__name__}, and targets are words; for token ids give the text as "
-                    "ids, too: tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
+                    f"target {word!r} is a {type(word).__name__}, and targets are words; for token ids give the text "
+                    "as ids, too: tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
                 )
-        twice = any(equal_words(one, other) for i, one in enumerate(self.targets) for other in self.targets[:i])
-        if not self.targets or twice:
+        words = [str(word) for word in self.targets]
+        twice = any(equal_words(one, other) for i, one in enumerate(words) for other in words[:i])
+        if not words or twice:
             raise ValueError(f"targets {self.targets!r}: give one or more different words")
-        spaced = [word for word in self.targets if not word or word != word.strip()]
+        spaced = [word for word in words if not word or word != word.strip()]
         if spaced:
             raise ValueError(
                 f"target {spaced[0]!r} is empty or begins or ends with a space; give the bare word: in a causal model "
@@ -107,7 +108,8 @@ class Prompt:
         (place,) = _whole_numbers("readout", [readout])
         if not tokens or not asked or len(set(asked)) != len(asked):
             raise ValueError(
-                f"{len(tokens)} token ids and the targets {asked}: give at least one id and one or more different targets"
+                f"{len(tokens)} token ids and the targets {asked}: give at least one id, and one or more different "
+                "targets"
             )
         if not -len(tokens) <= place < len(tokens):
             raise ValueError(f"readout {place} lies outside the {len(tokens)} tokens; give -1 for the last one")

@@ -21,6 +21,6 @@ def collate(sequences: Sequence[Tensor], *, pad_id: int) -> tuple[Int[Tensor, "b
 
 
 def pad_id(model: Model) -> int:
-    """The token to pad with. Any will do that the model has; a tokenizer's own may lie beyond the model's vocabulary."""
+    """The token to pad with. Any that the model has will do; a tokenizer's own may lie beyond its vocabulary."""
     own = getattr(model.tokenizer, "pad_token_id", None)
     return own if own is not None and 0 <= own < model.cfg.d_vocab else 0

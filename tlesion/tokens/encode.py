@@ -232,8 +232,8 @@ def _require_single(tokenizer: Any, text: str, ids: list[int], lead: tuple[int, 
             written = "".join(tokenizer.convert_ids_to_tokens(list(token)))
             otherwise = ", or give prepend_bos=False" if not tail else ""
             raise ValueError(
-                f"text {_short(text)} {where} with {written!r}, which is put there anyway, so that it would stand there "
-                f"twice; leave it out of the text{otherwise}"
+                f"text {_short(text)} {where} with {written!r}, which is put there anyway, so that it would stand "
+                f"there twice; leave it out of the text{otherwise}"
             )
 
 

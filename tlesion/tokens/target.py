@@ -30,8 +30,8 @@ def target_token(model: Model, word: str, *, text: str, whole: str = "") -> int:
             It says whether a space stands before the word, and what follows it.
 
     Raises:
-        ValueError: The word is not exactly one token there, or unknown, or has no column among the model's logits; it is
-            cut together with what stands beside it; it can follow the text with a space or without one.
+        ValueError: The word is not exactly one token there, or unknown, or has no column among the model's logits; it
+            is cut together with what stands beside it; it can follow the text with a space or without one.
     """
     tokenizer = require_tokenizer(model)
     if is_masked(model):

@@ -5,8 +5,8 @@ import unicodedata
 
 import regex
 
-# Unicode's own word borders (UAX 29): no mark, apostrophe, joiner or digit inside a word makes one. They fall between any
-# two letters of a script that is written without spaces, which tells nothing; there, a neighbour decides. Invisible
+# Unicode's own word borders (UAX 29): no mark, apostrophe, joiner or digit inside a word makes one. They fall between
+# any two letters of a script that is written without spaces, which tells nothing; there, a neighbour decides. Invisible
 # formatting characters, which belong to the word before them, may stand between a word and its border.
 _INVISIBLE = r"[\p{Cf}--\u200b]*"
 _BORDER_BEFORE = rf"(?<=\b{_INVISIBLE})(?<![\p{{L}}\p{{N}}\p{{Pc}}]{_INVISIBLE})"

@@ -16,7 +16,7 @@ from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_readings
-from tlesion.tokens import encode, is_masked, special_tokens, written
+from tlesion.tokens import encode, special_tokens, written
 
 ALONE = ("as_text", "special", "bare")
 
