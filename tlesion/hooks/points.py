@@ -28,6 +28,9 @@ def names(model: Model) -> list[str]:
     Returns:
         Full names, ``blocks.3.mlp.hook_post``.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> names(tlesion.load_model("toy-bert"))[0]

@@ -69,6 +69,9 @@ def info(model: Model) -> ModelInfo:
     Returns:
         What the model is.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> info(tlesion.load_model("toy-bert")).name
@@ -107,6 +110,9 @@ def has_logits(model: Model) -> bool:
 
     Returns:
         False where the head is missing.
+
+    Raises:
+        TypeError: The model is of another kind.
 
     Example:
         >>> import tlesion

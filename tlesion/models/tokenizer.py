@@ -58,8 +58,9 @@ def beginning(tokenizer: Any, lead: Sequence[int]) -> tuple[int, ...]:
     """
     if lead:
         return tuple(lead)
-    bos = tokenizer.bos_token
-    return (int(tokenizer.bos_token_id),) if bos is not None and str(bos) in tokenizer.get_vocab() else ()
+    bos = tokenizer.bos_token_id
+    # An id of its own: the name of a token that there is not may be looked up as the unknown token.
+    return (int(bos),) if bos is not None and tokenizer.convert_ids_to_tokens(bos) == str(tokenizer.bos_token) else ()
 
 
 def private_copy(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedTokenizerBase:
