@@ -17,7 +17,7 @@ class Prompt:
 
     Args:
         text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
-        targets: The words to read, each one token at that place.
+        targets: The words to read, each one token at that place; of a prompt of token ids, ids.
         correct: The right target, or None where there is none.
         group: A label (such as its template) for folds and figures.
         whole: Set by `before_mask`: the text with ``[MASK]`` of which ``text`` is the beginning. The targets' tokens
@@ -32,8 +32,8 @@ class Prompt:
     """
 
     text: str
-    targets: tuple[str, ...] | tuple[int, ...]
-    correct: str | int | None = None
+    targets: tuple[Any, ...]
+    correct: Any = None
     group: str = ""
     whole: str = field(default="", compare=False)  # Where it was cut from makes it no other prompt.
     ids: tuple[int, ...] = ()
