@@ -11,7 +11,7 @@ from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_check
 from tlesion.keep.hashing import combined_hash
 from tlesion.keep.results import Provenance, Result
 from tlesion.models import info
-from tlesion.tokens import prepends_bos
+from tlesion.tokens import prepends_bos, unusual_special_tokens
 
 _PACKAGES = {
     "tlesion": "tlesion",
@@ -29,13 +29,16 @@ def provenance_of(
     Args:
         model: The model.
         settings: What the function was asked for. ``prepend_bos`` among them is recorded as what it meant: None stands
-            for the model's own default.
+            for the model's own default. Where more than a BOS token is at stake, ``special_tokens`` says which ones
+            stand before the texts, and which of the tokenizer's are left out.
         stimuli: A short hash of each sentence, see :func:`tlesion.stimuli.stimulus_hash`.
         contexts: See :class:`Provenance`.
     """
     settings = dict(settings)
     if "prepend_bos" in settings:
         settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
+        unusual = unusual_special_tokens(model, settings["prepend_bos"])
+        settings |= {"special_tokens": unusual} if unusual else {}
     return Provenance(
         model=asdict(info(model)),
         versions={name: version(package) for name, package in _PACKAGES.items()},

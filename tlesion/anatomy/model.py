@@ -5,7 +5,7 @@ above this room asks here, and knows none of those names.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -36,8 +36,26 @@ class LanguageHead(NamedTuple):
 
 
 def is_masked(model: Model) -> TypeIs[HookedEncoder]:
-    """True for a masked (BERT) model, False for a causal one."""
+    """True for a masked (BERT) model, False for a causal one.
+
+    Raises:
+        TypeError: Any other kind of model.
+    """
+    require_model(model)
     return isinstance(model, HookedEncoder)
+
+
+def require_model(model: Any) -> None:
+    """Refuse what is not one of the two kinds of models that this package works on.
+
+    Raises:
+        TypeError: Anything else, such as TransformerLens' HookedEncoderDecoder.
+    """
+    if not isinstance(model, HookedTransformer | HookedEncoder):
+        raise TypeError(
+            f"the model is a {type(model).__name__}; give a HookedTransformer (causal) or a HookedEncoder (masked), "
+            "such as tlesion.load_model(name) or tlesion.load_model(hf_model=...) returns"
+        )
 
 
 def blocks(model: Model) -> list[Block]:

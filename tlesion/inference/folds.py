@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,22 +135,23 @@ def prompts_of(
                 f"the pair {a.text!r} and {b.text!r} has the word {a.word!r} in both sentences, so that there are no "
                 "two targets to compare; give pairs of two different words"
             )
-        texts = _asked(a, causal=causal), _asked(b, causal=causal)
-        right = ((a.word, texts[0]), (b.word, texts[1])) if texts[0] != texts[1] else ((None, texts[0]),)
-        label = f"template {int(groups[i])}"
-        prompts += [Prompt(text, targets=(a.word, b.word), correct=word, group=label) for word, text in right]
+        asked = [_asked(one, (a.word, b.word), f"template {int(groups[i])}", causal=causal) for one in (a, b)]
+        if asked[0].text == asked[1].text:
+            asked = [replace(asked[0], correct=None)]
+        prompts += asked
     return list(dict.fromkeys(prompts))
 
 
-def _asked(sentence: Sentence, *, causal: bool) -> str:
+def _asked(sentence: Sentence, targets: tuple[str, str], label: str, *, causal: bool) -> Prompt:
+    prompt = Prompt(sentence.masked, targets, correct=sentence.word, group=label)
     if not causal:
-        return sentence.masked
+        return prompt
     if not sentence.before:
         raise ValueError(
             f"the word {sentence.word!r} begins {sentence.text!r}, so that a causal model has nothing to predict it "
             "from; use sentences with something before the word"
         )
-    return sentence.before
+    return prompt.before_mask()
 
 
 def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:

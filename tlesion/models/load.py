@@ -155,10 +155,10 @@ def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, devic
     with neutral_folder() as folder:
         own = None if tokenizer is None else tokenizers.private_copy(tokenizer, folder)
         model = hub.load_by_transformer_lens(name, tokenizer=own, dtype=dtype, device=device)
-    if model.tokenizer is not None:
-        tokenizers.settle(model)
     if tokenizer is not None:
-        tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
+        tokenizers.give(model, tokenizer)
+    elif model.tokenizer is not None:
+        tokenizers.settle(model)
     architecture = str(model.cfg.original_architecture)
     provenance.record(model, name=name, source="hub", revision=hub.revision(name), architecture=architecture)
     return model.eval()

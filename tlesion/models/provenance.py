@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tlesion.anatomy.model import Model
+from tlesion.anatomy.model import Model, require_model
 from tlesion.models.weights import known_fingerprint
 
 _ATTRIBUTE = "tlesion_info"
@@ -69,11 +69,15 @@ def info(model: Model) -> ModelInfo:
     Returns:
         What the model is.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> info(tlesion.load_model("toy-bert")).name
         'toy-bert'
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     if note is None:
         note = ModelInfo(
@@ -107,11 +111,15 @@ def has_logits(model: Model) -> bool:
     Returns:
         False where the head is missing.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> has_logits(tlesion.load_model("toy-bert"))
         True
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     return note is None or note.has_logits
 

@@ -14,7 +14,7 @@ from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, what_is_read
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.stats import Moments
-from tlesion.tokens import collate
+from tlesion.tokens import collate, pad_id
 
 Reads: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 """Positions, and the tokens that the model has read by then: :func:`tlesion.encoding.what_is_read`."""
@@ -114,12 +114,11 @@ def stream_rows(
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
     reads = [[what_is_read(model, sentence) for sentence in (*few_a, *few_b)] for few_a, few_b in batches]
     taker = _Taker(sinks, shared=_in_several(reads))
-    pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
     with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
         # disable=None: a bar on a terminal, nothing in a log file.
         bar = tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False)
         for (few_a, few_b), read in zip(bar, reads, strict=True):
-            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
+            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id(model))
             taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), reads=read)
             residual = runner.embed(tokens, real)
             for layer in range(last_layer + 1):

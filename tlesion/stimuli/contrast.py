@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tlesion.checks import one_of
 from tlesion.keep.hashing import stimulus_hash
-from tlesion.tokens import MASK, find_word
+from tlesion.tokens import MASK, find_word, require_span
 
 SUBWORDS = ("last", "first", "mean")
 RESERVED = ("any", "none")
 """Names that a condition cannot have: masks and tables use them for "either" and "neither"."""
+
+
+_TO_BE_FOUND: Any = None
 
 
 @dataclass(frozen=True)
@@ -18,22 +22,27 @@ class Sentence:
 
     Args:
         text: The sentence.
-        word: The word, which occurs once.
+        word: The word, which occurs once. Accents may be coded otherwise than in the text (NFC or NFD).
+        span: The characters ``(start, end)`` of the word. They are found where they are not given. Give them where the
+            word occurs several times, or has no borders that could be seen, as in scripts without spaces.
 
     Raises:
-        ValueError: The word does not occur exactly once as a whole word.
+        TypeError: A span that is not two whole numbers.
+        ValueError: The word does not occur exactly once as a whole word, or does not stand where the span says.
+
+    Example:
+        >>> Sentence("We saw him.", "him").span, Sentence("他说她来了", "她", span=(2, 3)).masked
+        ((7, 10), '他说[MASK]来了')
     """
 
     text: str
     word: str
+    span: tuple[int, int] = _TO_BE_FOUND
 
     def __post_init__(self) -> None:
-        find_word(self.text, self.word)
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The characters ``(start, end)`` of the word."""
-        return find_word(self.text, self.word)
+        given = self.span is not None
+        found = require_span(self.text, self.word, self.span) if given else find_word(self.text, self.word)
+        object.__setattr__(self, "span", found)
 
     @property
     def masked(self) -> str:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.encoding import encode_prompt
+from tlesion.encoding import bos_setting, encode_prompt, label_of
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
@@ -129,7 +129,7 @@ def sweep(
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
         "global_change": global_change,
-        "prepend_bos": prepend_bos,
+        **bos_setting(prompts, prepend_bos),
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)
@@ -141,6 +141,7 @@ def sweep(
         stimuli=hashes_of_readings(readings),
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
     )
+    labels = [label_of(model, prompt) for prompt in prompts]
     sink = TargetSink(readings, global_change=global_change)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
@@ -151,8 +152,8 @@ def sweep(
         clean_logits=clean,
         lesioned_logits=sink.lesioned[:, :, 0].double(),
         global_change=sink.global_change[:, :, 0].double(),
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
+        prompts=tuple(label.text for label in labels),
+        targets=tuple(label.targets for label in labels),
         plan=settled.plan,
         reason=settled.reason,
         provenance=provenance,

@@ -92,7 +92,7 @@ def _continued(
         # disable=None: a bar on a terminal, nothing in a log file.
         for _ in tqdm(range(n_tokens), desc="generating", unit="token", disable=None, leave=False):
             logits = model(new[None].to(device), past_kv_cache=cache)[0, -1].float().cpu()
-            if end is not None:
+            if end is not None and end < len(logits):
                 logits[end] = -torch.inf
             new = _draw(logits, temperature, generator)
             drawn.append(new)

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
-from tlesion.stimuli import Prompt
+from tlesion.encoding import PromptLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Labels:
     groups: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt]) -> "Labels":
+    def of(cls, prompts: Sequence[PromptLabel]) -> "Labels":
         """The labels of some prompts."""
         return cls(
             prompts=tuple(prompt.text for prompt in prompts),

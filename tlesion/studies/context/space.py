@@ -19,7 +19,7 @@ from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alone
 from tlesion.studies.common.walk import Walk, inference, walk_layers
 from tlesion.studies.context.space_result import LayerSpace, NeuronSpace, SpaceModulation, WordSpace
-from tlesion.tokens import is_masked, require_tokenizer
+from tlesion.tokens import is_masked, require_known, require_tokenizer
 from tlesion.undisturbed import undisturbed
 
 
@@ -122,10 +122,16 @@ def space_modulation(
 def _usable(model: Model, words: Sequence[str]) -> tuple[list[tuple[str, int, int]], tuple[tuple[str, str], ...]]:
     """Words with their tokens both ways, and the words that are not one token both ways."""
     tokenizer = require_tokenizer(model)
-    used, skipped = [], []
+    used: list[tuple[str, int, int]] = []
+    skipped = []
     for word in dict.fromkeys(word.strip() for word in words):
         spaced, plain = (tokenizer(text, add_special_tokens=False).input_ids for text in (f" {word}", word))
-        if len(spaced) == len(plain) == 1 and spaced != plain:
+        if tokenizer.unk_token_id in (*spaced, *plain):
+            skipped.append((word, "not in the vocabulary"))
+        elif (twin := next((one for one, *pair in used if pair == [*spaced, *plain]), None)) is not None:
+            skipped.append((word, f"the same tokens as {twin!r}"))
+        elif len(spaced) == len(plain) == 1 and spaced != plain:
+            require_known(model, [*spaced, *plain], f"word {word!r}")
             used.append((word, spaced[0], plain[0]))
         elif spaced == plain:
             skipped.append((word, "the same tokens with the space and without"))

@@ -94,7 +94,7 @@ def context_modulation(
         "alone": alone,
         "keep": keep,
         "seed": seed,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
         "begins_with_special_token": bool(texts.lead),
     }
     frame = text_frame(model, texts, study="context_modulation", settings=settings, max_bytes=max_bytes)

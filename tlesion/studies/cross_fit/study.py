@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
@@ -19,6 +20,7 @@ from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
+from tlesion.studies.common.labels import Labels
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
@@ -140,7 +142,7 @@ def cross_fit(
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
     provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
-    return _result(contrast, fold, prompts, selected, profiles, provenance)
+    return _result(model, contrast, fold, prompts, selected, profiles, provenance)
 
 
 def _indices(where: Bool[Tensor, " pair"]) -> list[int]:
@@ -175,6 +177,7 @@ def _controls(
 
 
 def _result(
+    model: Model,
     contrast: Contrast,
     fold: Int64[Tensor, " pair"],
     prompts: Sequence[Sequence[Prompt]],
@@ -184,7 +187,7 @@ def _result(
 ) -> CrossFit:
     layers = profiles[0].layers
     overlaps = [mask_overlap({str(i): mask for i, mask in enumerate(one)}, layers=layers) for one in selected]
-    every = [prompt for few in prompts for prompt in few]
+    labels = Labels.of([label_of(model, prompt) for few in prompts for prompt in few])
     n_masks, n_swept = len(selected), min(len(one.masks) for one in profiles)
     drop = torch.cat([one.logit_drop[:n_swept] for one in profiles], dim=2)
     return CrossFit(
@@ -199,9 +202,9 @@ def _result(
         fold_of_pair=fold,
         masks=contrast.conditions,
         layers=layers,
-        prompts=tuple(prompt.text for prompt in every),
-        targets=tuple(prompt.targets for prompt in every),
-        correct=tuple(prompt.correct for prompt in every),
-        groups=tuple(prompt.group for prompt in every),
+        prompts=labels.prompts,
+        targets=labels.targets,
+        correct=labels.correct,
+        groups=labels.groups,
         provenance=provenance,
     )

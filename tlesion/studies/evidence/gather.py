@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.positions import PromptPosition, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
@@ -18,6 +19,7 @@ from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
 from tlesion.studies.common.default_texts import default_prompts
 from tlesion.studies.common.effects import own_targets
+from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.registry import studies
 from tlesion.studies.evidence.activation_histogram import activation_histogram
 from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
@@ -108,7 +110,7 @@ def laminar(
         masks,
         prompts,
         about=about,
-        n_controls=n_controls if _about_words(masks, prompts, about or {}) else 0,
+        n_controls=n_controls if _about_words(model, masks, prompts, about or {}) else 0,
         selected_on=selected,
         allow_shared=allow_shared,
         checkpoint=checkpoint,
@@ -164,12 +166,14 @@ def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:
     return selection
 
 
-def _about_words(masks: Mapping[str, Tensor], prompts: Sequence[Prompt], about: Mapping[str, str]) -> bool:
+def _about_words(
+    model: Model, masks: Mapping[str, Tensor], prompts: Sequence[Prompt], about: Mapping[str, str]
+) -> bool:
     """Whether it is known of every mask which word it should cost, so that there can be a verdict."""
-    targets, correct = [p.targets for p in prompts], [p.correct for p in prompts]
+    labels = Labels.of([label_of(model, prompt) for prompt in prompts])
     try:
         for mask in masks:
-            own_targets(mask, targets, correct, about=about.get(mask))
+            own_targets(mask, labels.targets, labels.correct, about=about.get(mask))
     except ValueError:
         return False
     return True

@@ -132,7 +132,7 @@ def subspace_removal(
         "layers": layers if isinstance(layers, str) else list(layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
     }
     _refuse_copies(texts)
     readings = _readings(model, texts)
