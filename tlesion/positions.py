@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, plain
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Offset:
     n: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "n", plain(self.n))
         if not isinstance(self.n, int) or isinstance(self.n, bool):
             raise TypeError(f"an offset is a whole number of tokens, got {self.n!r}; give Offset(1) or Offset(-1)")
 
@@ -63,6 +64,21 @@ else:
     SentencePosition = str | Offset | int
     PromptPosition = str | Offset | int
     Position = str | Offset | int
+
+
+def settled_position(name: str, position: Any) -> Any:
+    """A position with NumPy's and torch's numbers as Python's; whether it is one, the two checks below say.
+
+    Args:
+        name: What the option is called.
+        position: The value received.
+
+    Example:
+        >>> import numpy as np
+        >>> settled_position("position", np.int64(-1)), settled_position("position", "mask")
+        (-1, 'mask')
+    """
+    return position if isinstance(position, Offset) else plain(position)
 
 
 def check_sentence_position(position: Any) -> None:

@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
+from tlesion.options import checked_options
+
 SMALLEST_BIN = 5  # units
 
 
+@checked_options
 def matched_controls(
     mask: Shaped[Tensor, "..."],
     *,
@@ -59,6 +62,7 @@ def matched_controls(
     return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
 
 
+@checked_options
 def joint_controls(
     masks: Shaped[Tensor, "..."],
     *,
@@ -109,6 +113,7 @@ def joint_controls(
     return controls
 
 
+@checked_options
 def log_n_controls(
     mask: Shaped[Tensor, "..."], *, match: Shaped[Tensor, "..."] | None = None, n_bins: int = 20
 ) -> Float64[Tensor, " layer"]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tlesion.hooks import layer_of, short_form
 from tlesion.keep.results import Provenance
+from tlesion.options import checked_options
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.stream import Kept, Streamed, rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
@@ -17,6 +18,7 @@ from tlesion.stimuli import check_conditions, combined_hash
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
 
+@checked_options
 def select_from_cache(
     cache_a: Any,
     cache_b: Any,
@@ -24,7 +26,7 @@ def select_from_cache(
     positions_b: Positions,
     *,
     hook_point: str = "mlp.hook_pre",
-    conditions: Sequence[str] = ("a", "b"),
+    conditions: Sequence[Any] = ("a", "b"),
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
@@ -63,7 +65,7 @@ def select_from_cache(
     """
     method = correction or default_correction(test)
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
-    check_conditions(conditions)
+    names_of_conditions = check_conditions(conditions)
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
     sinks: dict[str, Streamed | Kept] = {}
@@ -76,7 +78,7 @@ def select_from_cache(
             )
         sinks[name] = criterion.sink(pairs=False)
         sinks[name].take(rows_a, rows_b)
-    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(conditions)}
+    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(names_of_conditions)}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
         versions={},
@@ -87,7 +89,7 @@ def select_from_cache(
     return selection_from(
         sinks,
         criterion,
-        conditions=(conditions[0], conditions[1]),
+        conditions=names_of_conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
         provenance=unknown,

@@ -1,13 +1,14 @@
 """`NeuronSelection`: the test of every neuron of every layer, and the masks that follow from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of
 from tlesion.keep.results import Result
 
 
@@ -65,7 +66,7 @@ class NeuronSelection(Result):
         """In how many pairs the model had read the same tokens by the tested position, so that nothing can differ."""
         return int(self.provenance.settings.get("identical_pairs", 0))
 
-    def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
+    def mask(self, direction: Any = "any") -> Bool[Tensor, "layer neuron"]:
         """The selected neurons.
 
         Args:
@@ -74,6 +75,7 @@ class NeuronSelection(Result):
         Raises:
             ValueError: An unknown direction.
         """
+        direction = label(direction, "direction")
         one_of("direction", direction, (*self.conditions, "any"))
         if direction == "any":
             return self.mask(self.conditions[0]) | self.mask(self.conditions[1])
@@ -81,7 +83,7 @@ class NeuronSelection(Result):
         chosen = (self.p_adjusted <= self.alpha) & (sign * self.t > 0)
         return chosen if self.top_k is None else _strongest(chosen, self.t.abs(), self.top_k)
 
-    def by_layer(self, direction: str = "any") -> dict[int, Bool[Tensor, " neuron"]]:
+    def by_layer(self, direction: Any = "any") -> dict[int, Bool[Tensor, " neuron"]]:
         """The mask of a ``direction`` as ``{layer: bool [neuron]}``."""
         return dict(zip(self.layers, self.mask(direction), strict=True))
 

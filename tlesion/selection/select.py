@@ -5,6 +5,7 @@ from typing import Any
 
 from tlesion.encoding import encode_sentence, reads_the_same
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection.result import NeuronSelection
@@ -13,6 +14,7 @@ from tlesion.selection.testing import Criterion, default_correction, selection_f
 from tlesion.stimuli import Contrast
 
 
+@checked_options
 def select_neurons(
     model: Model,
     contrast: Contrast,

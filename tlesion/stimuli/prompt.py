@@ -1,14 +1,14 @@
 """`Prompt`: a text with a place where the model answers, to measure effects on."""
 
 from dataclasses import dataclass
-from typing import no_type_check
+from typing import Any, no_type_check
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of, plain, shown
 from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK
 
 
-@no_type_check  # Lists of targets are welcome, and a lone word gets an error that says what to write.
+@no_type_check  # Lists and numbers are welcome, and a lone word gets an error that says what to write.
 @dataclass(frozen=True)
 class Prompt:
     """A text with a place where the model answers, and the words whose logits are read there.
@@ -16,12 +16,19 @@ class Prompt:
     Args:
         text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
         targets: The words to read, each one token at that place.
-        correct: The right target, or None where there is none.
-        group: A label (such as its template) for folds and figures.
+        correct: The right target, or its place among them, from 0; None where there is none. The prompt holds the word.
+        group: A label (such as its template) for folds and figures: text or a whole number, which is kept as text;
+            None or "" where there is none.
 
     Raises:
         ValueError: No target, a target twice or with spaces around it, a word in place of the targets, or
             ``correct`` that is not a target.
+        TypeError: A text or target that is no text; a ``group`` that is no label.
+
+    Example:
+        >>> prompt = Prompt("She thanked [MASK].", ["him", "her"], correct=0, group=7)
+        >>> prompt.targets, prompt.correct, prompt.group
+        (('him', 'her'), 'him', '7')
     """
 
     text: str
@@ -34,7 +41,10 @@ class Prompt:
             raise ValueError(
                 f"targets {self.targets!r} is one word; give a tuple of words, ({self.targets!r},) for one"
             )
-        object.__setattr__(self, "targets", tuple(self.targets))
+        if not isinstance(self.text, str):
+            raise TypeError(f"the text of a prompt is a {shown(self.text)}; give Prompt('She thanked [MASK].', ...)")
+        object.__setattr__(self, "text", plain(self.text))
+        object.__setattr__(self, "targets", _words(self.targets))
         if not self.targets or len(set(self.targets)) != len(self.targets):
             raise ValueError(f"targets {self.targets!r}: give one or more different words")
         spaced = [word for word in self.targets if not word or word != word.strip()]
@@ -43,8 +53,8 @@ class Prompt:
                 f"target {spaced[0]!r} is empty or begins or ends with a space; give the bare word: in a causal model "
                 "it stands for the token that continues the text, space included"
             )
-        if self.correct is not None:
-            one_of("correct", self.correct, self.targets)
+        object.__setattr__(self, "correct", _right(self.correct, self.targets))
+        object.__setattr__(self, "group", label(self.group, "group"))
 
     def before_mask(self) -> "Prompt":
         """The prompt for a causal model: the text up to ``[MASK]``, without the space before it.
@@ -76,3 +86,29 @@ def require_one_mask(text: str, n_masks: int) -> None:
         raise ValueError(
             f"the prompt {text!r} holds {n_masks} mask tokens; a masked model's prompt holds exactly one {MASK}"
         )
+
+
+def _words(targets: Any) -> tuple[str, ...]:
+    try:
+        words = tuple(map(plain, targets))
+    except TypeError:
+        words = (targets,)
+    wrong = [word for word in words if not isinstance(word, str)]
+    if wrong:
+        raise TypeError(f"target {shown(wrong[0])} is no text; give words, targets=('him', 'her')")
+    return words
+
+
+def _right(correct: Any, targets: tuple[str, ...]) -> str | None:
+    """The right target's word, from itself or from its index; a number that could be either is refused."""
+    correct = plain(correct)
+    if not isinstance(correct, int) or isinstance(correct, bool):
+        if correct is not None:
+            one_of("correct", correct, targets)
+        return correct
+    meant = {targets[correct]} if 0 <= correct < len(targets) else set()
+    meant |= {str(correct)} & set(targets)
+    if len(meant) != 1:
+        why = "a target, and the index of another" if meant else f"neither a target nor the index of one of {targets!r}"
+        raise ValueError(f"correct {correct} is {why}; give the word, correct={targets[0]!r}")
+    return meant.pop()

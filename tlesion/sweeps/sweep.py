@@ -15,6 +15,7 @@ from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.engine import run_sweep
@@ -73,6 +74,7 @@ class SweepResult(Result):
         return frame
 
 
+@checked_options
 def sweep(
     model: Model,
     prompts: Any,

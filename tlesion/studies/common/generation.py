@@ -9,6 +9,7 @@ from tlesion.anatomy.cache import empty_cache
 from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.walk import inference
 from tlesion.tokens import encode, is_masked
@@ -27,6 +28,7 @@ def openings() -> tuple[str, ...]:
     return tuple(shipped("openings.txt").read_text(encoding="utf-8").splitlines())
 
 
+@checked_options
 def generate_tokens(
     model: Model,
     opening: str,

@@ -11,6 +11,7 @@ from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearma
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped
@@ -36,6 +37,7 @@ def common_nouns() -> tuple[str, ...]:
     return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
 
 
+@checked_options
 def space_modulation(
     model: Model,
     words: Sequence[str],

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
 from tlesion.studies.common.token_axis import TokenAxis
@@ -24,6 +25,7 @@ MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
 
 
+@checked_options
 def context_modulation(
     model: Model,
     text_or_tokens: Any,

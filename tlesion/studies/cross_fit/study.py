@@ -13,6 +13,7 @@ from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection import select_neurons
@@ -24,6 +25,7 @@ from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.tokens import is_masked
 
 
+@checked_options
 def cross_fit(
     model: Model,
     contrast: Contrast,

@@ -13,6 +13,7 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
@@ -21,6 +22,7 @@ from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.cumulative.result import CumulativeLesion
 
 
+@checked_options
 def cumulative_lesion(
     model: Model,
     masks: Mapping[str, Tensor] | None,

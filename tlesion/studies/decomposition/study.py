@@ -31,6 +31,7 @@ from tlesion.hooks import Model
 from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Prompt
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
@@ -44,6 +45,7 @@ from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
 
 
+@checked_options
 def decompose_drop(
     model: Model,
     masks: Mapping[str, Tensor] | None,

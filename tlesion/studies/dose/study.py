@@ -19,6 +19,7 @@ from tlesion.checks import DoesNotApply, one_of
 from tlesion.hooks import Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.selection import NeuronSelection
 from tlesion.stimuli import Prompt
@@ -31,6 +32,7 @@ from tlesion.studies.dose.result import DoseResponse
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
 
+@checked_options
 def dose_response(
     model: Model,
     selection: NeuronSelection,

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from tlesion.hooks import Model
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
@@ -29,6 +30,7 @@ FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
+@checked_options
 def laminar(
     model: Model,
     contrast: Contrast | None = None,

@@ -17,6 +17,7 @@ from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
@@ -28,6 +29,7 @@ from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure
 __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 
 
+@checked_options
 def laminar_profile(
     model: Model,
     masks: Mapping[str, Tensor],

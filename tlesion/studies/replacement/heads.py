@@ -15,6 +15,7 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
+from tlesion.options import checked_options
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
@@ -23,6 +24,7 @@ from tlesion.tokens import encode
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
 
 
+@checked_options
 def head_variants(
     model: Model,
     *,

@@ -13,6 +13,7 @@ from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.studies.common.frame import Run, prompt_frame
 from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
@@ -30,6 +31,7 @@ MAX_DETAIL_BYTES = 2**26
 """Up to this size (64 MiB) standard deviations are kept token by token, for as many of the first prompts as fit."""
 
 
+@checked_options
 def replacement(
     model: Model,
     prompts: Any,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tlesion import interventions as iv
 from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
+from tlesion.options import checked_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Variant:
         return max((layer_of(name) or 0 for name, _ in self.interventions), default=0)
 
 
+@checked_options
 def noise_variants(
     model: Model,
     *,
@@ -81,6 +83,7 @@ def noise_variants(
     return variants
 
 
+@checked_options
 def scale_variants(
     model: Model,
     *,

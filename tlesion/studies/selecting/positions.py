@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance, Result
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
@@ -47,18 +48,19 @@ class SelectionComparison(Result):
     n_b: tuple[int, ...]
     tests: tuple[str, ...]
 
-    def masks(self, direction: str = "any") -> dict[str, Bool[Tensor, "layer neuron"]]:
+    def masks(self, direction: Any = "any") -> dict[str, Bool[Tensor, "layer neuron"]]:
         """The mask of every selection by its name; ``direction`` is a condition or ``"any"``.
 
         Raises:
             ValueError: An unknown direction.
         """
+        direction = label(direction, "direction")
         one_of("direction", direction, (*self.conditions, "any"))
         a, b = self.mask_a, self.mask_b
         chosen = {self.conditions[0]: a, self.conditions[1]: b, "any": a | b}[direction]
         return dict(zip(self.names, chosen, strict=True))
 
-    def overlap(self, direction: str = "any") -> MaskOverlap:
+    def overlap(self, direction: Any = "any") -> MaskOverlap:
         """How much the selections' masks of one ``direction`` have in common, beside chance.
 
         See :func:`tlesion.mask_overlap`.
@@ -81,6 +83,7 @@ class SelectionComparison(Result):
         return frame
 
 
+@checked_options
 def compare_positions(
     model: Model,
     contrasts: Contrast | Mapping[str, Contrast],
@@ -117,7 +120,7 @@ def compare_positions(
         {'mask': 16, 'word': 42}
     """
     several = contrasts if isinstance(contrasts, Mapping) else {"": contrasts}
-    where = positions or ("word", "mask" if is_masked(model) else "before")
+    where = positions if positions is not None else ("word", "mask" if is_masked(model) else "before")
     selections = {
         f"{name}, {position}" if name else str(position): select_neurons(
             model,
