@@ -63,7 +63,7 @@ def shown(value: object) -> str:
         >>> shown([1, 2])
         'list, [1, 2]'
     """
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{type(value).__name__}, {text if len(text) <= 120 else text[:117] + '...'}"
 
 
@@ -175,5 +175,5 @@ def label(value: object, what: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."

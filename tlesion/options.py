@@ -1,10 +1,10 @@
 """Options that many public functions share, settled before a function does anything.
 
-An option means the same wherever it stands, so that what it may be stands here once, by its name. `checked_options` is the
-decorator of every function that takes some of them: NumPy's and torch's numbers become Python's, which results can
-keep, and what an option cannot be is refused in the first second and not after the hour that it takes to reach it.
-None is taken where it is the default. Whether a value fits the others (a layer the model, a level the number of
-controls) is for the function to say.
+An option means the same wherever it stands, so that what it may be stands here once, by its name. The decorator
+`checked_options` stands on every function that takes some of them: NumPy's and torch's numbers become Python's, which
+results can keep, and what an option cannot be is refused in the first second, not after the hour that it takes to
+reach it. None is taken where it is the default. Whether a value fits the others (a layer the model, a level the number
+of controls) is for the function to say.
 
 What needs a room further up (a model, a contrast) is given its check there, with `settle_by`.
 """
@@ -109,10 +109,10 @@ def _plan(name: str, value: Any) -> str:
 
 
 settle_by(_seed, "seed")
-settle_by(partial(integer, least=0), "n_windows", "n_random")
+settle_by(partial(integer, least=0), "n_windows")
 settle_by(partial(integer, least=1), "batch_size", "max_bytes")
-settle_by(integer, "n_controls", "n_permutations", "n_resamples", "n_sampled", "n_tokens", "n_bins", "n_sources")
-settle_by(integer, "top_k", "k", "rank", "keep")
+settle_by(integer, "n_controls", "n_permutations", "n_resamples", "n_sampled", "n_tokens", "n_bins")
+settle_by(integer, "n_sources", "n_random", "top_k", "k", "rank", "keep")
 settle_by(number, "alpha", "level", "power", "min_effect", "share", "smallest", "temperature", "threshold")
 settle_by(number, "mean", "std", "factor")
 settle_by(flag, "prepend_bos", "allow_shared", "global_change", "restore_mean", "causal")

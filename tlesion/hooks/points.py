@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from tlesion.anatomy.model import Model, is_masked, mlp_width
+from tlesion.options import checked_options
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -19,6 +20,7 @@ FwdHook = tuple[str, HookFunction]
 _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
+@checked_options
 def names(model: Model) -> list[str]:
     """Every hook-point name of the model, in the order in which TransformerLens lists them.
 
@@ -95,6 +97,7 @@ def require_name(model: Model, name: str) -> None:
         )
 
 
+@checked_options
 def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> list[str]:
     """The full names of a hook point in the given layers.
 

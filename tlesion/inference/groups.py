@@ -13,7 +13,8 @@ def group_index(groups: Any, n_samples: int) -> Int64[Tensor, " sample"]:
     """Every sample's group, numbered from 0 in the order of their first samples.
 
     Args:
-        groups: One label for each sample (whole numbers or words; 1 and "1" are one label), or None: each sample is a group of its own.
+        groups: One label for each sample, whole numbers or words (1 and "1" are one label), or None: each sample is a
+            group of its own.
         n_samples: How many samples there are.
 
     Raises:

@@ -103,6 +103,11 @@ def ablation_of(
     registered = named(kind)
     check_prompt_position(position)
     needed = registered.needs_reference
+    if needed is not None and reference is not None and not isinstance(reference, Tensor):
+        raise TypeError(
+            f"reference is a {shown(reference)}; give a tensor, as tlesion.measure_reference(model, contrast, "
+            f"statistic={needed!r}, ...) measures it"
+        )
     if needed is None:
         reference = None
     elif reference is None or not _fits(reference, needed, shape):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.hooks import layer_of
 from tlesion.interventions.edits import Gaussian, Replace, Scale, Zero
 from tlesion.interventions.region import Positions, Region, Units
@@ -83,7 +83,10 @@ def replace(
         >>> edit(torch.zeros(1, 1, 2))
         tensor([[[0., 6.]]])
     """
-    tensor = values.detach().clone() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+    try:
+        tensor = values.detach().clone() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+    except (TypeError, ValueError):
+        raise TypeError(f"values for {hook_name!r} are a {shown(values)}; give a number, or a tensor [unit]") from None
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise ValueError(f"values for {hook_name!r} hold {bad} NaN or infinite entries; replacement values are finite")
@@ -170,6 +173,8 @@ def region_at(hook_name: str, units: Units, heads: Units, positions: Positions) 
     Raises:
         ValueError: The hook name is a short form, or its activation has no ``[batch, pos, ...]`` axes.
     """
+    if not isinstance(hook_name, str):
+        raise TypeError(f"the hook name is a {shown(hook_name)}; give a full name, such as 'blocks.3.mlp.hook_post'")
     if layer_of(hook_name) is None and _SHORT_FORM.fullmatch(hook_name):
         raise ValueError(
             f"hook point {hook_name!r} is the short form for every layer; an intervention names one: "

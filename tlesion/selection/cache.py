@@ -63,7 +63,7 @@ def select_from_cache(
         >>> tlesion.select_from_cache(a, b, -1, -1, conditions=("him", "her")).t.shape
         torch.Size([1, 4])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names_of_conditions = check_conditions(conditions)
     a, b = dict(cache_a.items()), dict(cache_b.items())

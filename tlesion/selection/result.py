@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlesion.checks import label, one_of
 from tlesion.keep.results import Result
+from tlesion.options import settle_by
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -120,6 +121,20 @@ class NeuronSelection(Result):
         for condition in self.conditions:
             frame.loc[self.mask(condition).flatten().numpy(), "direction"] = condition
         return frame
+
+
+def require_selection(name: str, value: Any) -> NeuronSelection:
+    """Refuse what is no selection.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, NeuronSelection):
+        return value
+    raise TypeError(f"the {name} is a {type(value).__name__}; give what tlesion.select_neurons returned")
+
+
+settle_by(require_selection, "selection")
 
 
 def _strongest(

@@ -83,7 +83,7 @@ def select_neurons(
         >>> selection.mask("him").shape
         torch.Size([12, 512])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names = in_layers(model, hook_point, layers)
     width(model, names[0])  # Refuses points that have no row for each sentence: patterns, scales.

@@ -1,6 +1,6 @@
 """`Contrast`: two sets of sentences to select neurons with, each sentence with the word that matters in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +121,9 @@ class Contrast:
             >>> contrast.conditions, len(contrast.a)
             (('him', 'her'), 2)
         """
+        pairs = _listed("pairs", pairs, "[(sentence of a, sentence of b), ...]")
         for number, pair in enumerate(pairs, start=1):
-            if isinstance(pair, str) or len(pair) != 2:
+            if not (isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
                 raise ValueError(f"pair {number} is {pair!r}; a pair is (sentence of a, sentence of b)")
         per_pair = _words_per_pair(words, len(pairs))
         if conditions is None:
@@ -163,6 +164,7 @@ class Contrast:
             >>> contrast.conditions, contrast.paired
             (('dog', 'cat'), False)
         """
+        a, b = _listed("a", a, "[sentence of a, ...]"), _listed("b", b, "[sentence of b, ...]")
         (word_a, word_b) = _words_per_pair(words, 1)[0]
         names = check_conditions((word_a, word_b) if conditions is None else conditions)
         return cls(
@@ -222,7 +224,17 @@ def require_contrast(name: str, value: Any) -> "Contrast":
 settle_by(require_contrast, "contrast")
 
 
-def _words_per_pair(words: Sequence[str] | Sequence[Sequence[str]], n_pairs: int) -> list[tuple[str, str]]:
+def _listed(name: str, given: Any, form: str) -> Sequence[Any]:
+    given = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        way = "list(...) of them" if isinstance(given, Iterator) else f"a list, {name}={form}"
+        raise TypeError(f"{name} is a {shown(given)}; give {way}; a file is read by tlesion.files.read_pairs(file)")
+    return given
+
+
+def _words_per_pair(words: Any, n_pairs: int) -> list[tuple[str, str]]:
+    if words is None:
+        raise ValueError("no words were given; give the word of a's and of b's sentences, words=('him', 'her')")
     if isinstance(words, str):
         raise ValueError(f"words {words!r} is one word; give two, (word of a's sentences, word of b's)")
     single = all(isinstance(word, str) for word in words)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from tlesion.checks import is_label, label, shown
 from tlesion.stimuli.contrast import Contrast, Sentence
@@ -72,13 +73,15 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
 
 
 def _prompt(row: Row) -> Prompt:
-    targets, correct = _listed(row), row.cells.get("correct")
+    targets = _listed(row)
+    correct: Any = row.cells.get("correct")
+    group: Any = row.cells.get("template")
     if isinstance(correct, str):
         correct = correct.strip() or None  # A cell of CSV that is left empty.
         if correct not in targets and str(correct).isdecimal():
             correct = int(str(correct))
     try:
-        return Prompt(text=_text(row, "text"), targets=targets, correct=correct, group=row.cells.get("template"))
+        return Prompt(text=_text(row, "text"), targets=targets, correct=correct, group=group)
     except (ValueError, TypeError) as error:
         raise row.refused(f"is no prompt: {error}") from None
 

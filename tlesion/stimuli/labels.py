@@ -1,5 +1,6 @@
 """Labels of stimuli: names of conditions, words and groups, as text whatever they were given as."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tlesion.checks import label, plain
@@ -52,6 +53,6 @@ def labels_of(labels: Any, what: str = "group") -> tuple[str, ...]:
         >>> labels_of([0, "0", 1.0])
         ('0', '0', '1')
     """
-    if labels is None:
+    if not isinstance(labels, Iterable):
         raise TypeError(f"{what}s are {labels!r}; give a list with a label for each")
     return tuple(label(one, what) for one in labels)

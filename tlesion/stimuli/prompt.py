@@ -1,5 +1,6 @@
 """`Prompt`: a text with a place where the model answers, to measure effects on."""
 
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, no_type_check
 
@@ -89,23 +90,24 @@ def require_one_mask(text: str, n_masks: int) -> None:
 
 
 def _words(targets: Any) -> tuple[str, ...]:
-    try:
-        words = tuple(map(plain, targets))
-    except TypeError:
-        words = (targets,)
+    # A set has no order, and the order of targets is that of every result.
+    if isinstance(targets, Set | Mapping) or not isinstance(targets, Iterable):
+        raise TypeError(f"targets is a {shown(targets)}; give a tuple of words, targets=('him', 'her')")
+    words = tuple(map(plain, targets))
     wrong = [word for word in words if not isinstance(word, str)]
     if wrong:
-        raise TypeError(f"target {shown(wrong[0])} is no text; give words, targets=('him', 'her')")
+        raise TypeError(f"a target is a {shown(wrong[0])}; give words, targets=('him', 'her')")
     return words
 
 
 def _right(correct: Any, targets: tuple[str, ...]) -> str | None:
     """The right target's word, from itself or from its index; a number that could be either is refused."""
     correct = plain(correct)
+    if correct is None:
+        return None
     if not isinstance(correct, int) or isinstance(correct, bool):
-        if correct is not None:
-            one_of("correct", correct, targets)
-        return correct
+        one_of("correct", correct, targets)
+        return str(correct)
     meant = {targets[correct]} if 0 <= correct < len(targets) else set()
     meant |= {str(correct)} & set(targets)
     if len(meant) != 1:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.anatomy.runners import runner_for
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
@@ -84,6 +84,7 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
     Raises:
         ValueError: A negative number of controls; a ``match`` that is neither a known word nor fits the masks; a
             negative seed.
+        TypeError: A ``match`` that is neither a word nor a tensor.
     """
     seed, shape = frame.ablation.seed, frame.point.shape
     if n_controls < 0:
@@ -92,6 +93,8 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
         raise ValueError(f"seed {seed} is negative; give 0 or more")
     if isinstance(match, str):
         one_of("match", match, MATCHES)
+    elif match is not None and not isinstance(match, Tensor):
+        raise TypeError(f"match is a {shown(match)}; give a tensor {shape} [layer, unit], or match='activity'")
     elif match is not None and (tuple(match.shape) != shape or not bool(match.isfinite().all())):
         raise ValueError(
             f"match has shape {tuple(match.shape)} and {int((~match.isfinite()).sum())} values that are not finite; "

@@ -4,12 +4,13 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of, plain, shown
 
 MEASURES = ("margin", "drop")
 PROMPTS = ("right", "all")
@@ -53,9 +54,7 @@ class MaskEffect:
     clean: Float64[Tensor, " prompt"]
 
 
-def words_of_masks(
-    masks: Sequence[str], targets: Sequence[Sequence[str]], about: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about: Any = None) -> dict[str, str]:
     """The word that each mask is about, settled once for everything that is computed from it.
 
     Args:
@@ -69,6 +68,7 @@ def words_of_masks(
 
     Raises:
         ValueError: ``about`` names no mask, or a word that is no target of any prompt.
+        TypeError: ``about`` is no dict.
 
     Warns:
         UserWarning: A mask that ``about`` leaves out has one target's word in its name, and is about the right answer.
@@ -77,7 +77,11 @@ def words_of_masks(
         >>> words_of_masks(["him", "her_neurons"], [("him", "her")], {"her_neurons": "her"})
         {'him': 'him', 'her_neurons': 'her'}
     """
-    given = dict(about or {})
+    if about is not None and not isinstance(about, Mapping):
+        raise TypeError(
+            f"about is a {shown(about)}; give the word of each mask by the mask's name: about={{mask: word}}"
+        )
+    given = {label(name, "mask name"): plain(word) for name, word in (about or {}).items()}
     known = list(dict.fromkeys(word for words in targets for word in words))
     for name in given:
         one_of("mask", name, masks, otherwise="about={mask: word} names masks that were given")

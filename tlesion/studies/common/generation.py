@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from tlesion.anatomy.cache import empty_cache
 from tlesion.anatomy.model import device_of
+from tlesion.checks import shown
 from tlesion.hooks import Model
 from tlesion.models import require_logits
 from tlesion.options import checked_options
@@ -68,6 +69,8 @@ def generate_tokens(
             "a masked model does not continue texts; give a causal model, or a text of your own in place of an opening"
         )
     require_logits(model, "generating a text")
+    if not isinstance(opening, str):
+        raise TypeError(f"the opening is a {shown(opening)}; give the first words, such as {openings()[0]!r}")
     if temperature < 0 or seed < 0 or n_tokens < 1:
         raise ValueError(
             f"temperature {temperature}, seed {seed} and n_tokens {n_tokens}: temperature and seed are 0 or more, "

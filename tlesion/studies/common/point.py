@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from tlesion.checks import label, shown
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 
 WHOLE = "whole MLP"
@@ -42,12 +44,12 @@ class Point:
         """Named masks, checked; for None one mask of all units.
 
         Args:
-            given: Bool masks ``[layer, unit]`` by name.
+            given: Bool masks ``[layer, unit]`` by name; a whole number is kept as text.
             whole: Whether None is taken.
 
         Raises:
-            TypeError: Neither a dict nor, where it is taken, None.
-            ValueError: The dict is empty, or a mask is not bool or has another shape.
+            TypeError: Neither a dict nor, where it is taken, None; a name that is no label, a mask that is no tensor.
+            ValueError: The dict is empty, two names are the same, or a mask is not bool or has another shape.
 
         Example:
             >>> point = Point(("blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"), (0, 1), n_units=3)
@@ -61,17 +63,27 @@ class Point:
             raise TypeError(
                 f"masks are a {type(given).__name__}; give a dict of named masks, {{'him': mask}} for one{otherwise}"
             )
+        names = [label(name, "mask name") for name in given]
+        if len(set(names)) < len(names) or "" in names:
+            raise ValueError(f"masks are called {list(given)}; give each a name of its own (1 and '1' are one name)")
         if not given:
             raise ValueError(
                 f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
             )
-        for name, mask in given.items():
+        masks = dict(zip(names, given.values(), strict=True))
+        for name, mask in masks.items():
+            if not isinstance(mask, Tensor | np.ndarray):
+                raise TypeError(
+                    f"mask {name!r} is a {shown(mask)}; give a bool tensor of shape {self.shape}, [layer, unit], such "
+                    "as selection.mask('him')"
+                )
+            masks[name] = mask = torch.as_tensor(mask)
             if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
                 raise ValueError(
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
                     f"of shape {self.shape}, [layer, unit]"
                 )
-        return {name: mask.cpu() for name, mask in given.items()}
+        return {name: mask.cpu() for name, mask in masks.items()}
 
 
 def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:

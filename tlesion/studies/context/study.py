@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.options import checked_options
@@ -84,6 +85,7 @@ def context_modulation(
         >>> result.in_context.shape == (12, len(result.tokens), 512), result.correlation.shape
         (True, torch.Size([12]))
     """
+    check_level(level)
     texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
     ways = ways_of_being_alone(model, texts, alone)
     point = point_of(model, hook_point, layers)

@@ -7,20 +7,24 @@ which question a selection answers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.checks import label, one_of
+from tlesion.checks import label, one_of, shown
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance, Result
 from tlesion.options import checked_options
-from tlesion.positions import SentencePosition
+from tlesion.positions import SentencePosition, settled_position
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
+from tlesion.selection.result import require_selection
 from tlesion.stimuli import Contrast, combined_hash
+from tlesion.stimuli.contrast import require_contrast
 from tlesion.tokens import is_masked
 
 
@@ -120,7 +124,12 @@ def compare_positions(
         {'mask': 16, 'word': 42}
     """
     several = contrasts if isinstance(contrasts, Mapping) else {"": contrasts}
-    where = positions if positions is not None else ("word", "mask" if is_masked(model) else "before")
+    given: Any = None if positions is None else [settled_position("position", one) for one in positions]
+    where: Any = given if given is not None else ("word", "mask" if is_masked(model) else "before")
+    for contrast in several.values():
+        for position in where:  # Before the first of them is selected at.
+            for sentence in (*require_contrast("contrast", contrast).a, *contrast.b):
+                encode_sentence(model, sentence, position=position, subword=contrast.subword)
     selections = {
         f"{name}, {position}" if name else str(position): select_neurons(
             model,
@@ -160,6 +169,10 @@ def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionCo
         >>> sorted(tlesion.compare_selections(found).to_frame()["selection"].unique())
         ['paired', 'student']
     """
+    if not isinstance(selections, Mapping):
+        raise TypeError(f"selections is a {shown(selections)}; give a dict of them by name, {{'word': selection, ...}}")
+    for name, one in selections.items():
+        require_selection(f"selection {name!r}", one)
     if len(selections) < 2:
         raise ValueError(f"{len(selections)} selection(s) to compare; give two or more by name")
     first = next(iter(selections.values()))
