@@ -40,7 +40,7 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
 
     Example:
         >>> import numpy as np
-        >>> @settled
+        >>> @checked_options
         ... def draw(*, seed: int = 0) -> int:
         ...     return seed
         >>> draw(seed=np.int64(3))

@@ -123,7 +123,9 @@ class Contrast:
         """
         pairs = _listed("pairs", pairs, "[(sentence of a, sentence of b), ...]")
         for number, pair in enumerate(pairs, start=1):
-            if not (isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
+            if isinstance(pair, str) or not (
+                isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+            ):
                 raise ValueError(f"pair {number} is {pair!r}; a pair is (sentence of a, sentence of b)")
         per_pair = _words_per_pair(words, len(pairs))
         if conditions is None:
