@@ -110,8 +110,13 @@ def integer(name: str, value: object, *, least: int | None = None, usual: str = 
     return number
 
 
-def number(name: str, value: object) -> int | float:
-    """A finite number: Python's, NumPy's or torch's; no truth value, no text.
+def number(name: str, value: object, *, finite: bool = True) -> int | float:
+    """A number: Python's, NumPy's or torch's; no truth value, no text.
+
+    Args:
+        name: What the value is, as the message should call it.
+        value: The value received.
+        finite: Refuse NaN and infinity as well.
 
     Raises:
         TypeError: It is no number.
@@ -126,7 +131,7 @@ def number(name: str, value: object) -> int | float:
     found = plain(value)
     if not isinstance(found, int | float) or isinstance(found, bool):
         raise TypeError(f"{name} is {_short(value)} ({type(value).__name__}); give a number")
-    if not math.isfinite(found):
+    if finite and not math.isfinite(found):
         raise ValueError(f"{name} {found} is not finite; give a finite number")
     return found
 

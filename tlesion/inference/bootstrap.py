@@ -41,7 +41,7 @@ class Interval:
 def bootstrap_mean(
     values: Shaped[Tensor, "..."],
     *,
-    level: float = 0.95,
+    level: float | int = 0.95,
     method: str = "bca",
     n_resamples: int = 5000,
     seed: int = 0,

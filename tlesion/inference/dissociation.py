@@ -43,7 +43,7 @@ class DoubleDissociation:
 def double_dissociation(
     drop: Shaped[Tensor, "..."],
     *,
-    level: float = 0.95,
+    level: float | int = 0.95,
     method: str = "bca",
     n_resamples: int = 5000,
     n_permutations: int = 10_000,

@@ -204,7 +204,7 @@ def _require_same(path: Path, record: dict[str, Any]) -> None:
         )
 
 
-def check_checkpoint(folder: Folder, name: str = "checkpoint") -> None:
+def check_checkpoint(folder: Any, name: str = "checkpoint") -> None:
     """Refuse, before any work is done, a path in which no checkpoint could be kept.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 from tlesion.checks import one_of, shown
 from tlesion.keep.hashing import stimulus_hash
@@ -48,6 +48,7 @@ class Sentence:
         return self.text[: self.span[0]].rstrip()
 
 
+@no_type_check  # Whole numbers are welcome as labels.
 @dataclass(frozen=True)
 class Contrast:
     """Two sets of sentences, condition a against condition b.

@@ -14,6 +14,7 @@ from tlesion.checks import one_of, shown
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import settle_by
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
@@ -84,7 +85,6 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
     Raises:
         ValueError: A negative number of controls; a ``match`` that is neither a known word nor fits the masks; a
             negative seed.
-        TypeError: A ``match`` that is neither a word nor a tensor.
     """
     seed, shape = frame.ablation.seed, frame.point.shape
     if n_controls < 0:
@@ -93,14 +93,28 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
         raise ValueError(f"seed {seed} is negative; give 0 or more")
     if isinstance(match, str):
         one_of("match", match, MATCHES)
-    elif match is not None and not isinstance(match, Tensor):
-        raise TypeError(f"match is a {shown(match)}; give a tensor {shape} [layer, unit], or match='activity'")
     elif match is not None and (tuple(match.shape) != shape or not bool(match.isfinite().all())):
         raise ValueError(
             f"match has shape {tuple(match.shape)} and {int((~match.isfinite()).sum())} values that are not finite; "
             f"give one finite number for each unit, {shape} [layer, unit], or match='activity'"
         )
     return Controls(n_controls, match, seed)
+
+
+def settled_match(name: str, match: Any) -> Any:
+    """What controls are matched on, with an array of NumPy as a tensor.
+
+    Raises:
+        TypeError: It is neither a word, a tensor nor an array.
+    """
+    if isinstance(match, np.ndarray):
+        return torch.from_numpy(match)
+    if not isinstance(match, Tensor | str):
+        raise TypeError(f"{name} is a {shown(match)}; give a tensor [layer, unit], or {name}='activity'")
+    return match
+
+
+settle_by(settled_match, "match")
 
 
 def measure_activity(

@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from tlesion.checks import label, one_of, plain, shown
+from tlesion.options import settle_by
 
 MEASURES = ("margin", "drop")
 PROMPTS = ("right", "all")
@@ -77,11 +78,7 @@ def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about
         >>> words_of_masks(["him", "her_neurons"], [("him", "her")], {"her_neurons": "her"})
         {'him': 'him', 'her_neurons': 'her'}
     """
-    if about is not None and not isinstance(about, Mapping):
-        raise TypeError(
-            f"about is a {shown(about)}; give the word of each mask by the mask's name: about={{mask: word}}"
-        )
-    given = {label(name, "mask name"): plain(word) for name, word in (about or {}).items()}
+    given = {} if about is None else settled_about("about", about)
     known = list(dict.fromkeys(word for words in targets for word in words))
     for name in given:
         one_of("mask", name, masks, otherwise="about={mask: word} names masks that were given")
@@ -97,6 +94,20 @@ def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about
                 stacklevel=3,
             )
     return {name: given.get(name, name if name in known else "") for name in masks}
+
+
+def settled_about(name: str, about: Any) -> dict[str, str]:
+    """Words by the names of masks, as text.
+
+    Raises:
+        TypeError: It is no dict, or a key is no label.
+    """
+    if not isinstance(about, Mapping):
+        raise TypeError(f"{name} is a {shown(about)}; give each mask's word by the mask's name, {name}={{mask: word}}")
+    return {label(mask, "mask name"): plain(word) for mask, word in about.items()}
+
+
+settle_by(settled_about, "about")
 
 
 def _within(word: str, name: str) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tlesion.checks import label, shown
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.options import settle_by
 
 WHOLE = "whole MLP"
 """The name of the mask that is used where none is given."""
@@ -63,27 +64,41 @@ class Point:
             raise TypeError(
                 f"masks are a {type(given).__name__}; give a dict of named masks, {{'him': mask}} for one{otherwise}"
             )
-        names = [label(name, "mask name") for name in given]
-        if len(set(names)) < len(names) or "" in names:
-            raise ValueError(f"masks are called {list(given)}; give each a name of its own (1 and '1' are one name)")
         if not given:
             raise ValueError(
                 f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
             )
-        masks = dict(zip(names, given.values(), strict=True))
+        masks = settled_masks("masks", given)
         for name, mask in masks.items():
-            if not isinstance(mask, Tensor | np.ndarray):
-                raise TypeError(
-                    f"mask {name!r} is a {shown(mask)}; give a bool tensor of shape {self.shape}, [layer, unit], such "
-                    "as selection.mask('him')"
-                )
-            masks[name] = mask = torch.as_tensor(mask)
             if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
                 raise ValueError(
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
                     f"of shape {self.shape}, [layer, unit]"
                 )
         return {name: mask.cpu() for name, mask in masks.items()}
+
+
+def settled_masks(name: str, masks: Any) -> Any:
+    """Masks by names that are text, with NumPy's arrays as tensors; what is no dict is for the function to refuse.
+
+    Raises:
+        TypeError: A name that is no label, a mask that is neither a tensor nor an array.
+        ValueError: Two masks of one name, or one without.
+    """
+    if not isinstance(masks, Mapping):
+        return masks
+    names = [label(one, "mask name") for one in masks]
+    if len(set(names)) < len(names) or "" in names:
+        raise ValueError(f"{name} are called {list(masks)}; give each a name of its own (1 and '1' are one name)")
+    wrong = next(((one, mask) for one, mask in masks.items() if not isinstance(mask, Tensor | np.ndarray)), None)
+    if wrong is not None:
+        raise TypeError(
+            f"mask {wrong[0]!r} is a {shown(wrong[1])}; give a bool tensor [layer, unit], such as selection.mask('him')"
+        )
+    return dict(zip(names, map(torch.as_tensor, masks.values()), strict=True))
+
+
+settle_by(settled_masks, "masks")
 
 
 def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:

@@ -48,7 +48,7 @@ def space_modulation(
     hook_point: str = "mlp.hook_post",
     layers: Literal["all"] | Sequence[int] = "all",
     correction: str = "fdr_bh",
-    level: float = 0.95,
+    level: float | int = 0.95,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
     checkpoint: Folder = None,

@@ -37,7 +37,7 @@ def context_modulation(
     context_lengths: Sequence[int] | None = None,
     n_windows: int = 128,
     keep: int | None = None,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,

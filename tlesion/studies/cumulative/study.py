@@ -4,8 +4,6 @@ A model may make up for one lesioned layer in the next. Lesions of layers 0 to l
 once, show where it no longer can. Of every lesion the whole prediction is measured.
 """
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
@@ -15,7 +13,6 @@ from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
-from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of, stream_of
 from tlesion.studies.common.frame import lesion_frame
@@ -25,15 +22,15 @@ from tlesion.studies.cumulative.result import CumulativeLesion
 @checked_options
 def cumulative_lesion(
     model: Model,
-    masks: Mapping[str, Tensor] | None,
-    prompts: Sequence[Prompt],
+    masks: Any,
+    prompts: Any,
     *,
     n_controls: int = 0,
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,

@@ -40,7 +40,7 @@ FEWEST = 19
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
-    prompts: Sequence[Prompt] | None = None,
+    prompts: Any = None,
     *,
     selection: NeuronSelection | None = None,
     ablation: str = "zero",

@@ -32,13 +32,13 @@ __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 @checked_options
 def laminar_profile(
     model: Model,
-    masks: Mapping[str, Tensor],
+    masks: Any,
     prompts: Any,
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,

@@ -97,8 +97,8 @@ def compare_positions(
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
-    alpha: float = 0.05,
-    min_effect: float = 0.0,
+    alpha: float | int = 0.05,
+    min_effect: float | int = 0.0,
     batch_size: int = 32,
 ) -> SelectionComparison:
     """Select at several positions, in one contrast or several, and compare.
