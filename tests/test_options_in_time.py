@@ -217,7 +217,7 @@ def test_space_modulation_looks_at_its_options_first(options, message, toy_gpt, 
         ({"about": {"it": "him"}}, "mask 'it' is unknown"),
         ({"prompts": "She thanked"}, "prompts is a single str"),
         ({"prompts": [tlesion.Prompt(f"{CONTRAST.a[0].before}", ("him", "her"))]}, "made from sentences"),
-        ({"selection": MASK}, "the selection is a Tensor; give what tlesion.select_neurons returned"),
+        ({"selection": MASK}, r"the selection is a Tensor; give what tlesion\.select_neurons returned"),
     ],
 )
 def test_the_whole_study_looks_at_its_lesions_before_it_selects(options, message, no_run):
@@ -236,7 +236,7 @@ def test_every_public_function_of_a_model_settles_its_options():
     of_models = [one for one in functions if next(iter(inspect.signature(one).parameters), "") == "model"]
     assert len(of_models) > 10
     for function in of_models:
-        with pytest.raises(TypeError, match="model is a str, 'toy-bert'; load it first: tlesion.load_model"):
+        with pytest.raises(TypeError, match=r"model is a str, 'toy-bert'; load it first: tlesion\.load_model"):
             function("toy-bert", *[None] * (len(required(function)) - 1))
 
 

@@ -11,7 +11,7 @@ COEFFICIENTS = ("pearson", "spearman")
 
 
 def fisher_interval(
-    r: Float[Tensor, "*unit"], n: int, *, coefficient: str = "pearson", level: float = 0.95
+    r: Float[Tensor, "*unit"], n: int, *, coefficient: str = "pearson", level: float | int = 0.95
 ) -> tuple[Float64[Tensor, "*unit"], Float64[Tensor, "*unit"]]:
     r"""Interval of a correlation of n independent pairs.
 
@@ -50,7 +50,7 @@ def fisher_interval(
 
 
 def jackknife_interval(
-    r: Float[Tensor, "*unit"], r_without: Float[Tensor, "group *unit"], *, level: float = 0.95
+    r: Float[Tensor, "*unit"], r_without: Float[Tensor, "group *unit"], *, level: float | int = 0.95
 ) -> tuple[Float64[Tensor, "*unit"], Float64[Tensor, "*unit"]]:
     r"""Interval of a correlation whose pairs come in groups that are independent of each other.
 

@@ -4,6 +4,8 @@ A model may make up for one lesioned layer in the next. Lesions of layers 0 to l
 once, show where it no longer can. Of every lesion the whole prediction is measured.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
