@@ -69,3 +69,6 @@ from .subspace import fit_leace as fit_leace
 from .subspace import fit_subspace as fit_subspace
 from .sweeps.sweep import SweepResult as SweepResult
 from .sweeps.sweep import sweep as sweep
+
+__all__: list[str]
+__version__: str

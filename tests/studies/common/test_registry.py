@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,14 @@ def mine(model):
 
 
 def study(**options) -> Study:
-    return Study(**{"name": "mine", "run": mine, "result": Result, "summary": list, "help": "Mine?"} | options)
+    given: dict[str, Any] = {"name": "mine", "run": mine, "result": Result, "summary": list, "help": "Mine?"}
+    return Study(**given | options)
 
 
 @pytest.mark.parametrize("name", sorted(studies()))
 def test_everything_that_a_study_names_is_there(name):
     loaded = studies()[name].loaded()
+    assert isinstance(loaded.result, type)
     assert issubclass(loaded.result, Result)
     assert all(issubclass(kind, Result) for kind in loaded.beside.values())
     assert all(map(callable, (loaded.run, loaded.summary, *loaded.tables.values())))

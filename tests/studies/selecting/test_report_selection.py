@@ -73,7 +73,9 @@ def test_power_is_that_of_the_selection_s_own_test(select, test):
     assert curve.n_tests == selection.t.shape[1]
     assert curve.share_true == pytest.approx(selection.mask("any").double().mean().item())
     assert (curve.prior_dof > 0) == (test == "moderated_paired")
-    said = " ".join(power_section(selection).text)
+    section = power_section(selection)
+    assert section is not None
+    said = " ".join(section.text)
     effect = curve.effect[curve.n.tolist().index(30)].item()
     assert f"{effect:.2f}" in said
     assert ("30 pairs" if "paired" in test else "30 sentences per condition") in said
