@@ -21,6 +21,7 @@ later attention and MLP adds what it added in the clean run. The GELU is not fro
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64
