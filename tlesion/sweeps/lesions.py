@@ -74,7 +74,7 @@ class Lesion:
 _WHOLE_CONTEXT = {"attn.hook_rot_k", "attn.hook_attn_scores", "attn.hook_pattern"}
 
 
-def read_lesions(model: Model, lesions: Sequence[Any]) -> list[Lesion]:
+def read_lesions(model: Model, lesions: Any) -> list[Lesion]:
     """Check a sweep's lesions, and tell the edits that change something from those that do not.
 
     Raises:

@@ -79,7 +79,7 @@ class SweepResult(Result):
 def sweep(
     model: Model,
     prompts: Any,
-    lesions: Sequence[Any],
+    lesions: Any,
     *,
     plan: str = "auto",
     global_change: bool = True,
