@@ -64,6 +64,8 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
                 given.arguments[name] = _SETTLE[name](name, value)
         return function(*given.args, **given.kwargs)
 
+    # The function itself, whatever else has been put around it: for those who look at it or call it bare.
+    with_options_settled.__wrapped__ = inspect.unwrap(function)  # type: ignore[attr-defined]
     return with_options_settled
 
 
@@ -85,7 +87,7 @@ def indices(name: str, value: Any) -> str | list[int]:
 def _numbers(name: str, value: Any) -> Any:
     if isinstance(value, str) or (not isinstance(value, Sequence) and not hasattr(value, "tolist")):
         raise TypeError(f"{name} is {value!r} ({type(value).__name__}); give a list of numbers, {name}=[1, 2]")
-    return [number(f"one of {name}", one) for one in value]
+    return [number(name.removesuffix("s"), one) for one in value]
 
 
 def _text(name: str, value: Any) -> str:

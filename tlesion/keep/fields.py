@@ -148,5 +148,5 @@ def _python_number(value: Any) -> Any:
     """What JSON has for a number of NumPy or torch, which may stand in the settings of a study of one's own."""
     number = plain(value)
     if number is value:
-        raise TypeError(f"an object of class {type(value).__name__} is not JSON")
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
     return number

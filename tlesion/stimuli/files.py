@@ -40,9 +40,21 @@ def read_pairs(
         conditions: Names of the conditions; the words, if there is one pair of them.
         subword: See :class:`tlesion.Contrast`.
 
+    Returns:
+        The contrast, a pair per row.
+
     Raises:
         ValueError: The file is not there or cannot be read, a row does not fit the header, a column is missing, or a
             sentence lacks its word; the message names the line.
+
+    Example:
+        >>> import tempfile, pathlib, tlesion
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "pairs.csv")
+        ...     written = file.write_text("a,b\\nWe saw him.,We saw her.\\nAsk him.,Ask her.\\n")
+        ...     contrast = tlesion.files.read_pairs(file, words=("him", "her"))
+        >>> contrast.conditions, len(contrast.a)
+        (('him', 'her'), 2)
     """
     rows = read_rows(path, required=PAIR_COLUMNS, optional=(*WORD_COLUMNS, "template"))
     given = (None, None) if words is None else check_words(words)
@@ -64,9 +76,20 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
             (a list, or words separated by "|"); ``correct`` (one of the targets, or its index, from 0) and ``template``
             (a label, text or a whole number), which may be missing or empty.
 
+    Returns:
+        A prompt per row.
+
     Raises:
         ValueError: The file is not there or cannot be read, a row does not fit the header or is no prompt, or a column
             is missing; the message names the line.
+
+    Example:
+        >>> import tempfile, pathlib, tlesion
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "prompts.csv")
+        ...     written = file.write_text("text,targets,correct\\nShe thanked [MASK].,him|her,him\\n")
+        ...     tlesion.files.read_prompts(file)
+        [Prompt(text='She thanked [MASK].', targets=('him', 'her'), correct='him', group='')]
     """
     rows = read_rows(path, required=PROMPT_COLUMNS, optional=("correct", "template"))
     return [_prompt(row) for row in rows]
