@@ -48,7 +48,7 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
         >>> draw(seed="3")
         Traceback (most recent call last):
         ...
-        TypeError: seed is '3' (str); give a whole number, 0 or more
+        TypeError: seed is '3' (str); give a whole number
     """
     signature = inspect.signature(function)
 

@@ -109,6 +109,7 @@ def own_units_left_out(mask, n_controls, seed, match):
     return controls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matched", [False, True])
 def test_p_of_a_random_mask_is_uniform_though_one_neuron_outweighs_all(matched):
     weights = heavy_tailed(1, N_UNITS, seed=4)

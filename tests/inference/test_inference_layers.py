@@ -64,6 +64,7 @@ def by_mne(values, *, threshold, tail, n_permutations):
     return {(int(rows[0][0]), int(rows[0][-1])): one for rows, one in zip(clusters, p, strict=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", TAILS)
 @pytest.mark.parametrize("threshold", [None, 0.8])
 @pytest.mark.parametrize("seed", range(4))

@@ -103,6 +103,7 @@ def test_rows_of_all_heads_side_by_side_are_put_in_inside_attention():
         assert after.tolist() == [[0.0, 1.0, -1.0, -1.0], [4.0, 5.0, -1.0, -1.0]]
 
 
+@pytest.mark.slow
 def test_a_users_ablation_is_found_by_the_studies(toy_gpt, mine):
     masks = some_masks()
     options: dict[str, Any] = {"hook_point": "mlp.hook_post", "plan": "loop"}
@@ -238,6 +239,7 @@ def test_a_checkpoint_of_another_function_is_refused(toy_gpt, tmp_path):
         run(0.25)
 
 
+@pytest.mark.slow
 def test_a_users_hook_function_is_known_again_by_a_checkpoint(toy_gpt, tmp_path, mine):
     def run(reference: torch.Tensor):
         return tlesion.cumulative_lesion(

@@ -68,6 +68,7 @@ PARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [None, *PARTS])
 def test_every_way_to_name_a_part_names_it(heads):
     activation = three_axes() if heads is None else four_axes()

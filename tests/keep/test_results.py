@@ -274,6 +274,7 @@ def test_every_kind_in_the_package_is_registered():
         writable["Small"] = Small
 
 
+@pytest.mark.slow
 def test_any_kind_is_read_by_a_process_that_has_imported_nothing(tmp_path):
     """Each kind's module is found when a saved result needs it, and no more than it needs is loaded."""
     folders = [made(kind).save(tmp_path / kind.__name__) for kind in every_result_class()]

@@ -220,6 +220,7 @@ def test_what_a_test_returns_is_looked_at(changes, error, message):
         select("made")
 
 
+@pytest.mark.slow
 def test_the_command_line_finds_it(mine, tmp_path):
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("a,b,word_a,word_b\n" + "".join(f"{one},{other},him,her\n" for one, other in PAIRS))

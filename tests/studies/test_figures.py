@@ -237,6 +237,7 @@ def test_the_public_face_holds_figures_and_nothing_else():
         misspelt.vulcano  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_figure_is_imported_when_it_is_asked_for():
     script = """
 import sys

@@ -18,7 +18,7 @@ from tlesion.stimuli.files import read_prompts
 from tlesion.studies.common.default_texts import default_prompts
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.gather import check_lesion, require_enough, result_names
-from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.study import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.result import Verdict
@@ -36,6 +36,7 @@ from tlesion.studies.verdict.words import judged
             "position",
             "seed",
             "plan",
+            "about",
             "n_controls",
             "allow_shared",
             "batch_size",
@@ -68,6 +69,7 @@ def laminar(
         ablation=chosen["ablation"],
         hook_point=chosen["lesion_point"],
         position=chosen["lesion_position"],
+        about=chosen["about"],
         allow_shared=chosen["allow_shared"],
         prepend_bos=chosen["prepend_bos"],
         checkpoint=checkpoint,
@@ -112,7 +114,7 @@ def _print_table(selection: NeuronSelection, profile: LaminarProfile, table: pd.
         "selected (%)", {name: [f"{100 * value:.0f}" for value in density[name]] for name in selection.conditions}
     )
     groups = [Group("", {"layer": [str(layer) for layer in profile.layers]}), share]
-    for mask in (*profile.masks, REFERENCES[1]):
+    for mask in (*profile.masks, profile.references[1]):
         title = f"{mask}-neurons cut" if mask in profile.masks else f"{mask} cut"
         groups.append(Group(title, _columns(table[table["mask"] == mask], target_words(profile.targets))))
     print_grouped(groups)

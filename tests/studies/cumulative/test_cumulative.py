@@ -209,7 +209,7 @@ def test_collapse_is_counted_as_layers_are_added(result):
 @pytest.mark.parametrize(
     ("masks", "options", "message"),
     [
-        ({}, {}, r"no mask was given; give a dict of named masks, such as .* or None for whole MLPs"),
+        ({}, {}, r"no mask was given; give a dict of named masks, such as .* or None for all units"),
         ({"him": torch.ones(3, 5, dtype=torch.bool)}, {}, r"mask 'him' has shape \(3, 5\) and dtype torch\.bool; this"),
         (None, {"n_controls": -2}, r"n_controls is -2; give 0 \(none\) or more"),
         (None, {"position": "mask"}, r"position 'mask' is unknown; allowed: 'readout', 'all'"),
@@ -225,7 +225,7 @@ def test_what_cannot_be_meant_is_refused(model, masks, options, message):
 def test_a_mask_without_a_name_is_refused(model):
     # __wrapped__: the tests' type checker would speak first.
     unchecked: Any = getattr(cumulative_lesion, "__wrapped__", cumulative_lesion)
-    with pytest.raises(TypeError, match=r"masks are a Tensor; give a dict of named masks, .* or None for whole MLPs"):
+    with pytest.raises(TypeError, match=r"masks are a Tensor; give a dict of named masks, .* or None for all units"):
         unchecked(model, torch.ones(3, 48, dtype=torch.bool), prompts_for(model))
 
 

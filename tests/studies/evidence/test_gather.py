@@ -11,6 +11,8 @@ from tlesion.keep.hashing import tensor_hash
 from tlesion.studies.evidence.beside import compare_in_context, strongest_layers
 from tlesion.tokens import is_masked
 
+pytestmark = pytest.mark.slow
+
 PLANTED_IN = 3
 KINDS = ("selection", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")
 
