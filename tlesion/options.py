@@ -65,7 +65,7 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
         return function(*given.args, **given.kwargs)
 
     # The function itself, whatever else has been put around it: for those who look at it or call it bare.
-    with_options_settled.__wrapped__ = inspect.unwrap(function)  # type: ignore[attr-defined]
+    with_options_settled.__wrapped__ = inspect.unwrap(function)
     return with_options_settled
 
 

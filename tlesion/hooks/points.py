@@ -11,8 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked, mlp_width
-from tlesion.options import checked_options
+from tlesion.anatomy.model import Model, is_masked, mlp_width, require_model
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -20,8 +19,7 @@ FwdHook = tuple[str, HookFunction]
 _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
-@checked_options
-def names(model: Model) -> list[str]:
+def names(model: Any) -> list[str]:
     """Every hook-point name of the model, in the order in which TransformerLens lists them.
 
     Args:
@@ -35,7 +33,7 @@ def names(model: Model) -> list[str]:
         >>> names(tlesion.load_model("toy-bert"))[0]
         'embed.ln.hook_scale'
     """
-    return list(model.hook_dict)
+    return list(require_model("model", model).hook_dict)
 
 
 def layer_of(name: str) -> int | None:
@@ -97,7 +95,6 @@ def require_name(model: Model, name: str) -> None:
         )
 
 
-@checked_options
 def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> list[str]:
     """The full names of a hook point in the given layers.
 
