@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"undisturbed"}),
     (0, {"checks"}),
     (0, {"positions"}),
+    (0, {"options"}),
     (0, {"registry"}),
     (0, {"function_id"}),
     (0, {"stats", "activations"}),
@@ -39,7 +40,7 @@ FLOORS: tuple[tuple[int, set[str]], ...] = (
     (3, {"drawing"}),
     (3, {"paper"}),
     (4, {"studies"}),
-    (5, {"plots", "report"}),
+    (5, {"plots", "report", "files"}),
     (5, {"cli", "__main__"}),
 )
 ORDER = {name: line for line, (_, names) in enumerate(FLOORS) for name in names}

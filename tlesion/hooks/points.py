@@ -19,7 +19,7 @@ FwdHook = tuple[str, HookFunction]
 _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
-def names(model: Model) -> list[str]:
+def names(model: Any) -> list[str]:
     """Every hook-point name of the model, in the order in which TransformerLens lists them.
 
     Args:
@@ -36,8 +36,7 @@ def names(model: Model) -> list[str]:
         >>> names(tlesion.load_model("toy-bert"))[0]
         'embed.ln.hook_scale'
     """
-    require_model(model)
-    return list(model.hook_dict)
+    return list(require_model("model", model).hook_dict)
 
 
 def layer_of(name: str) -> int | None:

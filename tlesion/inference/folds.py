@@ -11,6 +11,8 @@ from jaxtyping import Int64
 from scipy.sparse import coo_array, csgraph
 from torch import Tensor
 
+from tlesion.checks import label
+from tlesion.options import checked_options
 from tlesion.stimuli import Contrast, Prompt, Sentence, stimulus_hash
 from tlesion.tokens import MASK
 
@@ -68,6 +70,7 @@ def frame(sentence: Sentence) -> str:
     return MASK.join(re.sub(r"\w+", lambda word: "..." if word[0][0].isupper() else word[0], part) for part in parts)
 
 
+@checked_options
 def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
     """The fold of every pair: whole groups, folds of about equal size.
 
@@ -157,7 +160,7 @@ def _asked(sentence: Sentence, targets: tuple[str, str], label: str, *, causal: 
 def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:
     if groups is None:
         return contrast.groups or None
-    return groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    return [label(one, "group label") for one in groups]
 
 
 def _texts(a: Sentence, b: Sentence, *, causal: bool) -> set[str]:

@@ -23,7 +23,7 @@ from tlesion.anatomy.model import Model, is_masked
 from tlesion.keep.writing import write_whole
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
-from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
+from tlesion.models.checkpoint import BY_NAME, Checkpoint, first_line, way_out
 from tlesion.models.probe import check_agreement
 
 
@@ -84,8 +84,10 @@ def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
     except ValueError:
         raise
     except NotImplementedError:
+        kind = hf_model.config.model_type
+        lacks = "cannot convert" if kind in BY_NAME else "has no converter for"
         raise ValueError(
-            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; {supported_types()}"
+            f"TransformerLens {lacks} the architecture {architecture!r} of {name!r}; {way_out(kind)}"
         ) from None
     except Exception as error:
         raise ValueError(

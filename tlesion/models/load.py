@@ -60,8 +60,8 @@ def load_model(
         ('HookedEncoder', 12)
     """
     _require_one(name, hf_model, tokenizer)
-    precision = _dtype(dtype or getattr(hf_model, "dtype", "float32"))
-    place = _device(device or getattr(hf_model, "device", None))
+    precision = _dtype(getattr(hf_model, "dtype", "float32") if dtype is None else dtype)
+    place = _device(getattr(hf_model, "device", None) if device is None else device)
     with quiet(), torch.random.fork_rng(devices=[]):
         if hf_model is not None:
             given = Checkpoint(hf_model, tokenizer, type(hf_model).__name__)
@@ -123,6 +123,9 @@ def _device(device: torch.device | str | None) -> str:
 
 def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
     """Return the name as text, the folder that it names, if any, and what kind of thing it is."""
+    if name is not None and not isinstance(name, str | os.PathLike):
+        way = "it is loaded already" if isinstance(name, Model) else "pass a model of transformers as hf_model="
+        raise TypeError(f"the name is a {type(name).__name__}; pass a name or a folder, such as 'toy-bert' ({way})")
     label = os.fspath(name) if name is not None else ""
     if not label.strip():
         raise ValueError(f"the name is empty ({label!r}); pass a folder or a name, such as 'toy-bert'")

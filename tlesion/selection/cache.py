@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tlesion.hooks import layer_of, short_form
 from tlesion.keep.results import Provenance
+from tlesion.options import checked_options
 from tlesion.selection.copies import different, warn_of_copies
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_below, rounding_of
@@ -23,6 +24,7 @@ EXACT = 1e-5
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
 
+@checked_options
 @undisturbed
 def select_from_cache(
     cache_a: Any,
@@ -31,7 +33,7 @@ def select_from_cache(
     positions_b: Positions,
     *,
     hook_point: str = "mlp.hook_pre",
-    conditions: Sequence[str] = ("a", "b"),
+    conditions: Sequence[Any] = ("a", "b"),
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
@@ -72,20 +74,20 @@ def select_from_cache(
         >>> tlesion.select_from_cache(a, b, -1, -1, conditions=("him", "her")).t.shape
         torch.Size([1, 4])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
-    check_conditions(conditions)
+    names_of_conditions = check_conditions(conditions)
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
     rows = [
         {name: _rows(side[name], where, name) for name in names} for side, where in ((a, positions_a), (b, positions_b))
     ]
-    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], criterion, conditions)
+    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], criterion, names_of_conditions)
     sinks = {name: criterion.sink(pairs=False) for name in names}
     for name, sink in sinks.items():
         sink.take(rows_a[name], rows_b[name])
     n_rounding = flatten_below(sinks, {name: rows_a[name].dtype for name in names}, pairs=criterion.statistic.paired)
-    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(conditions)}
+    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(names_of_conditions)}
     settings |= {"copies": n_copies, "rounding_only": n_rounding}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
@@ -97,7 +99,7 @@ def select_from_cache(
     return selection_from(
         sinks,
         criterion,
-        conditions=(conditions[0], conditions[1]),
+        conditions=names_of_conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
         provenance=unknown,

@@ -14,6 +14,7 @@ from tlesion.encoding import EncodedSentence, encode_sentence
 from tlesion.hooks import Model, in_layers, width
 from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
@@ -21,6 +22,7 @@ from tlesion.tokens import is_masked
 from tlesion.undisturbed import undisturbed
 
 
+@checked_options
 @undisturbed
 def measure_reference(
     model: Model,
@@ -90,6 +92,7 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
     return _median(rows) if statistic == "median" else rows
 
 
+@checked_options
 @undisturbed
 def reference_for(
     model: Model,

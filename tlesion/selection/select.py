@@ -5,6 +5,7 @@ from typing import Any
 
 from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection.copies import counted_once
@@ -16,6 +17,7 @@ from tlesion.stimuli import Contrast
 from tlesion.undisturbed import undisturbed
 
 
+@checked_options
 @undisturbed
 def select_neurons(
     model: Model,
@@ -92,7 +94,7 @@ def select_neurons(
         >>> selection.mask("him").shape
         torch.Size([12, 512])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names = in_layers(model, hook_point, layers)
     width(model, names[0])  # Refuses points that have no row for each sentence: patterns, scales.

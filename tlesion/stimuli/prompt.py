@@ -1,16 +1,16 @@
 """`Prompt`: a text with a place where the model answers, to measure effects on."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, no_type_check
 
-from tlesion.checks import one_of, shown
+from tlesion.checks import label, one_of, plain, shown
 from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK, equal_words
 
 
-@no_type_check  # Lists of targets are welcome, and a lone word gets an error that says what to write.
+@no_type_check  # Lists and numbers are welcome, and a lone word gets an error that says what to write.
 @dataclass(frozen=True)
 class Prompt:
     """A text with a place where the model answers, and the words whose logits are read there.
@@ -18,8 +18,9 @@ class Prompt:
     Args:
         text: For a masked model a text with one ``[MASK]``; for a causal one the text up to the answer.
         targets: The words to read, each one token at that place; of a prompt of token ids, ids.
-        correct: The right target, or None where there is none.
-        group: A label (such as its template) for folds and figures.
+        correct: The right target, or its place among them, from 0; None where there is none. The prompt holds the word.
+        group: A label (such as its template) for folds and figures: text or a whole number, which is kept as text;
+            None or "" where there is none.
         whole: Set by `before_mask`: the text with ``[MASK]`` of which ``text`` is the beginning. The targets' tokens
             are those that stand there in the whole text.
         ids: Set by `from_tokens`: token ids in place of a text.
@@ -28,7 +29,12 @@ class Prompt:
     Raises:
         ValueError: No target, a target twice or with spaces around it, a word in place of the targets, or
             ``correct`` that is not a target.
-        TypeError: Targets that are no words.
+        TypeError: A text or target that is no text; a ``group`` that is no label.
+
+    Example:
+        >>> prompt = Prompt("She thanked [MASK].", ["him", "her"], correct=0, group=7)
+        >>> prompt.targets, prompt.correct, prompt.group
+        (('him', 'her'), 'him', '7')
     """
 
     text: str
@@ -44,20 +50,17 @@ class Prompt:
             raise ValueError(
                 f"targets {self.targets!r} is one word; give a tuple of words, ({self.targets!r},) for one"
             )
-        object.__setattr__(self, "targets", tuple(self.targets))
+        if not isinstance(self.text, str):
+            raise TypeError(f"the text of a prompt is a {shown(self.text)}; give Prompt('She thanked [MASK].', ...)")
+        object.__setattr__(self, "text", plain(self.text))
+        object.__setattr__(self, "group", label(self.group, "group"))
         if not self.ids:
+            object.__setattr__(self, "targets", _words(self.targets))
             self._check_words()
-        if self.correct is not None and self.correct not in self.targets:
-            one_of("correct", self.correct, map(str, self.targets))
+            object.__setattr__(self, "correct", _right(self.correct, self.targets))
 
     def _check_words(self) -> None:
-        for word in self.targets:
-            if not isinstance(word, str):
-                raise TypeError(
-                    f"target {word!r} is a {type(word).__name__}, and targets are words; for token ids give the text "
-                    "as ids, too: tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
-                )
-        words = [str(word) for word in self.targets]
+        words = self.targets
         twice = any(equal_words(one, other) for i, one in enumerate(words) for other in words[:i])
         if not words or twice:
             raise ValueError(f"targets {self.targets!r}: give one or more different words")
@@ -91,7 +94,7 @@ class Prompt:
             ids: Token ids ``[pos]``, special tokens included.
             targets: Ids of the tokens whose logits are read.
             readout: The position where they are read, from the end where negative.
-            correct: The right target, or None where there is none.
+            correct: The right target's id, or None where there is none.
             group: See the class.
 
         Raises:
@@ -169,3 +172,33 @@ def _whole_numbers(what: str, values: Any) -> tuple[int, ...]:
         return tuple(operator.index(value) for value in listed)
     except TypeError:
         raise TypeError(f"{what} {shown(values)}: give whole numbers, the ids of tokens") from None
+
+
+def _words(targets: Any) -> tuple[str, ...]:
+    # A set has no order, and the order of targets is that of every result.
+    if isinstance(targets, Set | Mapping) or not isinstance(targets, Iterable):
+        raise TypeError(f"targets is a {shown(targets)}; give a tuple of words, targets=('him', 'her')")
+    words = tuple(map(plain, targets))
+    wrong = [word for word in words if not isinstance(word, str)]
+    if wrong:
+        raise TypeError(
+            f"target {wrong[0]!r} is a {type(wrong[0]).__name__}, and targets are words, targets=('him', 'her'); for "
+            "token ids give the text as ids, too: tlesion.Prompt.from_tokens(ids, targets=(11, 12))"
+        )
+    return words
+
+
+def _right(correct: Any, targets: tuple[str, ...]) -> str | None:
+    """The right target's word, from itself or from its index; a number that could be either is refused."""
+    correct = plain(correct)
+    if correct is None:
+        return None
+    if not isinstance(correct, int) or isinstance(correct, bool):
+        one_of("correct", correct, targets)
+        return str(correct)
+    meant = {targets[correct]} if 0 <= correct < len(targets) else set()
+    meant |= {str(correct)} & set(targets)
+    if len(meant) != 1:
+        why = "a target, and the index of another" if meant else f"neither a target nor the index of one of {targets!r}"
+        raise ValueError(f"correct {correct} is {why}; give the word, correct={targets[0]!r}")
+    return meant.pop()

@@ -1,9 +1,10 @@
 """The public sweep: many lesions over many prompts, read at the prompts' readout positions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.engine import run_sweep
@@ -74,11 +76,12 @@ class SweepResult(Result):
         return frame
 
 
+@checked_options
 @undisturbed
 def sweep(
     model: Model,
     prompts: Any,
-    lesions: Sequence[Any],
+    lesions: Any,
     *,
     plan: str = "auto",
     global_change: bool = True,
@@ -180,8 +183,13 @@ def encode_prompts(model: Model, prompts: Any, *, prepend_bos: bool | None = Non
 def _require_list(prompts: Any) -> None:
     """Refuse anything but a list of prompts, above all a single one."""
     if isinstance(prompts, Prompt | str) or not isinstance(prompts, Sequence):
+        single = "single " if isinstance(prompts, Prompt | str) else ""
         way = "[prompt]" if isinstance(prompts, Prompt) else "[tlesion.Prompt(text, targets=(...)), ...]"
-        raise TypeError(f"prompts is a single {shown(prompts)}; give a list of tlesion.Prompt: {way}")
+        if isinstance(prompts, Iterator | np.ndarray):
+            way = "list(prompts)"
+        elif hasattr(prompts, "to_dict"):
+            way = "[tlesion.Prompt(**row) for row in prompts.to_dict('records')], or tlesion.files.read_prompts(file)"
+        raise TypeError(f"prompts is a {single}{shown(prompts)}; give a list of tlesion.Prompt: {way}")
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, Prompt):
             raise TypeError(

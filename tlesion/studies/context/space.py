@@ -7,11 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
+from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.stats import Moments, adjust, paired
+from tlesion.stats.correction import check_method
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.frame import Frame, Run
@@ -37,6 +41,7 @@ def common_nouns() -> tuple[str, ...]:
     return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
 
 
+@checked_options
 @undisturbed
 def space_modulation(
     model: Model,
@@ -45,7 +50,7 @@ def space_modulation(
     hook_point: str = "mlp.hook_post",
     layers: Literal["all"] | Sequence[int] = "all",
     correction: str = "fdr_bh",
-    level: float = 0.95,
+    level: float | int = 0.95,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
     checkpoint: Folder = None,
@@ -85,6 +90,8 @@ def space_modulation(
             "space modulation needs a causal model whose tokenizer keeps spaces; a masked model's tokenizer drops "
             'them, so that " apple" and "apple" are the same token'
         )
+    check_method(correction)
+    check_level(level)
     point = point_of(model, hook_point, layers)
     used, skipped = _usable(model, words)
     way = _way(model, used[0][0], prepend_bos)
@@ -122,6 +129,8 @@ def space_modulation(
 def _usable(model: Model, words: Sequence[str]) -> tuple[list[tuple[str, int, int]], tuple[tuple[str, str], ...]]:
     """Words with their tokens both ways, and the words that are not one token both ways."""
     tokenizer = require_tokenizer(model)
+    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        raise TypeError(f"words are a {shown(words)}; give a list of words, such as ['apple', 'dog', 'house']")
     used: list[tuple[str, int, int]] = []
     skipped = []
     for word in dict.fromkeys(word.strip() for word in words):
@@ -138,10 +147,10 @@ def _usable(model: Model, words: Sequence[str]) -> tuple[list[tuple[str, int, in
         else:
             skipped.append((word, f"{len(spaced)} tokens with the space, {len(plain)} without"))
     if len(used) < 2:
-        shown = "; ".join(f"{word!r}: {why}" for word, why in skipped[:5])
+        reasons = "; ".join(f"{word!r}: {why}" for word, why in skipped[:5])
         raise ValueError(
             f"{len(used)} of {len(skipped) + len(used)} words are one token both with and without a leading space, and "
-            f"at least 2 are needed ({shown}); choose other words, or a model with a byte-level tokenizer"
+            f"at least 2 are needed ({reasons}); choose other words, or a model with a byte-level tokenizer"
         )
     return used, tuple(skipped)
 

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
 from tlesion.studies.common.token_axis import TokenAxis
@@ -25,6 +27,7 @@ MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
 
 
+@checked_options
 @undisturbed
 def context_modulation(
     model: Model,
@@ -36,7 +39,7 @@ def context_modulation(
     context_lengths: Sequence[int] | None = None,
     n_windows: int = 128,
     keep: int | None = None,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
@@ -84,6 +87,7 @@ def context_modulation(
         >>> result.in_context.shape == (12, len(result.tokens), 512), result.correlation.shape
         (True, torch.Size([12]))
     """
+    check_level(level)
     texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
     ways = ways_of_being_alone(model, texts, alone)
     point = point_of(model, hook_point, layers)

@@ -12,21 +12,27 @@ from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
-from tlesion.positions import PromptPosition, SentencePosition, recorded
+from tlesion.models import require_logits
+from tlesion.options import checked_options
+from tlesion.positions import PromptPosition, SentencePosition, check_prompt_position, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.studies.common.labels import Labels
+from tlesion.studies.common.point import point_of
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
+from tlesion.sweeps.sweep import encode_prompts
 from tlesion.tokens import is_masked
 from tlesion.undisturbed import undisturbed
 
 
+@checked_options
 @undisturbed
 def cross_fit(
     model: Model,
@@ -115,10 +121,13 @@ def cross_fit(
         "plan": plan,
         "prepend_bos": prepend_bos,
     }
+    if n_controls < 0:
+        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
     group = template_groups(contrast, groups=groups, causal=causal)
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
+    _check_lesions(model, prompts, lesioning, selected_at=hook_point)
     rest = [contrast.subset(_indices(fold != one)) for one in range(k)]
     selected = _select(model, rest, prompts, selecting | {"batch_size": batch_size})
     if not bool(selected.any()):
@@ -145,6 +154,23 @@ def cross_fit(
     return _result(model, contrast, fold, prompts, selected, profiles, provenance)
 
 
+def _check_lesions(
+    model: Model, prompts: Sequence[Sequence[Prompt]], lesioning: dict[str, Any], *, selected_at: str
+) -> None:
+    """Refuse, before any fold is selected, what its lesions could not be made with."""
+    require_logits(model, "cross-fitting")
+    ablations.named(lesioning["ablation"])
+    check_prompt_position(lesioning["position"])
+    cut, selected = point_of(model, lesioning["hook_point"]), point_of(model, selected_at)
+    if cut.shape != selected.shape:
+        raise ValueError(
+            f"neurons are selected at {selected.short!r}, {selected.shape} [layer, unit], and {cut.short!r} has "
+            f"{cut.shape}; give a lesion_hook_point whose units are the selected ones"
+        )
+    for few in prompts:
+        encode_prompts(model, few, prepend_bos=lesioning["prepend_bos"])
+
+
 def _indices(where: Bool[Tensor, " pair"]) -> list[int]:
     return where.nonzero().flatten().tolist()
 
@@ -168,8 +194,6 @@ def _controls(
 ) -> Bool[Tensor, "fold both layer unit"]:
     """Every fold's controls: of control 0 both masks, then of control 1, and so on."""
     n_masks, k, *shape = selected.shape
-    if n_controls < 0:
-        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     if not n_controls:
         return selected.new_zeros(k, 0, *shape)
     drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)

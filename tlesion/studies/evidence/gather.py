@@ -13,30 +13,38 @@ from torch import Tensor
 
 from tlesion.encoding import label_of
 from tlesion.hooks import Model
-from tlesion.positions import PromptPosition, position_of_record
+from tlesion.inference import require_independent
+from tlesion.interventions import ablations
+from tlesion.keep.checkpoint import check_checkpoint
+from tlesion.models import require_logits
+from tlesion.options import checked_options
+from tlesion.positions import PromptPosition, check_prompt_position, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
 from tlesion.studies.common.default_texts import default_prompts
-from tlesion.studies.common.effects import own_targets
+from tlesion.studies.common.effects import own_targets, words_of_masks
 from tlesion.studies.common.labels import Labels
+from tlesion.studies.common.point import point_of
 from tlesion.studies.common.registry import studies
 from tlesion.studies.evidence.activation_histogram import activation_histogram
 from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
+from tlesion.sweeps.sweep import encode_prompts
 from tlesion.undisturbed import undisturbed
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
+@checked_options
 @undisturbed
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
-    prompts: Sequence[Prompt] | None = None,
+    prompts: Any = None,
     *,
     selection: NeuronSelection | None = None,
     ablation: str = "zero",
@@ -91,6 +99,18 @@ def laminar(
         check_run_folder(out, result_names())
     contrast = contrasts.him_her() if contrast is None else contrast
     prompts = default_prompts(model) if prompts is None else prompts
+    check_lesion(
+        model,
+        contrast,
+        prompts,
+        ablation=ablation,
+        hook_point=hook_point,
+        position=position,
+        about=about,
+        allow_shared=allow_shared,
+        prepend_bos=prepend_bos,
+        checkpoint=checkpoint,
+    )
     shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
     selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
     masks = {condition: selected.mask(condition) for condition in selected.conditions}
@@ -124,6 +144,35 @@ def laminar(
     if out is not None:
         made.write(out)
     return made
+
+
+def check_lesion(
+    model: Model,
+    contrast: Contrast,
+    prompts: Any,
+    *,
+    ablation: str,
+    hook_point: str,
+    position: PromptPosition,
+    about: Any = None,
+    allow_shared: bool,
+    prepend_bos: bool | None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> None:
+    """Refuse, before neurons are selected, what the lesions of a laminar study could not be made with.
+
+    Raises:
+        ValueError, TypeError: See :func:`tlesion.laminar_profile`.
+    """
+    require_logits(model, "the laminar profile")
+    ablations.named(ablation)
+    check_prompt_position(position)
+    point_of(model, hook_point)
+    encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    require_independent(contrast, prompts, allow_shared=allow_shared)
+    if about is not None:
+        words_of_masks(contrast.conditions, [prompt.targets for prompt in prompts], about)
+    check_checkpoint(checkpoint)
 
 
 def require_enough(n_controls: int) -> None:

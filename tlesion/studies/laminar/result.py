@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
+from tlesion.options import settle_by
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
 from tlesion.studies.common.labels import tidy_rows, without_copies
 from tlesion.studies.common.point import whole_of
@@ -183,3 +184,19 @@ class LaminarProfile(Result):
         about = self.about
         frame["about"] = [about.get(mask, "") for mask in frame["mask"]]
         return frame
+
+
+def require_profile(name: str, value: Any) -> LaminarProfile:
+    """Refuse what is no laminar profile.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, LaminarProfile):
+        return value
+    raise TypeError(
+        f"{name} is a {shown(value)}; give a LaminarProfile, of tlesion.laminar_profile or tlesion.load_result(folder)"
+    )
+
+
+settle_by(require_profile, "profile")

@@ -18,6 +18,7 @@ from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.provenance import require_same_model
 from tlesion.stimuli import Contrast, Prompt, combined_hash
@@ -31,16 +32,17 @@ from tlesion.undisturbed import undisturbed
 __all__ = ["LaminarProfile", "laminar_profile"]
 
 
+@checked_options
 @undisturbed
 def laminar_profile(
     model: Model,
-    masks: Mapping[str, Tensor],
+    masks: Any,
     prompts: Any,
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tlesion import interventions as iv
 from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
+from tlesion.options import checked_options
 from tlesion.undisturbed import undisturbed
 
 
@@ -34,6 +35,7 @@ class Variant:
         return max((layer_of(name) or 0 for name, _ in self.interventions), default=0)
 
 
+@checked_options
 @undisturbed
 def noise_variants(
     model: Model,
@@ -83,6 +85,7 @@ def noise_variants(
     return variants
 
 
+@checked_options
 @undisturbed
 def scale_variants(
     model: Model,

@@ -15,6 +15,7 @@ from torch import Tensor
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
+from tlesion.options import checked_options
 from tlesion.positions import position_of_record
 from tlesion.provenance import provenance_of, require_same_model
 from tlesion.selection import NeuronSelection, select_neurons
@@ -87,6 +88,7 @@ class SelectionStability(Result):
         return frame
 
 
+@checked_options
 @undisturbed
 def selection_stability(
     model: Model, selection: NeuronSelection, contrast: Contrast, *, batch_size: int = 32

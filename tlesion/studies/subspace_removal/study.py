@@ -18,6 +18,7 @@ from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.studies.common.frame import Run
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Texts, read_texts, text_frame
@@ -37,6 +38,7 @@ STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
+@checked_options
 @undisturbed
 def subspace_removal(
     model: Model,

@@ -70,8 +70,10 @@ def dissociation_of(
 
 def group_labels(profile: LaminarProfile, prompts: Sequence[int]) -> list[Any] | None:
     """Labels of some prompts, one of its own for each without; None where no prompt has a label."""
-    labels = [profile.groups[i] or i for i in prompts]
-    return labels if any(isinstance(label, str) for label in labels) else None
+    if not any(profile.groups[i] for i in prompts):
+        return None
+    # A group may be called "3": what has no label gets one that no label can be.
+    return [profile.groups[i] or f"\0{i}" for i in prompts]
 
 
 def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
