@@ -2,6 +2,7 @@
 
 from tlesion.anatomy.model import HookPoint as HookPoint
 from tlesion.anatomy.model import Model
+from tlesion.hooks.layouts import Layout, layout_of, layout_without_model, width, without_units
 from tlesion.hooks.points import (
     FwdHook,
     HookFunction,
@@ -12,23 +13,26 @@ from tlesion.hooks.points import (
     names,
     require_name,
     short_form,
-    width,
 )
 from tlesion.hooks.scope import in_eval_mode, scoped, user_hooks
 
 __all__ = [
     "FwdHook",
     "HookFunction",
+    "Layout",
     "Model",
     "hidden_state",
     "in_eval_mode",
     "in_layers",
     "layer_indices",
     "layer_of",
+    "layout_of",
+    "layout_without_model",
     "names",
     "require_name",
     "scoped",
     "short_form",
     "user_hooks",
     "width",
+    "without_units",
 ]
