@@ -14,7 +14,7 @@ from tlesion.hooks.points import (
     require_name,
     short_form,
 )
-from tlesion.hooks.scope import in_eval_mode, scoped, user_hooks
+from tlesion.hooks.scope import in_eval_mode, require_same, scoped, user_hooks
 
 __all__ = [
     "FwdHook",
@@ -30,6 +30,7 @@ __all__ = [
     "layout_without_model",
     "names",
     "require_name",
+    "require_same",
     "scoped",
     "short_form",
     "user_hooks",

@@ -44,6 +44,7 @@ _SCALE = Layout(("batch", "pos", "divisor"))
 _ROUTED = Layout(("routed token", "unit"))
 _TOKENS = Layout(("batch", "pos"))
 _VECTORS = Layout(("head vector", "unit"))
+_SEVERAL = Layout(("batch", "pos", "head of queries or keys", "unit"))
 _WHOLE_TEXT = Layout(("batch", "of the text"))
 _REASONS = {
     _PATTERN.axes: " (it is [batch, head, query, key])",
@@ -51,6 +52,7 @@ _REASONS = {
     _ROUTED.axes: " (its rows are the tokens that a router sends to an expert, of all prompts together)",
     _TOKENS.axes: " (it is the token ids)",
     _VECTORS.axes: " (its rows are the heads of all tokens of all prompts)",
+    _SEVERAL.axes: " (it has the heads of queries at one call, and those of keys and values at the next)",
     _WHOLE_TEXT.axes: " (it is one vector for a whole text)",
 }
 _BY_NAME = {
@@ -120,7 +122,8 @@ def layout_of(model: Model, name: str) -> Layout:
     if inner in _NEURONS:
         return Layout(_ONE, None, mlp_width(model))
     if inner == "ln1.hook_normalized" and first_norm_reads_heads(model):
-        return Layout(_HEADS, cfg.n_heads, cfg.d_model)
+        # It is called with the queries' heads, and with those of keys and values.
+        return Layout(_HEADS, cfg.n_heads, cfg.d_model) if _key_heads(model) == cfg.n_heads else _SEVERAL
     if inner in _OF_THE_STREAM:
         return Layout(_ONE, None, cfg.d_model)
     if inner in {f"attn.{point}", point}:

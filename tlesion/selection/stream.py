@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, reads_the_same
-from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, require_same, scoped
 from tlesion.stats import Moments
 from tlesion.tokens import collate
 
@@ -130,6 +130,7 @@ class _Taker:
     def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int, same: Bool[Tensor, " pair"]) -> None:
         """Say which positions make the rows of the next batch, and in which pairs both sentences have the same row."""
         self._n_a, self._same = n_a, same
+        self._taken: dict[str, Tensor] = {}
         self._positions = positions
         self._single = torch.tensor([where[0] for where in positions])
         self._all_single = all(len(where) == 1 for where in positions)
@@ -142,10 +143,16 @@ class _Taker:
             precise = activation.to(torch.promote_types(activation.dtype, torch.float32))
             words = zip(precise, self._positions, strict=True)
             rows = torch.stack([one[list(where)].mean(0) for one, where in words]).flatten(1)
+        name = str(hook.name)
+        if name in self._taken:
+            # A second call in one pass would count every sentence twice.
+            require_same(self._taken[name], rows, name)
+            return
+        self._taken[name] = rows
         rows_a, rows_b = rows[: self._n_a], rows[self._n_a :]
         if bool(self._same.any()):
             rows_b = torch.where(self._same[:, None].to(rows.device), rows_a, rows_b)
-        self._sinks[str(hook.name)].take(rows_a, rows_b)
+        self._sinks[name].take(rows_a, rows_b)
 
 
 def rows_at(
