@@ -30,7 +30,7 @@ from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
 from tlesion.sweeps.engine import Settled, run_sweep
-from tlesion.sweeps.groups import Reading
+from tlesion.sweeps.groups import Reading, require_position
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import settled_max_bytes
@@ -204,6 +204,7 @@ def lesion_frame(
         max_bytes=max_bytes,
         prepend_bos=prepend_bos,
     )
+    require_position(read.readings, position)
     return LesionFrame(**vars(read), point=point, position=position, ablation=make)
 
 

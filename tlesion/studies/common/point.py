@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 
 WHOLE = "whole MLP"
@@ -42,7 +44,7 @@ class Point:
         """Named masks, checked; for None one mask of all units.
 
         Args:
-            given: Bool masks ``[layer, unit]`` by name.
+            given: Bool masks ``[layer, unit]`` by name: tensors, arrays, or lists of lists of bools.
             whole: Whether None is taken.
 
         Raises:
@@ -65,13 +67,32 @@ class Point:
             raise ValueError(
                 f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
             )
+        given = {name: _tensor(name, mask) for name, mask in given.items()}
         for name, mask in given.items():
             if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
+                way = "" if mask.dtype == torch.bool else "; mask.bool() makes one of zeros and ones"
                 raise ValueError(
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
-                    f"of shape {self.shape}, [layer, unit]"
+                    f"of shape {self.shape}, [layer, unit]{way}"
                 )
         return {name: mask.cpu() for name, mask in given.items()}
+
+
+def _tensor(name: str, mask: Any) -> Tensor:
+    """A mask as a tensor.
+
+    Raises:
+        TypeError: It is a dict of layers, or nothing that a tensor can be made of.
+    """
+    if isinstance(mask, Tensor):
+        return mask
+    try:
+        return torch.from_numpy(np.array(mask))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"mask {name!r} is a {shown(mask)}; give a bool tensor [layer, unit] with a row for every layer, such as "
+            "selection.mask('him')"
+        ) from None
 
 
 def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:

@@ -95,7 +95,7 @@ def space_modulation(
         settings={"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos},
         max_bytes=max_bytes,
     )
-    run = frame.opened(checkpoint, options={"layers": layers if isinstance(layers, str) else list(layers)})
+    run = frame.opened(checkpoint, options={"layers": layers if isinstance(layers, str) else list(point.layers)})
     x, y = _activations(run, point, sequences, len(way.lead))
     run.checkpoint.finish()
     return SpaceModulation(

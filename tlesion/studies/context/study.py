@@ -88,7 +88,7 @@ def context_modulation(
     kept = _kept(len(texts.ids), keep, bytes_per_token=2 * 4 * point.n_units * len(point.names), seed=seed)
     settings = {
         "hook_point": hook_point,
-        "layers": layers if isinstance(layers, str) else list(layers),
+        "layers": layers if isinstance(layers, str) else list(point.layers),
         "alone": alone,
         "keep": keep,
         "seed": seed,

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, whole_numbers
 from tlesion.hooks import Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
@@ -57,6 +57,7 @@ def head_variants(
     Raises:
         ValueError: An unknown part or ablation; a head that does not exist; an ablation that needs reference texts
             without any.
+        TypeError: Heads or layers that are no whole numbers.
 
     Example:
         >>> import tlesion
@@ -91,7 +92,8 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
     if isinstance(heads, str):
         one_of("heads", heads, ["each"])
         return [(head,) for head in range(n_heads)]
-    group = [int(head) for head in (heads if isinstance(heads, Sequence) else [heads])]
+    one = isinstance(heads, int) or getattr(heads, "ndim", 1) == 0
+    group = whole_numbers("heads", [heads] if one else heads)
     wrong = [head for head in group if not -n_heads <= head < n_heads]
     if wrong or not group:
         problem = f"{part} heads {wrong} do not exist" if wrong else "no head was given"

@@ -126,7 +126,7 @@ def subspace_removal(
     )
     settings = asdict(fitting) | {
         "hook_point": hook_point,
-        "layers": layers if isinstance(layers, str) else list(layers),
+        "layers": layers if isinstance(layers, str) else list(point.layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
         "prepend_bos": prepend_bos,
