@@ -6,6 +6,7 @@ from tlesion.hooks.layouts import Layout, layout_of, layout_without_model, width
 from tlesion.hooks.points import (
     FwdHook,
     HookFunction,
+    Layers,
     hidden_state,
     in_layers,
     layer_indices,
@@ -19,6 +20,7 @@ from tlesion.hooks.scope import in_eval_mode, require_same, scoped, user_hooks
 __all__ = [
     "FwdHook",
     "HookFunction",
+    "Layers",
     "Layout",
     "Model",
     "hidden_state",

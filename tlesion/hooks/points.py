@@ -7,13 +7,20 @@ stands for that point in every layer.
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from torch import Tensor
 
 from tlesion.anatomy.model import Model, is_masked, never_called
 from tlesion.checks import whole_numbers
 from tlesion.hooks.layouts import layout_of, width
+
+if TYPE_CHECKING:
+    Layers: TypeAlias = str | Sequence[int] | np.ndarray | Tensor
+    """``"all"``, or layer indices."""
+else:
+    Layers = Any  # At run time anything gets through to the check, whose message names what is allowed.
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -96,7 +103,7 @@ def require_name(model: Model, name: str, *, units: bool = False) -> None:
         width(model, name)
 
 
-def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> list[str]:
+def in_layers(model: Model, hook_point: str, layers: Layers = "all") -> list[str]:
     """The full names of a hook point in the given layers.
 
     Args:
@@ -130,7 +137,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
     return full
 
 
-def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int]:
+def layer_indices(model: Model, layers: Layers = "all") -> list[int]:
     """Layer indices from 0, for ``"all"`` or a list that may count from the end.
 
     Args:

@@ -6,15 +6,19 @@ An activation is ``[batch, pos, unit]`` or, inside attention, ``[batch, pos, hea
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import index
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Part: TypeAlias = slice | int | Sequence[Any] | np.ndarray | Tensor | None
-Units: TypeAlias = Part
-Positions: TypeAlias = Part | str
+if TYPE_CHECKING:
+    Part: TypeAlias = slice | int | Sequence[Any] | np.ndarray | Tensor | None
+    Units: TypeAlias = Part
+    Positions: TypeAlias = Part | str
+else:
+    # At run time anything gets through to the check, whose message names what is allowed.
+    Units = Positions = Any
 
 READOUT = "readout"
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
@@ -164,7 +164,7 @@ def lesion_frame(
     plan: str,
     max_bytes: int | None,
     prepend_bos: bool | None,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
 ) -> LesionFrame:
     """Check and settle what a study that ablates units was asked for.
 

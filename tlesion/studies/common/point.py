@@ -1,6 +1,6 @@
 """A hook point in the layers of a study, how many units it has there, and named masks over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
 
 WHOLE = "whole MLP"
 """The name of the mask that is used where none is given."""
@@ -95,7 +95,7 @@ def _tensor(name: str, mask: Any) -> Tensor:
         ) from None
 
 
-def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:
+def point_of(model: Model, hook_point: str, layers: Layers = "all") -> Point:
     """A hook point in some layers, with the units of all its heads.
 
     Args:

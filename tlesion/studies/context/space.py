@@ -1,14 +1,13 @@
 """Space modulation: what a leading space does to a word's activations (" apple" against "apple")."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.stats import Moments, adjust, paired
@@ -41,7 +40,7 @@ def space_modulation(
     words: Sequence[str],
     *,
     hook_point: str = "mlp.hook_post",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     correction: str = "fdr_bh",
     level: float = 0.95,
     max_bytes: int | None = None,

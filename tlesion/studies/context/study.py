@@ -4,13 +4,13 @@ A text is run as a whole, and every token of it by itself. Where the two activat
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
@@ -29,7 +29,7 @@ def context_modulation(
     text_or_tokens: Any,
     *,
     hook_point: str = "mlp.hook_post",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     alone: str = "as_text",
     context_lengths: Sequence[int] | None = None,
     n_windows: int = 128,

@@ -5,6 +5,7 @@ once, show where it no longer can. Of every lesion the whole prediction is measu
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int64
@@ -23,7 +24,7 @@ from tlesion.studies.cumulative.result import CumulativeLesion
 
 def cumulative_lesion(
     model: Model,
-    masks: Mapping[str, Tensor] | None,
+    masks: Mapping[str, Any] | None,
     prompts: Sequence[Prompt],
     *,
     n_controls: int = 0,

@@ -21,6 +21,7 @@ later attention and MLP adds what it added in the clean run. The GELU is not fro
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64
@@ -46,7 +47,7 @@ from tlesion.tokens import is_masked
 
 def decompose_drop(
     model: Model,
-    masks: Mapping[str, Tensor] | None,
+    masks: Mapping[str, Any] | None,
     prompts: Sequence[Prompt],
     *,
     ablation: str = "zero",

@@ -30,7 +30,7 @@ __all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
 
 def laminar_profile(
     model: Model,
-    masks: Mapping[str, Tensor],
+    masks: Mapping[str, Any],
     prompts: Any,
     *,
     ablation: str = "zero",

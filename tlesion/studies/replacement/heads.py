@@ -4,7 +4,7 @@ What an ablation puts in comes from reference texts, token by token.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.checks import one_of, whole_numbers
-from tlesion.hooks import Model, width
+from tlesion.hooks import Layers, Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
 from tlesion.studies.common.point import Point, point_of
@@ -28,7 +28,7 @@ def head_variants(
     *,
     part: str = "key",
     heads: Any = "each",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     ablation: str = "zero",
     reference: Sequence[str] = (),
     positions: Positions = None,
