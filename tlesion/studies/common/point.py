@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.checks import shown
 from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
 
 WHOLE = "whole MLP"
@@ -90,8 +89,8 @@ def _tensor(name: str, mask: Any) -> Tensor:
         return torch.from_numpy(np.array(mask))
     except (TypeError, ValueError):
         raise TypeError(
-            f"mask {name!r} is a {shown(mask)}; give a bool tensor [layer, unit] with a row for every layer, such as "
-            "selection.mask('him')"
+            f"mask {name!r} is a {type(mask).__name__}; give a bool tensor [layer, unit] with a row for "
+            "every layer, such as selection.mask('him')"
         ) from None
 
 
