@@ -166,7 +166,7 @@ def test_masks_as_arrays_and_lists_are_masks(toy_bert):
 
 @pytest.mark.parametrize("position", [12, -13, 6, -7])
 def test_a_position_that_one_of_the_prompts_lacks_is_refused_before_controls_are_matched(toy_bert, position):
-    with pytest.raises(ValueError, match=rf"position {position} does not exist in prompt \d, which has \d+ tokens"):
+    with pytest.raises(ValueError, match=rf"positions \[{position}\] at .* do not exist: prompt \d has \d+ tokens"):
         tlesion.laminar_profile(toy_bert, {"him": SOME}, PROMPTS, position=position, n_controls=2, match="activity")
 
 

@@ -26,7 +26,7 @@ class Reading:
     targets: Int[Tensor, "read target"]
 
 
-def require_position(readings: Sequence[Reading], position: object) -> None:
+def require_position(readings: Sequence[Reading], position: object, name: str) -> None:
     """Refuse the index of a token that one of the texts does not have; other positions are left alone.
 
     Raises:
@@ -37,8 +37,8 @@ def require_position(readings: Sequence[Reading], position: object) -> None:
             n = len(reading.ids)
             if not -n <= position < n:
                 raise ValueError(
-                    f"position {position} does not exist in prompt {number}, which has {n} tokens, 0 to {n - 1}; give "
-                    "one that every prompt has (negative ones count from the end), 'readout' or 'all'"
+                    f"positions [{position}] at {name!r} do not exist: prompt {number} has {n} tokens, 0 to {n - 1}; "
+                    "give one that every prompt has (negative ones count from the end), 'readout' or 'all'"
                 )
 
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] we saw him her today the garden in .".split()
 ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 2}
+SINGLE = {"dtype": torch.float32}
 RMS = {"normalization_type": "RMS"}
 BUILDS = {
     "plain": {},
@@ -29,7 +30,7 @@ BUILDS = {
     "norm of the embedding": {"post_embedding_ln": True},
     "parallel": {"parallel_attn_mlp": True},
     "gated": {"gated_mlp": True, "act_fn": "silu", **RMS},
-    "mixture": {"num_experts": 3, "experts_per_token": 2, "gated_mlp": True, "act_fn": "silu", "dtype": torch.float32, **RMS},
+    "mixture": {"num_experts": 3, "experts_per_token": 2, "gated_mlp": True, "act_fn": "silu", **RMS, **SINGLE},
     "capped": {"output_logits_soft_cap": 2.0, "attn_scores_soft_cap": 3.0},
     "alibi": {"positional_embedding_type": "alibi"},
     "shortformer": {"positional_embedding_type": "shortformer"},

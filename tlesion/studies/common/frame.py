@@ -204,7 +204,7 @@ def lesion_frame(
         max_bytes=max_bytes,
         prepend_bos=prepend_bos,
     )
-    require_position(read.readings, position)
+    require_position(read.readings, position, point.names[0])
     return LesionFrame(**vars(read), point=point, position=position, ablation=make)
 
 
