@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from operator import index
+from typing import Any
 
 
 def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str = "") -> None:
@@ -32,7 +33,7 @@ def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str =
     raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")
 
 
-def whole_numbers(what: str, values: object) -> list[int]:
+def whole_numbers(what: str, values: Any) -> list[int]:
     """A list of indices as Python's own whole numbers, from any list, array or range of them.
 
     Args:
@@ -48,7 +49,7 @@ def whole_numbers(what: str, values: object) -> list[int]:
         ([0, 1], [0, -1])
     """
     try:
-        given = list(values)  # type: ignore[call-overload]  What is no list is refused below.
+        given = list(values)
         if any(str(getattr(one, "dtype", type(one).__name__)).endswith("bool") for one in given):
             raise TypeError
         return [index(one) for one in given]
