@@ -73,7 +73,7 @@ def never_called(model: Model, point: str) -> str:
         return f"with the activation function {cfg.act_fn!r} its MLPs have no linear part"
     if point == "hook_pos_embed" and cfg.positional_embedding_type not in ("standard", "shortformer"):
         return f"its positions are {cfg.positional_embedding_type!r}, which are not added to the stream"
-    if point == "attn.hook_attn_input" or point.startswith(("pooler.", "nsp_head.")):
+    if point == "attn.hook_attn_input":
         return "nothing in the path to its logits goes through it"
     return ""
 

@@ -195,5 +195,6 @@ def _norm_of_heads(model: Model, inner: str) -> Layout:
 
 def _key_heads(model: Model) -> int:
     cfg = model.cfg
-    grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
-    return int(cfg.n_key_value_heads if grouped else cfg.n_heads)
+    if cfg.n_key_value_heads is None or cfg.ungroup_grouped_query_attention:
+        return int(cfg.n_heads)
+    return int(cfg.n_key_value_heads)
