@@ -11,9 +11,9 @@ from tlesion.anatomy.settings import configuration, constants_hash
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_checkpoint
 from tlesion.keep.hashing import combined_hash
-from tlesion.keep.results import Provenance
+from tlesion.keep.results import Provenance, Result
 from tlesion.models import info
-from tlesion.tokens import prepends_bos
+from tlesion.tokens import prepends_bos, unusual_special_tokens
 
 _PACKAGES = {
     "tlesion": "tlesion",
@@ -31,13 +31,16 @@ def provenance_of(
     Args:
         model: The model.
         settings: What the function was asked for. ``prepend_bos`` among them is recorded as what it meant: None stands
-            for the model's own default.
+            for the model's own default. Where more than a BOS token is at stake, ``special_tokens`` says which ones
+            stand before the texts, and which of the tokenizer's are left out.
         stimuli: A short hash of each sentence, see :func:`tlesion.stimuli.stimulus_hash`.
         contexts: See :class:`Provenance`.
     """
     settings = dict(settings)
     if "prepend_bos" in settings:
         settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
+        unusual = unusual_special_tokens(model, settings["prepend_bos"])
+        settings |= {"special_tokens": unusual} if unusual else {}
     return Provenance(
         model=asdict(info(model)),
         versions={name: version(package) for name, package in _PACKAGES.items()},
@@ -46,6 +49,24 @@ def provenance_of(
         stimuli_hash=combined_hash(stimuli),
         contexts=tuple(contexts),
     )
+
+
+def require_same_model(selected: Result, model: Model) -> None:
+    """Refuse a selection that another model has made: its neurons are other neurons, with the same numbers.
+
+    Args:
+        selected: A selection, or another result of one; one that does not know its model (from caches) passes.
+        model: The model that it is to be used with.
+
+    Raises:
+        ValueError: It was made with other weights.
+    """
+    made, here = selected.provenance.model, info(model)
+    if made.get("fingerprint", here.fingerprint) != here.fingerprint:
+        raise ValueError(
+            f"the selection is of model {made['name']!r} and the model given is {here.name!r} with other weights; "
+            "repeat it with the model that it was made with, or select with the one that is used now"
+        )
 
 
 def checkpoint_of(

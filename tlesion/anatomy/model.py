@@ -5,7 +5,7 @@ above this room asks here, and knows none of those names.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,11 @@ from transformer_lens import HookedEncoder, HookedTransformer
 from transformer_lens.components.bert_block import BertBlock
 from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint as HookPoint
+from transformer_lens.utilities.architectures import POST_NORM_ARCHITECTURES
 from typing_extensions import TypeIs
+
+from tlesion.checks import shown
+from tlesion.options import settle_by
 
 Model: TypeAlias = HookedTransformer | HookedEncoder
 Block: TypeAlias = TransformerBlock | BertBlock
@@ -35,9 +39,62 @@ class LanguageHead(NamedTuple):
     activation: Callable[[Tensor], Tensor]
 
 
+def require_model(name: str, value: Any) -> Model:
+    """Refuse what is no model of TransformerLens that a text can be read with, and say what makes one of it.
+
+    Args:
+        name: What the option is called.
+        value: The value received.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, HookedTransformer | HookedEncoder):
+        return value
+    kind, module = type(value).__name__, type(value).__module__
+    if isinstance(value, str):
+        way = f"load it first: tlesion.load_model({value!r})"
+    elif module.startswith("transformers.") and hasattr(value, "model") and hasattr(value, "tokenizer"):
+        way = "take what is in it: tlesion.load_model(hf_model=pipeline.model, tokenizer=pipeline.tokenizer)"
+    elif hasattr(value, "config") and hasattr(value, "from_pretrained") and not module.startswith("transformer_lens."):
+        way = "convert it: tlesion.load_model(hf_model=model, tokenizer=tokenizer)"
+    elif kind == "HookedEncoderDecoder":
+        way = (
+            "its decoder reads along with an encoder, for which no lesion here is made; load a causal or a masked "
+            "model: tlesion.load_model('gpt2')"
+        )
+    elif module.startswith("transformer_lens."):
+        way = "load it as a HookedTransformer or HookedEncoder: tlesion.load_model(name)"
+    else:
+        way = "give a HookedTransformer or HookedEncoder: tlesion.load_model('toy-bert')"
+    what = shown(value) if isinstance(value, str) else kind
+    raise TypeError(f"{name} is a {what}; {way}")
+
+
+settle_by(require_model, "model")
+
+
 def is_masked(model: Model) -> TypeIs[HookedEncoder]:
-    """True for a masked (BERT) model, False for a causal one."""
+    """True for a masked (BERT) model, False for a causal one.
+
+    Raises:
+        TypeError: Any other kind of model.
+    """
+    require_model(model)
     return isinstance(model, HookedEncoder)
+
+
+def require_model(model: Any) -> None:
+    """Refuse what is not one of the two kinds of models that this package works on.
+
+    Raises:
+        TypeError: Anything else, such as TransformerLens' HookedEncoderDecoder.
+    """
+    if not isinstance(model, HookedTransformer | HookedEncoder):
+        raise TypeError(
+            f"the model is a {type(model).__name__}; give a HookedTransformer (causal) or a HookedEncoder (masked), "
+            "such as tlesion.load_model(name) or tlesion.load_model(hf_model=...) returns"
+        )
 
 
 def blocks(model: Model) -> list[Block]:
@@ -55,6 +112,32 @@ def attention_windows(model: Model) -> tuple[int | None, ...]:
     """How many positions each layer attends to, those that are looked at included; None: all of them."""
     attention = [block.attn for block in blocks(model)]
     return tuple(model.cfg.window_size if one.attn_type == "local" else None for one in attention)
+
+
+def first_norm_reads_heads(model: Model) -> bool:
+    """Whether a block's first norm is given a copy of the stream for each head, which a setting of some models does."""
+    cfg = model.cfg
+    before_attention = not is_masked(model) and cfg.original_architecture not in POST_NORM_ARCHITECTURES
+    return before_attention and (cfg.use_split_qkv_input or cfg.use_attn_in)
+
+
+def never_called(model: Model, point: str) -> str:
+    """Why TransformerLens has a hook point in this model and yet never calls it; "" where nothing says so.
+
+    Args:
+        model: The model.
+        point: The name, without its block.
+    """
+    cfg = model.cfg
+    if point in ("hook_mlp_out", "hook_mlp_in") and cfg.attn_only:
+        return "it has attention only, and no MLPs"
+    if point == "mlp.hook_pre_linear" and cfg.is_layer_norm_activation():
+        return f"with the activation function {cfg.act_fn!r} its MLPs have no linear part"
+    if point == "hook_pos_embed" and cfg.positional_embedding_type not in ("standard", "shortformer"):
+        return f"its positions are {cfg.positional_embedding_type!r}, which are not added to the stream"
+    if point == "attn.hook_attn_input":
+        return "nothing in the path to its logits goes through it"
+    return ""
 
 
 def device_of(model: Model) -> torch.device:

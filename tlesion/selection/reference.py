@@ -1,6 +1,6 @@
 """Reference values of every unit over a set of sentences: to put in place of an activation, or to match controls on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,19 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.encoding import EncodedSentence, encode_sentence
-from tlesion.hooks import Model, in_layers, width
+from tlesion.hooks import Layers, Model, in_layers, width
 from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def measure_reference(
     model: Model,
     contrast: Contrast,
@@ -27,7 +31,7 @@ def measure_reference(
     statistic: str = "mean",
     hook_point: str = "mlp.hook_post",
     position: SentencePosition = "word",
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
     seed: int = 0,
@@ -88,13 +92,15 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
     return _median(rows) if statistic == "median" else rows
 
 
+@checked_options
+@undisturbed
 def reference_for(
     model: Model,
     contrast: Contrast,
     ablation: str,
     *,
     hook_point: str = "mlp.hook_post",
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
     seed: int = 0,

@@ -15,9 +15,9 @@ from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_meth
 from tlesion.anatomy.measuring import Assumptions, differ
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import runner_for
-from tlesion.hooks import HookPoint, Model, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, layer_of, require_same, scoped
 from tlesion.sweeps.groups import Group
-from tlesion.tokens import collate
+from tlesion.tokens import collate, pad_id
 
 Look = Callable[[Tensor, HookPoint], None]
 
@@ -38,7 +38,6 @@ class Passes:
         self.holds: Assumptions = assumptions_of(model, sequences)
         self._model, self._names = model, tuple(names)
         self._runner = runner_for(model)
-        self._pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
 
     def run(self, sequences: Sequence[Int[Tensor, " _"]], look: Look) -> None:
         """Send some sequences through.
@@ -52,17 +51,21 @@ class Passes:
         if len(parts) == 1:
             self._run(sequences, look)
             return
-        seen: dict[str, list[tuple[list[int], Tensor]]] = {name: [] for name in self._names}
-        for part in parts:
+        seen: dict[str, dict[int, Tensor]] = {name: {} for name in self._names}
+        for number, part in enumerate(parts):
 
-            def keep(activation: Tensor, hook: HookPoint, part: list[int] = part) -> None:
-                seen[str(hook.name)].append((part, activation.detach().clone()))
+            def keep(activation: Tensor, hook: HookPoint, number: int = number) -> None:
+                name = str(hook.name)
+                if number in seen[name]:
+                    require_same(seen[name][number], activation, name)
+                seen[name][number] = activation.detach().clone()
 
             self._run([sequences[index] for index in part], keep)
         for name, found in seen.items():
             if not found:
                 raise ValueError(f"hook point {name!r} is never called in a forward pass of this model; choose another")
-            look(_assembled(found, sequences), self._model.hook_dict[name])
+            whole = _assembled([(parts[number], activation) for number, activation in found.items()], sequences)
+            look(whole, self._model.hook_dict[name])
 
     def _parts(self, sequences: Sequence[Int[Tensor, " _"]]) -> Iterator[list[int]]:
         """Which sequences go together."""
@@ -75,7 +78,7 @@ class Passes:
             yield list(range(len(sequences)))
 
     def _run(self, sequences: Sequence[Int[Tensor, " _"]], look: Look) -> None:
-        tokens, real = collate(sequences, pad_id=self._pad_id)
+        tokens, real = collate(sequences, pad_id=pad_id(self._model))
         if self.holds.against:
             hooks = ((name, look) for name in self._names)
             self._model.run_with_hooks(tokens.to(device_of(self._model)), fwd_hooks=[*hooks])

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.checks import one_of
-from tlesion.hooks import HookPoint, Model, in_eval_mode
+from tlesion.checks import one_of, shown
+from tlesion.hooks import HookPoint, Model, in_eval_mode, require_same
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import settle_by
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
@@ -100,6 +101,22 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
     return Controls(n_controls, match, seed)
 
 
+def settled_match(name: str, match: Any) -> Any:
+    """What controls are matched on, with an array of NumPy as a tensor.
+
+    Raises:
+        TypeError: It is neither a word, a tensor nor an array.
+    """
+    if isinstance(match, np.ndarray):
+        return torch.from_numpy(match)
+    if not isinstance(match, Tensor | str):
+        raise TypeError(f"{name} is a {shown(match)}; give a tensor [layer, unit], or {name}='activity'")
+    return match
+
+
+settle_by(settled_match, "match")
+
+
 def measure_activity(
     model: Model, names: Sequence[str], readings: Sequence[Reading], *, position: PromptPosition
 ) -> Float64[Tensor, "layer unit"]:
@@ -115,7 +132,7 @@ def measure_activity(
     with in_eval_mode(model), torch.no_grad():
         passes = Passes(model, [reading.ids for reading in readings], names)
         for group in groups_of_equal_length(readings, max_tokens=MAX_TOKENS):
-            sums.group = group
+            sums.start(group)
             passes.run(list(group.ids), sums)
     return torch.stack([sums.total[name] / sums.count[name] for name in names])
 
@@ -123,12 +140,15 @@ def measure_activity(
 class _Sums:
     """The hook function: absolute activations at the position, summed over prompts."""
 
-    group: Group
-
     def __init__(self, position: PromptPosition) -> None:
         self.position = position
         self.total: dict[str, Tensor] = {}
         self.count: dict[str, int] = {}
+
+    def start(self, group: Group) -> None:
+        """Say which prompts come next."""
+        self.group = group
+        self._taken: dict[str, Tensor] = {}
 
     def __call__(self, activation: Tensor, hook: HookPoint) -> None:
         name = str(hook.name)
@@ -138,5 +158,10 @@ class _Sums:
         elif isinstance(self.position, int):
             activation = activation[:, self.position]
         rows = activation.detach().cpu().double().abs().flatten(0, -2)
-        self.total[name] = self.total.get(name, torch.zeros_like(rows[0])) + rows.sum(dim=0)
+        total = rows.sum(dim=0)
+        if name in self._taken:
+            require_same(self._taken[name], total, name)
+            return
+        self._taken[name] = total
+        self.total[name] = self.total.get(name, torch.zeros_like(total)) + total
         self.count[name] = self.count.get(name, 0) + len(rows)

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlesion.hooks import Model
+from tlesion.encoding import bos_setting, label_of
+from tlesion.hooks import Layers, Model
 from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
@@ -30,7 +31,7 @@ from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
 from tlesion.sweeps.engine import Settled, run_sweep
-from tlesion.sweeps.groups import Reading
+from tlesion.sweeps.groups import Reading, require_position
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import settled_max_bytes
@@ -164,7 +165,7 @@ def lesion_frame(
     plan: str,
     max_bytes: int | None,
     prepend_bos: bool | None,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
 ) -> LesionFrame:
     """Check and settle what a study that ablates units was asked for.
 
@@ -204,6 +205,7 @@ def lesion_frame(
         max_bytes=max_bytes,
         prepend_bos=prepend_bos,
     )
+    require_position(read.readings, position, point.names[0])
     return LesionFrame(**vars(read), point=point, position=position, ablation=make)
 
 
@@ -225,10 +227,10 @@ def prompt_frame(
         model=model,
         study=study,
         readings=tuple(readings),
-        labels=Labels.of(prompts),
+        labels=Labels.of([label_of(model, prompt) for prompt in prompts]),
         stimuli=tuple(stimulus for prompt in prompts for stimulus in prompt.stimuli),
         identities=tuple(hashes_of_readings(readings)),
-        settings={"prepend_bos": prepend_bos, **settings},
+        settings={**bos_setting(prompts, prepend_bos), **settings},
         plan=plan,
         max_bytes=max_bytes,
     )

@@ -8,11 +8,14 @@ from tqdm import tqdm
 from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.cache import Cache, empty_cache
 from tlesion.anatomy.model import device_of
+from tlesion.checks import shown
 from tlesion.hooks import Model
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.walk import inference
 from tlesion.tokens import encode, is_masked
+from tlesion.undisturbed import undisturbed
 
 
 def openings() -> tuple[str, ...]:
@@ -28,6 +31,8 @@ def openings() -> tuple[str, ...]:
     return tuple(shipped("openings.txt").read_text(encoding="utf-8").splitlines())
 
 
+@checked_options
+@undisturbed
 def generate_tokens(
     model: Model,
     opening: str,
@@ -67,6 +72,8 @@ def generate_tokens(
             "a masked model does not continue texts; give a causal model, or a text of your own in place of an opening"
         )
     require_logits(model, "generating a text")
+    if not isinstance(opening, str):
+        raise TypeError(f"the opening is a {shown(opening)}; give the first words, such as {openings()[0]!r}")
     if temperature < 0 or seed < 0 or n_tokens < 1:
         raise ValueError(
             f"temperature {temperature}, seed {seed} and n_tokens {n_tokens}: temperature and seed are 0 or more, "
@@ -94,7 +101,7 @@ def _continued(
         # disable=None: a bar on a terminal, nothing in a log file.
         for _ in tqdm(range(n_tokens), desc="generating", unit="token", disable=None, leave=False):
             logits = _next_logits(model, drawn[None].to(device), new[None].to(device), cache)
-            if end is not None:
+            if end is not None and end < len(logits):
                 logits[end] = -torch.inf
             new = _draw(logits, temperature, generator)
             drawn = torch.cat([drawn, new])

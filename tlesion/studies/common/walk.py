@@ -21,7 +21,7 @@ from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.layout import laid_out
 from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner, runner_for
-from tlesion.hooks import FwdHook, HookPoint, Model, in_eval_mode, scoped
+from tlesion.hooks import FwdHook, HookPoint, Model, in_eval_mode, require_same, scoped
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 
@@ -67,7 +67,8 @@ class Walk:
         self.model = model
         device = device_of(model)
         longest = max(len(ids) for ids in sequences)
-        max_tokens = tokens_per_step(model, longest, max_bytes or default_max_bytes(device), device)
+        budget = default_max_bytes(device) if max_bytes is None else max_bytes
+        max_tokens = tokens_per_step(model, longest, budget, device)
         self._whole = bool(assumptions_of(model, sequences).against)
         self._batches = []
         for members in _alike(sequences, 1 if self._whole else max_tokens):
@@ -195,9 +196,8 @@ def _alike(sequences: Sequence[Tensor], max_tokens: int) -> Iterator[tuple[int, 
 
 
 def _one(seen: list[Tensor], name: str) -> Tensor:
-    if len(seen) != 1:
-        raise ValueError(
-            f"hook point {name!r} was called {len(seen)} times in one pass through its block; activations are "
-            "compared where there is one for each token"
-        )
+    if not seen:
+        raise ValueError(f"hook point {name!r} was not called in a pass through its block; give another one")
+    for again in seen[1:]:
+        require_same(seen[0], again, name)
     return seen[0]

@@ -16,27 +16,31 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from tlesion.checks import DoesNotApply, one_of
-from tlesion.hooks import Model, layer_indices
+from tlesion.hooks import Layers, Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
+from tlesion.provenance import require_same_model
 from tlesion.selection import NeuronSelection
-from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.dose.result import DoseResponse
+from tlesion.undisturbed import undisturbed
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
 
+@checked_options
+@undisturbed
 def dose_response(
     model: Model,
     selection: NeuronSelection,
-    prompts: Sequence[Prompt],
+    prompts: Any,
     *,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     doses: Sequence[float | int] = DOSES,
     direction: str = "any",
     n_controls: int = 20,
@@ -44,7 +48,7 @@ def dose_response(
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     allow_shared: bool = False,
     plan: str = "auto",
@@ -154,12 +158,13 @@ def dose_response(
     )
 
 
-def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[int]:
+def _chosen(model: Model, selection: Any, layers: Layers) -> list[int]:
     if not isinstance(selection, NeuronSelection):
         raise TypeError(
             f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
             "ranks the neurons of a dose"
         )
+    require_same_model(selection, model)
     if isinstance(layers, str) and layers == "all":
         return list(selection.layers)
     chosen = layer_indices(model, layers)

@@ -4,31 +4,35 @@ What an ablation puts in comes from reference texts, token by token.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.checks import one_of
-from tlesion.hooks import Model, width
+from tlesion.checks import one_of, plain, whole_numbers
+from tlesion.hooks import Layers, Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
+from tlesion.options import checked_options
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
+from tlesion.undisturbed import undisturbed
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
 
 
+@checked_options
+@undisturbed
 def head_variants(
     model: Model,
     *,
     part: str = "key",
     heads: Any = "each",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     ablation: str = "zero",
     reference: Sequence[str] = (),
     positions: Positions = None,
@@ -57,6 +61,7 @@ def head_variants(
     Raises:
         ValueError: An unknown part or ablation; a head that does not exist; an ablation that needs reference texts
             without any.
+        TypeError: Heads or layers that are no whole numbers.
 
     Example:
         >>> import tlesion
@@ -88,10 +93,11 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
         ValueError: A head that does not exist; in a grouped-query model the message says what heads count there.
     """
     n_heads = width(model, name)[0] or 0
-    if isinstance(heads, str):
+    if isinstance(plain(heads), str):
         one_of("heads", heads, ["each"])
         return [(head,) for head in range(n_heads)]
-    group = [int(head) for head in (heads if isinstance(heads, Sequence) else [heads])]
+    one = isinstance(heads, int) or getattr(heads, "ndim", 1) == 0
+    group = whole_numbers("heads", [heads] if one else heads)
     wrong = [head for head in group if not -n_heads <= head < n_heads]
     if wrong or not group:
         problem = f"{part} heads {wrong} do not exist" if wrong else "no head was given"

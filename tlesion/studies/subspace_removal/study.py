@@ -6,7 +6,7 @@ zero, the mean is added back, and the model runs on: one lesion for every layer,
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +15,11 @@ from tlesion import interventions as iv
 from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.studies.common.frame import Run
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Texts, read_texts, text_frame
@@ -28,21 +29,25 @@ from tlesion.studies.subspace_removal.damage import SubspaceSink, measure_drops
 from tlesion.studies.subspace_removal.parts import LayerCovariance, MainCut, OtherCuts
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.subspace import ObliqueEraser, Subspace
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
+@checked_options
+@undisturbed
 def subspace_removal(
     model: Model,
     text_or_tokens: Any,
     *,
     rank: int | None = None,
     hook_point: str = "mlp.hook_pre",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     method: str = "svd",
     components: Sequence[int] | None = None,
     subspaces: Any = None,
@@ -93,9 +98,9 @@ def subspace_removal(
 
     Raises:
         TypeError: Neither texts nor token ids; subspaces that are not `Subspace` or `ObliqueEraser`.
-        ValueError: A text of fewer than two tokens; a rank above what the tokens have; constant activations or ones
-            that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
-            checkpoint of another run.
+        ValueError: A text of fewer than two tokens, or one given twice; a rank above what the tokens have; constant
+            activations or ones that are not finite; a subspace of the wrong width; an unknown method, hook point, layer
+            or plan; a checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -127,11 +132,12 @@ def subspace_removal(
     )
     settings = asdict(fitting) | {
         "hook_point": hook_point,
-        "layers": layers if isinstance(layers, str) else list(layers),
+        "layers": layers if isinstance(layers, str) else list(point.layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
     }
+    _refuse_copies(texts)
     readings = _readings(model, texts)
     frame = text_frame(model, texts, study=STUDY, settings=settings, readings=readings, plan=plan, max_bytes=max_bytes)
     run = frame.opened(checkpoint)
@@ -153,6 +159,18 @@ def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:
     """What a given subspace is known by."""
     parts = (subspace.basis,) if isinstance(subspace, Subspace) else (subspace.left, subspace.right)
     return torch.cat([*parts, subspace.mean[None]])
+
+
+def _refuse_copies(texts: Texts) -> None:
+    """The test is over texts: a text that is given twice would count as two observations."""
+    first: dict[tuple[int, ...], int] = {}
+    for index, ids in enumerate(texts.sequences):
+        earlier = first.setdefault(tuple(ids.tolist()), index)
+        if earlier != index:
+            raise ValueError(
+                f"text {index} is a copy of text {earlier}, and the test is over texts: a copy is no further evidence; "
+                "give each text once"
+            )
 
 
 def _readings(model: Model, texts: Texts) -> list[Reading]:
@@ -185,8 +203,7 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
     against = assumptions_of(model, [reading.ids for reading in run.frame.readings]).against
     chosen = plan if plan != "auto" else "loop" if against else "fanout"
     settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
-    if not bool(sink.clean.isfinite().all()):
-        raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
+    require_finite_logits(sink.clean, where="tokens")
     if plan != "auto":
         return sink, settled.reason
     return sink, f"{chosen}: {against or 'hidden states of all positions are needed'}"

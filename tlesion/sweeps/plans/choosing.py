@@ -61,6 +61,8 @@ def _against_a_shared_batch(lesion: Lesion, holds: Assumptions) -> str:
         return holds.chain
     if lesion.outside_blocks:
         return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
+    if lesion.unshared:
+        return f"the activation at {lesion.unshared[0]!r} does not hold each prompt as a row of its own"
     return ""
 
 
