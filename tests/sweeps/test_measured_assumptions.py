@@ -10,7 +10,7 @@ from transformer_lens import HookedEncoder, HookedTransformer, HookedTransformer
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.anatomy import assumptions
+from tlesion.anatomy import assumptions, measuring
 from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.settings import settings_hash
 from tlesion.sweeps.engine import run_sweep
@@ -170,7 +170,7 @@ def test_a_model_in_train_mode_stays_in_it():
 
 
 def test_measured_once_for_each_state(monkeypatch):
-    model, usual = tiny(), assumptions.measured
+    model, usual = tiny(), measuring.measured
     counted: list[int] = []
 
     def measured(*given, **rest):
