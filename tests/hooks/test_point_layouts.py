@@ -1,6 +1,7 @@
 """What the axes of an activation are at each hook point, in models of every build."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tlesion import interventions as iv
 
 N_PROMPTS, N_TOKENS = 2, 7
 ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 2}
-BUILDS = {
+BUILDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "attention only": {"attn_only": True, "act_fn": None},
     "parallel": {"parallel_attn_mlp": True},
@@ -120,5 +121,6 @@ def test_an_edit_of_what_an_expert_sees_is_refused_in_a_plain_run(edit):
 
 def test_an_activation_with_a_row_for_something_else_than_prompts_is_refused():
     _, edit = iv.zero("blocks.0.hook_mlp_out", positions="readout")
+    assert isinstance(edit, iv.Edit)
     with pytest.raises(ValueError, match=r"has 1 rows, and a position was given for each of 2 prompts"):
         edit.apply_(torch.ones(1, 4, 3), at=torch.tensor([1, 2]))

@@ -1,6 +1,7 @@
 """The parts of a drop add up to it in every build: norms, heads, caps and biases are read off the model."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] we saw him her today the garden in .".sp
 ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 2}
 SINGLE = {"dtype": torch.float32}
 RMS = {"normalization_type": "RMS"}
-BUILDS = {
+BUILDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "no norm": {"normalization_type": None},
     "folded layer norms": {"normalization_type": "LNPre"},
@@ -87,7 +88,7 @@ def test_parts_add_up_in_every_build(tokenizer, build):
 @pytest.mark.parametrize("point", ["mlp.hook_post", "mlp.hook_pre", "hook_mlp_out", "mlp.hook_gate"])
 @pytest.mark.parametrize("build", ["attention only", "mixture"])
 def test_a_build_without_such_neurons_is_refused_with_the_reason(tokenizer, study, point, build):
-    settings = {"attention only": {"attn_only": True, "act_fn": None}} | BUILDS
+    settings: dict[str, dict[str, Any]] = {"attention only": {"attn_only": True, "act_fn": None}} | BUILDS
     if (build, point) == ("mixture", "hook_mlp_out"):
         pytest.skip("the output of a mixture is one")
     masks = {"him": torch.ones(3, 20, dtype=torch.bool)}
