@@ -71,7 +71,7 @@ def swept(model, plan="auto", cuts=None):
     given = readings()
     sink = TargetSink(given, global_change=True)
     settled = run_sweep(model, given, read_lesions(model, cuts or lesions()), sink, plan=plan)
-    return sink.lesioned[:, :, 0], settled
+    return sink.lesioned[:, :, 0].float(), settled
 
 
 @torch.no_grad()

@@ -68,7 +68,7 @@ def swept(model, plan="auto", lengths=(9, 12, 9)):
     given = readings(lengths)
     sink = TargetSink(given, global_change=True)
     settled = run_sweep(model, given, read_lesions(model, lesions(model)), sink, plan=plan)
-    return sink.lesioned[:, :, 0], settled
+    return sink.lesioned[:, :, 0].float(), settled
 
 
 @torch.no_grad()
@@ -215,7 +215,7 @@ def test_a_tokenizer_that_pads_on_the_left(toy_gpt):
             expected = toy_gpt.run_with_hooks(ids[None], fwd_hooks=cut)[0, -1, [3, 4]]
     finally:
         tokenizer.padding_side = before
-    torch.testing.assert_close(sink.lesioned[0, 0, 0], expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(sink.lesioned[0, 0, 0].float(), expected, atol=2e-5, rtol=1e-4)
     assert "pads on the left" in settled.reason
 
 
