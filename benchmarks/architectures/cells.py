@@ -1,0 +1,162 @@
+"""One cell of the matrix: how far tlesion's numbers lie from plain runs, or why it refuses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import tlesion
+from benchmarks.architectures import words
+from benchmarks.architectures.lesions import Lesion, zero
+from benchmarks.architectures.subject import Subject
+from tlesion.hooks import in_layers
+
+PLANS = ("loop", "auto", "batched", "fanout", "prefix")
+TOLERANCE = {"float32": 1e-5, "bfloat16": 6e-2}
+"""Of the largest logit: float32 sums in another order over a few layers; a logit in bfloat16 is rounded to 2^-8 of
+itself, and roundings in the middle of a model add up to several of those."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came of one plan or study on one kind of lesion.
+
+    Attributes:
+        what: The plan or the study.
+        kind: The kind of lesion; "" for a study.
+        difference: The largest difference from plain runs, relative to the largest number; None where nothing ran.
+        refused: Why some or all of it was refused; "" where nothing was.
+        fault: What is wrong with that; "" where it is as it should be.
+    """
+
+    what: str
+    kind: str
+    difference: float | None
+    refused: str
+    fault: str
+
+
+def cell(subject: Subject, what: str, kind: str, dtype: str, *, served: Callable[[str], bool]) -> Cell:
+    """Run one cell.
+
+    Args:
+        subject: The model.
+        what: A plan, or one of `STUDIES`.
+        kind: A kind of lesion; "" for a study.
+        dtype: The model's, which says how much rounding is allowed.
+        served: Whether a plan is to run here at all; where it is not, it may refuse.
+    """
+    if kind == "":
+        return _judged(what, kind, [(True, lambda: STUDIES[what](subject))], dtype, may_refuse=not served(what))
+    plain, lesions = subject.plain(kind), subject.lesions(kind)
+    runs: list[tuple[bool, Callable[[], float]]] = []
+    for late in (True, False):
+        chosen = [i for i, lesion in enumerate(lesions) if all(edit.is_late for edit in lesion) == late]
+        if chosen:
+            part = [lesions[i] for i in chosen]
+            expected = plain[[0, *(i + 1 for i in chosen)]]
+            runs.append((_has_to_run(what, kind, late), _swept(subject, what, kind, part, expected)))
+    return _judged(what, kind, runs, dtype, may_refuse=not served(what))
+
+
+def _has_to_run(plan: str, kind: str, late: bool) -> bool:
+    """Whether a plan serves these lesions in an ordinary model: what is stated of it in `tlesion.sweep`."""
+    if plan in ("loop", "auto") or kind == "nothing":
+        return True
+    if kind in ("beside a permanent hook", "outside the blocks"):
+        return False
+    return late or plan != "prefix"
+
+
+def _swept(subject: Subject, plan: str, kind: str, lesions: Sequence[Lesion], plain: Tensor) -> Callable[[], float]:
+    def run() -> float:
+        with subject.permanent(kind):
+            result = tlesion.sweep(
+                subject.model,
+                words.prompts(masked=subject.masked),
+                [[edit.pair for edit in lesion] for lesion in lesions],
+                plan=plan,
+                global_change=False,
+            )
+        if kind == "nothing":
+            return 0.0 if torch.equal(result.lesioned_logits, result.clean_logits.expand_as(result.lesioned_logits)) else 1.0
+        return relative(torch.cat([result.clean_logits[None], result.lesioned_logits]), plain)
+
+    return run
+
+
+def _judged(
+    what: str, kind: str, runs: Sequence[tuple[bool, Callable[[], float]]], dtype: str, *, may_refuse: bool
+) -> Cell:
+    differences: list[float] = []
+    refused = fault = ""
+    for has_to_run, run in runs:
+        try:
+            differences.append(run())
+        except (ValueError, TypeError) as error:
+            refused = str(error)
+            fault = f"refused: {error}" if has_to_run and not may_refuse else fault
+        except Exception as error:
+            fault = f"{type(error).__name__}: {error}"
+    largest = max(differences, default=None)
+    if largest is not None and not largest <= TOLERANCE[dtype]:
+        fault = f"differs by {largest:.2g}"
+    return Cell(what, kind, largest, refused, fault)
+
+
+def relative(found: Tensor | np.ndarray, expected: Tensor | np.ndarray) -> float:
+    """The largest difference, relative to the largest number that is expected; NaN has to stand where NaN is expected."""
+    a, b = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+        return float("inf")
+    return float(np.nanmax(np.abs(a - b)) / np.nanmax(np.abs(b)))
+
+
+def _select_neurons(subject: Subject) -> float:
+    selection = tlesion.select_neurons(
+        subject.model, words.contrast(), hook_point=subject.neurons, position="word", test="student", batch_size=3
+    )
+    return relative(selection.t, subject.t())
+
+
+def _laminar_profile(subject: Subject) -> float:
+    points = in_layers(subject.model, subject.neurons)
+    units = torch.zeros(len(points), tlesion.hooks.width(subject.model, points[0])[1], dtype=torch.bool)
+    units[:, [0, 3, 20]] = True
+    profile = tlesion.laminar_profile(
+        subject.model,
+        {"some": units, "all": torch.ones_like(units)},
+        words.prompts(masked=subject.masked),
+        hook_point=subject.neurons,
+        n_controls=2,
+    )
+    lesions = [[zero(name, units=chosen, positions="readout")] for chosen in ([0, 3, 20], None) for name in points]
+    logits = subject.logits([[], *lesions])
+    # Relative to the logits, not to the drops: a drop is the small difference of two of them.
+    drops = (logits[:1] - logits[1:]).view(profile.logit_drop.shape)
+    return float((profile.logit_drop - drops).abs().max() / logits.abs().max())
+
+
+def _decompose_drop(subject: Subject) -> float:
+    result = tlesion.decompose_drop(
+        subject.model, None, words.prompts(masked=subject.masked), hook_point=_inside_mlp(subject)
+    )
+    points = in_layers(subject.model, _inside_mlp(subject))
+    logits = subject.logits([[], *[[zero(name, positions="readout")] for name in points]])
+    drops = logits[:1] - logits[1:]
+    found = max((one[0] - drops).abs().max() for one in (result.logit_drop, result.measured_drop))
+    return float(found / logits.abs().max())
+
+
+def _inside_mlp(subject: Subject) -> str:
+    return "mlp.hook_post" if subject.neurons == "hook_attn_out" else subject.neurons
+
+
+STUDIES: dict[str, Callable[[Subject], Any]] = {
+    "select_neurons": _select_neurons,
+    "laminar_profile": _laminar_profile,
+    "decompose_drop": _decompose_drop,
+}

@@ -1,0 +1,89 @@
+"""The table: which architectures there are, and what is refused of them. Tests and the page of results come from it."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import tlesion
+from benchmarks.architectures import hand_made, published, words
+from benchmarks.architectures.cells import PLANS, STUDIES
+from benchmarks.architectures.lesions import KINDS
+from benchmarks.architectures.subject import Subject
+
+DTYPES = ("float32", "bfloat16")
+_ANY = frozenset(DTYPES)
+_BOTH_DIRECTIONS = ("BERT", "BERT with both heads", "attention in both directions")
+
+NOT_LOADED = {
+    "Llama, biases": (_ANY, "does not compute what the original computes"),
+    "Qwen 2, windowed": (_ANY, "sliding|does not compute what the original computes"),
+    "Qwen 3, windowed": (_ANY, "sliding|does not compute what the original computes"),
+    "Mixtral": ({"bfloat16"}, "dtype"),
+    "OLMoE": ({"bfloat16"}, "dtype"),
+    **{
+        name: (_ANY, "ForCausalLM|ForConditionalGeneration")
+        for name in ("Gemma", "Gemma 2", "Gemma 3", "Phi", "OLMo", "OLMo 2", "StableLM", "Granite", "Cohere", "Falcon", "T5")
+    },
+}
+"""What `tlesion.load_model` refuses, in which dtypes, and a word of the reason."""
+
+REFUSED: dict[tuple[str, str], str] = {}
+"""Architecture and plan or study: a word of the reason for which all of it may be refused."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A row of the table.
+
+    Attributes:
+        name: What it is called.
+        make: Makes the model in a dtype.
+    """
+
+    name: str
+    make: Callable[[str], Any]
+
+    def subject(self, dtype: str) -> Subject:
+        """The model with its plain numbers; where the table says that it is not loaded, its refusal is raised."""
+        return Subject(self.make(dtype), masked=self.name.startswith("BERT"))
+
+    def not_loaded(self, dtype: str) -> str | None:
+        """A word of the refusal on loading; None where it loads."""
+        dtypes, word = NOT_LOADED.get(self.name, (frozenset(), ""))
+        return word if dtype in dtypes else None
+
+    def serves(self, what: str) -> bool:
+        """Whether a plan or study has to run on this architecture."""
+        return (self.name, what) not in REFUSED and not (what == "prefix" and self.name in _BOTH_DIRECTIONS)
+
+
+def _loaded(name: str) -> Callable[[str], Any]:
+    def make(dtype: str) -> Any:
+        kind = words.tokenizer(masked=name.startswith("BERT"))
+        return tlesion.load_model(hf_model=published.hugging_face_model(name), tokenizer=kind, dtype=dtype)
+
+    return make
+
+
+def _by_hand(name: str) -> Callable[[str], Any]:
+    return lambda dtype: hand_made.hand_made_model(name, dtype=getattr(torch, dtype))
+
+
+ARCHITECTURES = {
+    **{name: Architecture(name, _loaded(name)) for name in published.CONFIGS},
+    **{name: Architecture(name, _by_hand(name)) for name in hand_made.CONFIGS},
+}
+
+
+def columns() -> Iterator[tuple[str, str]]:
+    """Every plan on every kind of lesion, then the studies."""
+    yield from ((plan, kind) for kind in KINDS for plan in PLANS)
+    yield from ((study, "") for study in STUDIES)
+
+
+def stated(word: str, refusal: str) -> bool:
+    """Whether a refusal says what the table says."""
+    return re.search(word, refusal) is not None
