@@ -14,7 +14,7 @@ from tlesion.models.quiet import quiet
 from tlesion.models.tokenizer import private_copy
 
 _COMMON = {
-    "n_layers": 3,
+    "n_layers": 2,
     "d_model": 32,
     "d_head": 8,
     "n_heads": 4,
@@ -26,7 +26,7 @@ _COMMON = {
 }
 _ROTARY = {"positional_embedding_type": "rotary", "rotary_dim": 8}
 _RMS = {"normalization_type": "RMS", "final_rms": True, "gated_mlp": True} | _ROTARY
-_WINDOWS = {"use_local_attn": True, "window_size": 4, "attn_types": ["local", "global", "local"]}
+_WINDOWS = {"use_local_attn": True, "window_size": 4, "attn_types": ["local", "global"]}
 _SOFT_CAPS = {"attn_scores_soft_cap": 1.5, "output_logits_soft_cap": 3.0}
 
 CONFIGS: dict[str, dict[str, Any]] = {

@@ -151,7 +151,7 @@ def _several_layers(model: Any) -> list[Lesion]:
     late = [zero(heads[1], heads=0, positions=-2), scale(last, 0.5, positions="readout")]
     return [
         late,
-        [zero(heads[0], heads=[1]), zero(heads[0], heads=[2], positions="readout"), zero(heads[2])],
+        [zero(heads[0], heads=[1]), zero(heads[0], heads=[2], positions="readout"), zero(heads[-1])],
         *([[zero(neurons[0], units=[1], positions=-2), *late, scale(neurons[0], 2.0, units=[1, 2])]] if neurons else []),
         *([[scale(name, 0.5, positions="readout") for name in neurons]] if neurons else []),
     ]
@@ -180,7 +180,7 @@ def _subspace(model: Any) -> list[Lesion]:
 
 
 def _own_functions(model: Any) -> list[Lesion]:
-    late = zero(_layers(model, "attn.hook_z")[2], heads=1, positions=-1)
+    late = zero(_layers(model, "attn.hook_z")[-1], heads=1, positions=-1)
     return [
         [own(_layers(model, "attn.hook_pattern")[1], halve)],
         [own("blocks.0.hook_resid_pre", negate), late],

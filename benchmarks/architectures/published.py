@@ -10,21 +10,21 @@ from transformers import PreTrainedModel
 from benchmarks.architectures.words import SIZE
 
 _ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-_COMMON = {"vocab_size": SIZE, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4} | _ENDS
+_COMMON = {"vocab_size": SIZE, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4} | _ENDS
 _GATED = _COMMON | {"intermediate_size": 48, "max_position_embeddings": 64}
 _GROUPED = _GATED | {"num_key_value_heads": 2}
-_OLDER = {"vocab_size": SIZE, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64} | _ENDS
+_OLDER = {"vocab_size": SIZE, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64} | _ENDS
 _WINDOWED = {"sliding_window": 4}
 _EXPERTS = {"num_local_experts": 3, "num_experts_per_tok": 2}
 
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "BERT": ("BertForMaskedLM", _GATED | {"pad_token_id": 0}),
+    "BERT": ("BertForMaskedLM", _GATED | {"pad_token_id": 0, "num_hidden_layers": 3}),
     "BERT with both heads": ("BertForPreTraining", _GATED | {"pad_token_id": 0, "hidden_act": "relu"}),
-    "GPT-2": ("GPT2LMHeadModel", _OLDER),
+    "GPT-2": ("GPT2LMHeadModel", _OLDER | {"n_layer": 3}),
     "GPT-Neo": (
         "GPTNeoForCausalLM",
-        {"vocab_size": SIZE, "hidden_size": 32, "num_layers": 4, "num_heads": 4, "max_position_embeddings": 64}
-        | {"attention_types": [[["global", "local"], 2]], "window_size": 4}
+        {"vocab_size": SIZE, "hidden_size": 32, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 64}
+        | {"attention_types": [[["global", "local"], 1]], "window_size": 4}
         | _ENDS,
     ),
     "GPT-J": ("GPTJForCausalLM", _OLDER | {"rotary_dim": 4}),
@@ -34,9 +34,9 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
         _GATED | {"intermediate_size": 128, "use_parallel_residual": False},
     ),
     "OPT": ("OPTForCausalLM", _COMMON | {"ffn_dim": 128, "max_position_embeddings": 64, "word_embed_proj_dim": 32}),
-    "BLOOM": ("BloomForCausalLM", {"vocab_size": SIZE, "hidden_size": 32, "n_layer": 3, "n_head": 4} | _ENDS),
+    "BLOOM": ("BloomForCausalLM", {"vocab_size": SIZE, "hidden_size": 32, "n_layer": 2, "n_head": 4} | _ENDS),
     "Llama": ("LlamaForCausalLM", _GATED),
-    "Llama, grouped keys": ("LlamaForCausalLM", _GROUPED),
+    "Llama, grouped keys": ("LlamaForCausalLM", _GROUPED | {"num_hidden_layers": 3}),
     "Llama, biases": ("LlamaForCausalLM", _GROUPED | {"attention_bias": True, "mlp_bias": True}),
     "Mistral": ("MistralForCausalLM", _GROUPED | {"sliding_window": None}),
     "Mistral, windowed": ("MistralForCausalLM", _GROUPED | _WINDOWED),

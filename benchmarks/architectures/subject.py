@@ -1,5 +1,6 @@
 """A tiny model of an architecture, and what plain runs of it give: one text at a time, by `run_with_hooks` alone."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Subject:
 
     @torch.no_grad()
     def t(self) -> np.ndarray:
-        """Student's t between the pairs' words at their tokens ``[layer, unit]``, as scipy has it."""
+        """Student's t between the pairs' words at their tokens ``[layer, unit]``, as scipy has it; NaN for dead neurons."""
         conditions = []
         for side, word in enumerate(words.TARGETS):
             rows = []
@@ -82,9 +83,11 @@ class Subject:
                 layers = [f"blocks.{layer}.{self.neurons}" for layer in range(self.model.cfg.n_layers)]
                 rows.append(np.stack([cache[name][0, at].double().numpy() for name in layers]))
             conditions.append(np.stack(rows))
-        with np.errstate(all="ignore"):
-            t: np.ndarray = stats.ttest_ind(*conditions).statistic
-        return t
+        constant = np.logical_and(*(np.ptp(rows, axis=0) == 0 for rows in conditions))
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scipy's, of the neurons that are constant
+            t = stats.ttest_ind(*conditions).statistic
+        return np.where(constant, np.nan, t)
 
     @contextmanager
     def permanent(self, kind: str) -> Iterator[None]:
