@@ -14,6 +14,11 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the tests of the matrix write what they measured."""
+    parser.addoption("--cells", type=Path, metavar="FILE", help="append every cell of the matrix to this file, as JSON")
+
+
 def pytest_configure() -> None:
     """One thread for each worker: the models here are small, and threads that wait for each other spin."""
     torch.set_num_threads(1)

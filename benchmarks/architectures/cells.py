@@ -1,7 +1,8 @@
 """One cell of the matrix: how far tlesion's numbers lie from plain runs, or why it refuses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from torch import Tensor
 
 import tlesion
 from benchmarks.architectures import words
-from benchmarks.architectures.lesions import Lesion, zero
-from benchmarks.architectures.subject import Subject
+from benchmarks.architectures.lesions import KINDS, Lesion, zero
+from benchmarks.architectures.subject import PERMANENT, Subject
 from tlesion.hooks import in_layers
 
 PLANS = ("loop", "auto", "batched", "fanout", "prefix")
@@ -39,7 +40,41 @@ class Cell:
     fault: str
 
 
-def cell(subject: Subject, what: str, kind: str, dtype: str, *, served: Callable[[str], bool]) -> Cell:
+Part = tuple[str, bool]
+"""A kind of lesion, and which of its lesions: those that leave the first position alone, or the others."""
+
+
+def together(subject: Subject, plan: str) -> dict[Part, Tensor]:
+    """Logits of all lesions that have to run under a plan, from one sweep, the clean run's first; by kind.
+
+    Empty where that sweep fails: `cell` then runs each kind by itself, and says which of them it was.
+    """
+    parts = {
+        (kind, late): [lesion for _, lesion in numbered]
+        for kind in KINDS
+        for late, numbered in _parts(subject.lesions(kind))
+        if kind not in (PERMANENT, "nothing") and _has_to_run(plan, kind, late)
+    }
+    try:
+        result = _sweep(subject, plan, [lesion for part in parts.values() for lesion in part])
+    except Exception:
+        return {}
+    found, at = {}, 0
+    for part, lesions in parts.items():
+        found[part] = torch.cat([result.clean_logits[None], result.lesioned_logits[at : at + len(lesions)]])
+        at += len(lesions)
+    return found
+
+
+def cell(
+    subject: Subject,
+    what: str,
+    kind: str,
+    dtype: str,
+    *,
+    served: Callable[[str], bool],
+    known: Mapping[Part, Tensor] | None = None,
+) -> Cell:
     """Run one cell.
 
     Args:
@@ -48,25 +83,35 @@ def cell(subject: Subject, what: str, kind: str, dtype: str, *, served: Callable
         kind: A kind of lesion; "" for a study.
         dtype: The model's, which says how much rounding is allowed.
         served: Whether a plan is to run here at all; where it is not, it may refuse.
+        known: What `together` gave for this plan; None or without this kind: it runs now.
     """
     if kind == "":
         return _judged(what, kind, [(True, lambda: STUDIES[what](subject))], dtype, may_refuse=not served(what))
-    plain, lesions = subject.plain(kind), subject.lesions(kind)
+    plain = subject.plain(kind)
     runs: list[tuple[bool, Callable[[], float]]] = []
-    for late in (True, False):
-        chosen = [i for i, lesion in enumerate(lesions) if all(edit.is_late for edit in lesion) == late]
-        if chosen:
-            part = [lesions[i] for i in chosen]
-            expected = plain[[0, *(i + 1 for i in chosen)]]
-            runs.append((_has_to_run(what, kind, late), _swept(subject, what, kind, part, expected)))
+    for late, numbered in _parts(subject.lesions(kind)):
+        expected = plain[[0, *(i + 1 for i, _ in numbered)]]
+        if (kind, late) in (known or {}):
+            runs.append((True, partial(relative, (known or {})[kind, late], expected)))
+        else:
+            lesions = [lesion for _, lesion in numbered]
+            runs.append((_has_to_run(what, kind, late), _swept(subject, what, kind, lesions, expected)))
     return _judged(what, kind, runs, dtype, may_refuse=not served(what))
+
+
+def _parts(lesions: Sequence[Lesion]) -> Iterator[tuple[bool, list[tuple[int, Lesion]]]]:
+    """The lesions that leave the first position alone, then the others, each with its number."""
+    for late in (True, False):
+        chosen = [(i, lesion) for i, lesion in enumerate(lesions) if all(edit.is_late for edit in lesion) == late]
+        if chosen:
+            yield late, chosen
 
 
 def _has_to_run(plan: str, kind: str, late: bool) -> bool:
     """Whether a plan serves these lesions in an ordinary model: what is stated of it in `tlesion.sweep`."""
     if plan in ("loop", "auto") or kind == "nothing":
         return True
-    if kind in ("beside a permanent hook", "outside the blocks"):
+    if kind in (PERMANENT, "outside the blocks"):
         return False
     return late or plan != "prefix"
 
@@ -74,18 +119,22 @@ def _has_to_run(plan: str, kind: str, late: bool) -> bool:
 def _swept(subject: Subject, plan: str, kind: str, lesions: Sequence[Lesion], plain: Tensor) -> Callable[[], float]:
     def run() -> float:
         with subject.permanent(kind):
-            result = tlesion.sweep(
-                subject.model,
-                words.prompts(masked=subject.masked),
-                [[edit.pair for edit in lesion] for lesion in lesions],
-                plan=plan,
-                global_change=False,
-            )
-        if kind == "nothing":
-            return 0.0 if torch.equal(result.lesioned_logits, result.clean_logits.expand_as(result.lesioned_logits)) else 1.0
+            result = _sweep(subject, plan, lesions)
+        if kind == "nothing":  # exact, not within rounding
+            return float(not torch.equal(result.lesioned_logits, result.clean_logits.expand_as(result.lesioned_logits)))
         return relative(torch.cat([result.clean_logits[None], result.lesioned_logits]), plain)
 
     return run
+
+
+def _sweep(subject: Subject, plan: str, lesions: Sequence[Lesion]) -> Any:
+    return tlesion.sweep(
+        subject.model,
+        words.prompts(masked=subject.masked),
+        [[edit.pair for edit in lesion] for lesion in lesions],
+        plan=plan,
+        global_change=False,
+    )
 
 
 def _judged(

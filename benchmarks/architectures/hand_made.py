@@ -40,7 +40,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     | {"n_key_value_heads": 2, "use_normalization_before_and_after": True, "act_fn": "gelu_pytorch_tanh"},
     "Gemma 3's parts": _RMS
     | _WINDOWS
-    | {"n_key_value_heads": 2, "use_normalization_before_and_after": True, "use_qk_norm": True, "rotary_base_local": 100},
+    | {
+        "n_key_value_heads": 2,
+        "use_normalization_before_and_after": True,
+        "use_qk_norm": True,
+        "rotary_base_local": 100,
+    },
     "soft caps": _SOFT_CAPS,
     "shortformer": {"positional_embedding_type": "shortformer"},
     "ALiBi": {"positional_embedding_type": "alibi"},

@@ -110,21 +110,21 @@ def negate(activation: Tensor, hook: object) -> Tensor:
 
 
 def _neurons_at_readout(model: Any) -> list[Lesion]:
-    return [[zero(name, units=[0, 3, 40], positions="readout")] for name in _layers(model, "mlp.hook_post")]
+    return [[zero(name, units=[0, 3, 40], positions="readout")] for name in layers(model, "mlp.hook_post")]
 
 
 def _neurons_everywhere(model: Any) -> list[Lesion]:
-    return [[scale(name, -2.0, units=slice(0, None, 2))] for name in _layers(model, "mlp.hook_pre")]
+    return [[scale(name, -2.0, units=slice(0, None, 2))] for name in layers(model, "mlp.hook_pre")]
 
 
 def _neurons_early(model: Any) -> list[Lesion]:
-    return [[zero(name, positions=at)] for name in _layers(model, "mlp.hook_post") for at in (0, 2)]
+    return [[zero(name, positions=at)] for name in layers(model, "mlp.hook_post") for at in (0, 2)]
 
 
 def _heads(point: str) -> Callable[[Any], list[Lesion]]:
     def lesions(model: Any) -> list[Lesion]:
         found: list[Lesion] = []
-        for name in _layers(model, point):
+        for name in layers(model, point):
             found += [[zero(name, heads=1)], [scale(name, 3.0, heads=[0, 1], positions=-2)]]
         return found
 
@@ -136,29 +136,33 @@ def _hidden_states(model: Any) -> list[Lesion]:
     return [
         *([scale(name, 0.1, positions="readout")] for name in states),
         *([scale(name, 3.0)] for name in states),
-        *([zero(name, units=[1, 2], positions=-2)] for name in _layers(model, "hook_resid_pre")),
+        *([zero(name, units=[1, 2], positions=-2)] for name in layers(model, "hook_resid_pre")),
     ]
 
 
 def _outputs(model: Any) -> list[Lesion]:
-    points = [*_layers(model, "hook_attn_out"), *_layers(model, "hook_mlp_out")]
+    points = [*layers(model, "hook_attn_out"), *layers(model, "hook_mlp_out")]
     return [[scale(name, 0.2, positions="readout")] for name in points] + [[zero(name)] for name in points]
 
 
 def _several_layers(model: Any) -> list[Lesion]:
-    neurons, heads = _layers(model, "mlp.hook_post"), _layers(model, "attn.hook_z")
+    neurons, heads = layers(model, "mlp.hook_post"), layers(model, "attn.hook_z")
     last = hidden_state(model, model.cfg.n_layers - 1)
     late = [zero(heads[1], heads=0, positions=-2), scale(last, 0.5, positions="readout")]
     return [
         late,
         [zero(heads[0], heads=[1]), zero(heads[0], heads=[2], positions="readout"), zero(heads[-1])],
-        *([[zero(neurons[0], units=[1], positions=-2), *late, scale(neurons[0], 2.0, units=[1, 2])]] if neurons else []),
+        *(
+            [[zero(neurons[0], units=[1], positions=-2), *late, scale(neurons[0], 2.0, units=[1, 2])]]
+            if neurons
+            else []
+        ),
         *([[scale(name, 0.5, positions="readout") for name in neurons]] if neurons else []),
     ]
 
 
 def _noise(model: Any) -> list[Lesion]:
-    points = _layers(model, "mlp.hook_post") or _layers(model, "hook_attn_out")
+    points = layers(model, "mlp.hook_post") or layers(model, "hook_attn_out")
     return [
         *([noise(name, mean=1.0, seed=4, positions=[-3, -1])] for name in points),
         *([noise(name, std=0.5, seed=2, mode="add", units=slice(0, 9))] for name in points),
@@ -166,7 +170,7 @@ def _noise(model: Any) -> list[Lesion]:
 
 
 def _replace(model: Any) -> list[Lesion]:
-    points = _layers(model, "mlp.hook_post") or _layers(model, "hook_attn_out")
+    points = layers(model, "mlp.hook_post") or layers(model, "hook_attn_out")
     width = model.cfg.d_mlp if "mlp" in points[0] else model.cfg.d_model
     values = _drawn(width).float()
     return [[replace(name, values, units=slice(3, 20), positions=-1)] for name in points]
@@ -175,17 +179,17 @@ def _replace(model: Any) -> list[Lesion]:
 def _subspace(model: Any) -> list[Lesion]:
     width, cfg = model.cfg.d_model, model.cfg
     lesions: list[Lesion] = [[remove(hidden_state(model, n), width, rank=2)] for n in range(cfg.n_layers)]
-    lesions += [[remove(name, cfg.d_mlp, rank=1, positions="readout")] for name in _layers(model, "mlp.hook_pre")]
+    lesions += [[remove(name, cfg.d_mlp, rank=1, positions="readout")] for name in layers(model, "mlp.hook_pre")]
     return lesions
 
 
 def _own_functions(model: Any) -> list[Lesion]:
-    late = zero(_layers(model, "attn.hook_z")[-1], heads=1, positions=-1)
+    late = zero(layers(model, "attn.hook_z")[-1], heads=1, positions=-1)
     return [
-        [own(_layers(model, "attn.hook_pattern")[1], halve)],
+        [own(layers(model, "attn.hook_pattern")[1], halve)],
         [own("blocks.0.hook_resid_pre", negate), late],
-        [own(_layers(model, "hook_attn_out")[1], negate)],
-        [own(_layers(model, "attn.hook_q")[1], halve)],
+        [own(layers(model, "hook_attn_out")[1], negate)],
+        [own(layers(model, "attn.hook_q")[1], halve)],
     ]
 
 
@@ -197,17 +201,17 @@ def _outside_blocks(model: Any) -> list[Lesion]:
 def _inputs(model: Any) -> list[Lesion]:
     points = ("hook_q_input", "hook_k_input", "hook_v_input") if model.cfg.use_split_qkv_input else ()
     points += ("hook_attn_in",) if model.cfg.use_attn_in else ()
-    found: list[Lesion] = [[zero(name, heads=1)] for point in points for name in _layers(model, point)]
-    found += [[zero(name, heads=0, positions=-1)] for point in points for name in _layers(model, point)]
+    found: list[Lesion] = [[zero(name, heads=1)] for point in points for name in layers(model, point)]
+    found += [[zero(name, heads=0, positions=-1)] for point in points for name in layers(model, point)]
     if model.cfg.use_hook_mlp_in:
-        found += [[scale(name, 0.3, positions="readout")] for name in _layers(model, "hook_mlp_in")]
+        found += [[scale(name, 0.3, positions="readout")] for name in layers(model, "hook_mlp_in")]
     if model.cfg.use_attn_result:
-        found += [[zero(name, heads=1, positions=-1)] for name in _layers(model, "attn.hook_result")]
+        found += [[zero(name, heads=1, positions=-1)] for name in layers(model, "attn.hook_result")]
     return found
 
 
 def _nothing(model: Any) -> list[Lesion]:
-    point = (_layers(model, "mlp.hook_post") or _layers(model, "hook_attn_out"))[1]
+    point = (layers(model, "mlp.hook_post") or layers(model, "hook_attn_out"))[1]
     return [[scale(point, 1.0)], [zero(point, units=[])]]
 
 
@@ -239,8 +243,10 @@ KINDS: dict[str, Callable[[Any], list[Lesion]]] = {
 """The lesions of a model, one list for each kind; empty where the model has no such hook point."""
 
 
-def _layers(model: Any, point: str) -> list[str]:
+def layers(model: Any, point: str) -> list[str]:
     """The full names of a hook point, in every layer that has it."""
+    if model.cfg.attn_only and "mlp" in point:
+        return []  # TransformerLens makes `hook_mlp_out` all the same, and never calls it.
     here = set(names(model))
     found = [f"blocks.{layer}.{point}" for layer in range(model.cfg.n_layers)]
     return [name for name in found if name in here]

@@ -42,7 +42,10 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "Mistral, windowed": ("MistralForCausalLM", _GROUPED | _WINDOWED),
     "Mixtral": ("MixtralForCausalLM", _GROUPED | _EXPERTS),
     "Qwen 2": ("Qwen2ForCausalLM", _GROUPED),
-    "Qwen 2, windowed": ("Qwen2ForCausalLM", _GROUPED | _WINDOWED | {"use_sliding_window": True, "max_window_layers": 1}),
+    "Qwen 2, windowed": (
+        "Qwen2ForCausalLM",
+        _GROUPED | _WINDOWED | {"use_sliding_window": True, "max_window_layers": 1},
+    ),
     "Qwen 3": ("Qwen3ForCausalLM", _GROUPED | {"head_dim": 8}),
     "Qwen 3, windowed": (
         "Qwen3ForCausalLM",

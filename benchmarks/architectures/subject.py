@@ -13,8 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from benchmarks.architectures import words
-from benchmarks.architectures.lesions import KINDS, Lesion, scale
-from tlesion.hooks import names
+from benchmarks.architectures.lesions import KINDS, Lesion, layers, scale
 
 PERMANENT = "beside a permanent hook"
 
@@ -46,8 +45,7 @@ class Subject:
     @property
     def neurons(self) -> str:
         """What is lesioned and selected in studies: neurons, or the nearest to them that the model has."""
-        here = set(names(self.model))
-        return next(p for p in ("mlp.hook_post", "hook_mlp_out", "hook_attn_out") if f"blocks.0.{p}" in here)
+        return next(p for p in ("mlp.hook_post", "hook_mlp_out", "hook_attn_out") if layers(self.model, p))
 
     def lesions(self, kind: str) -> list[Lesion]:
         return list(KINDS[kind](self.model))
@@ -80,8 +78,8 @@ class Subject:
                 ids = self._ids(pair[side])
                 at = ids.index(self._ids(word)[1 if self.masked else -1])
                 _, cache = self.model.run_with_cache(torch.tensor(ids)[None])
-                layers = [f"blocks.{layer}.{self.neurons}" for layer in range(self.model.cfg.n_layers)]
-                rows.append(np.stack([cache[name][0, at].double().numpy() for name in layers]))
+                points = layers(self.model, self.neurons)
+                rows.append(np.stack([cache[name][0, at].double().numpy() for name in points]))
             conditions.append(np.stack(rows))
         constant = np.logical_and(*(np.ptp(rows, axis=0) == 0 for rows in conditions))
         with np.errstate(all="ignore"), warnings.catch_warnings():

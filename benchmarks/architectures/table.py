@@ -25,7 +25,19 @@ NOT_LOADED = {
     "OLMoE": ({"bfloat16"}, "dtype"),
     **{
         name: (_ANY, "ForCausalLM|ForConditionalGeneration")
-        for name in ("Gemma", "Gemma 2", "Gemma 3", "Phi", "OLMo", "OLMo 2", "StableLM", "Granite", "Cohere", "Falcon", "T5")
+        for name in (
+            "Gemma",
+            "Gemma 2",
+            "Gemma 3",
+            "Phi",
+            "OLMo",
+            "OLMo 2",
+            "StableLM",
+            "Granite",
+            "Cohere",
+            "Falcon",
+            "T5",
+        )
     },
 }
 """What `tlesion.load_model` refuses, in which dtypes, and a word of the reason."""

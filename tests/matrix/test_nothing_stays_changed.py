@@ -68,7 +68,11 @@ def snapshot(model: Any) -> dict[str, Any]:
         for key, value in vars(module).items():
             found[f"{name}.{key}"] = contents(value)
         for handle in [*getattr(module, "fwd_hooks", ()), *getattr(module, "bwd_hooks", ())]:
-            found[f"{name}: hook {id(handle)}"] = (contents(handle.user_hook), handle.is_permanent, handle.context_level)
+            found[f"{name}: hook {id(handle)}"] = (
+                contents(handle.user_hook),
+                handle.is_permanent,
+                handle.context_level,
+            )
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         bits = tensor.detach().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else tensor.item()
         found[f"{name}: tensor"] = (Same(tensor), tensor.data_ptr(), tensor.stride(), tensor.dtype, bits)

@@ -1,0 +1,90 @@
+"""Every architecture × plan × kind of lesion × dtype equals plain runs, or is refused as the table says: no third way.
+
+The table is `benchmarks.architectures.table`; `make matrix` runs all of it and writes benchmarks/results/architectures.md.
+"""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from benchmarks.architectures.cells import PLANS, STUDIES, Cell, cell, together
+from benchmarks.architectures.lesions import KINDS
+from benchmarks.architectures.table import ARCHITECTURES, DTYPES, columns, stated
+
+CELLS = 3
+"""How many of an architecture's cells are in the sample."""
+
+
+def sample() -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """For every architecture a dtype and some columns; a new shuffle of all columns begins when one is used up."""
+    rng = np.random.default_rng(0)
+    deck: list[tuple[str, str]] = []
+    drawn = {}
+    for number, name in enumerate(ARCHITECTURES):
+        if len(deck) < CELLS:
+            everything = list(columns())
+            deck = [everything[i] for i in rng.permutation(len(everything))]
+        drawn[name] = (DTYPES[number % len(DTYPES)], [deck.pop() for _ in range(CELLS)])
+    return drawn
+
+
+SAMPLE = sample()
+
+
+def test_the_sample_has_every_plan_kind_of_lesion_and_dtype_several_times():
+    drawn = [column for _, chosen in SAMPLE.values() for column in chosen]
+    for plan in PLANS:
+        assert sum(what == plan for what, _ in drawn) >= 3, plan
+    for kind in KINDS:
+        assert sum(one == kind for _, one in drawn) >= 3, kind
+    for study in STUDIES:
+        assert any(what == study for what, _ in drawn), study
+    for dtype in DTYPES:
+        assert sum(one == dtype for one, _ in SAMPLE.values()) >= len(ARCHITECTURES) // 2
+
+
+def loaded(name: str, dtype: str):
+    """The model with its plain numbers; None where it is refused on loading, as the table says."""
+    architecture = ARCHITECTURES[name]
+    word = architecture.not_loaded(dtype)
+    if word is None:
+        return architecture.subject(dtype), ""
+    with pytest.raises((ValueError, TypeError)) as refusal:
+        architecture.subject(dtype)
+    assert stated(word, str(refusal.value)), str(refusal.value)
+    return None, str(refusal.value)
+
+
+def faults(cells: list[Cell]) -> list[str]:
+    return [f"{one.what}, {one.kind or 'the study'}: {one.fault}" for one in cells if one.fault]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_sample_equals_plain_runs_or_is_refused(name):
+    dtype, chosen = SAMPLE[name]
+    subject, _ = loaded(name, dtype)
+    if subject is not None:
+        there = [(what, kind) for what, kind in chosen if not kind or subject.lesions(kind)]
+        serves = ARCHITECTURES[name].serves
+        assert faults([cell(subject, what, kind, dtype, served=serves) for what, kind in there]) == []
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_everything_equals_plain_runs_or_is_refused(name, dtype, request):
+    subject, refusal = loaded(name, dtype)
+    cells: list[Cell] = []
+    if subject is not None:
+        known = {plan: together(subject, plan) for plan in PLANS}
+        there = [(what, kind) for what, kind in columns() if not kind or subject.lesions(kind)]
+        serves = ARCHITECTURES[name].serves
+        cells = [cell(subject, what, kind, dtype, served=serves, known=known.get(what)) for what, kind in there]
+    record = {"architecture": name, "dtype": dtype, "refused": refusal, "cells": [asdict(one) for one in cells]}
+    if request.config.option.cells is not None:
+        with request.config.option.cells.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")  # one write for a line: workers append to one file
+    assert faults(cells) == []
