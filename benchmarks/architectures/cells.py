@@ -157,7 +157,7 @@ def _judged(
 
 
 def relative(found: Tensor | np.ndarray, expected: Tensor | np.ndarray) -> float:
-    """The largest difference, relative to the largest number that is expected; NaN has to stand where NaN is expected."""
+    """The largest difference, relative to the largest number expected; infinite where only one of the two is NaN."""
     a, b = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
         return float("inf")

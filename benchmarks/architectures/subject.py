@@ -70,7 +70,7 @@ class Subject:
 
     @torch.no_grad()
     def t(self) -> np.ndarray:
-        """Student's t between the pairs' words at their tokens ``[layer, unit]``, as scipy has it; NaN for dead neurons."""
+        """Student's t between the pairs' words ``[layer, unit]``, as scipy has it; NaN for dead neurons."""
         conditions = []
         for side, word in enumerate(words.TARGETS):
             rows = []

@@ -17,28 +17,24 @@ DTYPES = ("float32", "bfloat16")
 _ANY = frozenset(DTYPES)
 _BOTH_DIRECTIONS = ("BERT", "BERT with both heads", "attention in both directions")
 
-NOT_LOADED = {
-    "Llama, biases": (_ANY, "does not compute what the original computes"),
-    "Qwen 2, windowed": (_ANY, "sliding|does not compute what the original computes"),
-    "Qwen 3, windowed": (_ANY, "sliding|does not compute what the original computes"),
-    "Mixtral": ({"bfloat16"}, "dtype"),
-    "OLMoE": ({"bfloat16"}, "dtype"),
-    **{
-        name: (_ANY, "ForCausalLM|ForConditionalGeneration")
-        for name in (
-            "Gemma",
-            "Gemma 2",
-            "Gemma 3",
-            "Phi",
-            "OLMo",
-            "OLMo 2",
-            "StableLM",
-            "Granite",
-            "Cohere",
-            "Falcon",
-            "T5",
-        )
-    },
+_OTHERWISE = "does not compute what the original computes"
+NOT_LOADED: dict[str, tuple[frozenset[str], str]] = {
+    "Llama, biases": (_ANY, _OTHERWISE),
+    "Qwen 2, windowed": (_ANY, f"sliding|{_OTHERWISE}"),
+    "Qwen 3, windowed": (_ANY, f"sliding|{_OTHERWISE}"),
+    "Mixtral": (frozenset({"bfloat16"}), "dtype"),
+    "OLMoE": (frozenset({"bfloat16"}), "dtype"),
+    "Gemma": (_ANY, "GemmaForCausalLM"),
+    "Gemma 2": (_ANY, "Gemma2ForCausalLM"),
+    "Gemma 3": (_ANY, "Gemma3ForCausalLM"),
+    "Phi": (_ANY, "PhiForCausalLM"),
+    "OLMo": (_ANY, "OlmoForCausalLM"),
+    "OLMo 2": (_ANY, "Olmo2ForCausalLM"),
+    "StableLM": (_ANY, "StableLmForCausalLM"),
+    "Granite": (_ANY, "GraniteForCausalLM"),
+    "Cohere": (_ANY, "CohereForCausalLM"),
+    "Falcon": (_ANY, "FalconForCausalLM"),
+    "T5": (_ANY, "T5ForConditionalGeneration"),
 }
 """What `tlesion.load_model` refuses, in which dtypes, and a word of the reason."""
 

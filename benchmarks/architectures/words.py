@@ -28,7 +28,7 @@ SIZE = 48
 
 
 def tokenizer(*, masked: bool) -> PreTrainedTokenizerBase:
-    """One token for each word; a masked model's puts [CLS] and [SEP] around a text, a causal one's may begin with <s>."""
+    """One token for each word; a masked model's puts [CLS] and [SEP] around a text, a causal one's puts <s> first."""
     if masked:
         return BertTokenizer(vocab={word: index for index, word in enumerate((*SPECIAL_OF_BERT, *WORDS))})
     vocabulary = {word: index for index, word in enumerate((*SPECIAL, *WORDS))}

@@ -1,6 +1,7 @@
 """Every architecture × plan × kind of lesion × dtype equals plain runs, or is refused as the table says: no third way.
 
-The table is `benchmarks.architectures.table`; `make matrix` runs all of it and writes benchmarks/results/architectures.md.
+The table is `benchmarks.architectures.table`. `make matrix` runs all of it and writes
+benchmarks/results/architectures.md.
 """
 
 import json
