@@ -29,11 +29,11 @@ test-kernels: $(READY)
 	then env -u OPENBLAS_CORETYPE ATEN_CPU_CAPABILITY=avx512 $(SUITE); \
 	else echo 'this processor has no AVX-512: not run with it'; fi
 
-# Every architecture, made tiny, under every plan and kind of lesion, and long histories of hooks and patches: minutes. What
-# was measured is written to benchmarks/results/architectures.md; `make test` has a sample of it.
+# Every architecture, made tiny, under every plan and kind of lesion, and long histories of hooks and patches: minutes, without
+# the shapes' checks, which `make test` has and which take most of the time. Writes benchmarks/results/architectures.md.
 matrix: $(READY)
 	rm -f matrix.jsonl
-	$(SUITE) -m matrix tests/matrix --cells=matrix.jsonl
+	env JAXTYPING_DISABLE=1 $(SUITE) -m matrix tests/matrix --cells=matrix.jsonl
 	$(BIN)/python -m benchmarks.architectures matrix.jsonl
 	rm matrix.jsonl
 

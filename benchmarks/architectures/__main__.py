@@ -19,8 +19,8 @@ NOTES = (
     "A number is the largest difference from one plain `run_with_hooks` for each lesion and prompt, relative to the "
     "largest logit (`select_neurons`: from scipy's t, relative to the largest t). Under a plan: over all kinds of "
     "lesions; under a kind of lesion: over all plans. '−': the model has no such hook point.",
-    "'refused' with a letter: tlesion raised ValueError or TypeError for the letter's reason, below. After a number: some "
-    "lesions ran, others were refused.",
+    "'refused' with a letter: tlesion raised ValueError or TypeError for the letter's reason, below. After a number: "
+    "some lesions ran, others were refused.",
     "A test (`make matrix`) refuses any cell that is neither equal within rounding nor refused where it may be.",
     "Qwen 1 is missing: its code is no part of transformers and would have to be fetched. Its dynamic rotary embedding "
     "is among the models that were made from a configuration by hand.",
