@@ -87,7 +87,7 @@ def remove(name: str, width: int, *, rank: int, **places: Any) -> Edit:
 
 
 def noise(name: str, **options: Any) -> Edit:
-    """Its numbers are tlesion's own in both: what is compared is where they go."""
+    # Its numbers are tlesion's own in both: what is compared is where they go.
     return Edit(iv.gaussian(name, **options), None, {"positions": options.get("positions")})
 
 

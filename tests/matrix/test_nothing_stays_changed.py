@@ -287,9 +287,9 @@ def _run(*, examples: int, steps: int) -> None:
 
 @pytest.mark.slow
 def test_a_few_histories_leave_everything_as_it_was():
-    _run(examples=12, steps=14)
+    _run(examples=10, steps=14)
 
 
 @pytest.mark.matrix
 def test_many_histories_leave_everything_as_it_was():
-    _run(examples=150, steps=25)
+    _run(examples=80, steps=25)
