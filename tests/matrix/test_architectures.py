@@ -14,20 +14,31 @@ from benchmarks.architectures.cells import PLANS, STUDIES, Cell, cell, together
 from benchmarks.architectures.lesions import KINDS
 from benchmarks.architectures.table import ARCHITECTURES, DTYPES, columns, stated
 
-CELLS = 3
-"""How many of an architecture's cells are in the sample."""
+CELLS = 2
+"""How many of an architecture's cells are in the sample, beside those that few architectures have."""
+
+OF_FEW = {
+    "experts": ("auto", "experts' neurons"),
+    "inputs of queries, keys and values apart": ("auto", "inputs and results of heads"),
+    "inputs of heads apart": ("fanout", "inputs and results of heads"),
+    "results of heads apart": ("prefix", "inputs and results of heads"),
+}
 
 
 def sample() -> dict[str, tuple[str, list[tuple[str, str]]]]:
     """For every architecture a dtype and some columns; a new shuffle of all columns begins when one is used up."""
     rng = np.random.default_rng(0)
+    common = [column for column in columns() if column[1] not in {kind for _, kind in OF_FEW.values()}]
     deck: list[tuple[str, str]] = []
     drawn = {}
-    for number, name in enumerate(ARCHITECTURES):
-        if len(deck) < CELLS:
-            everything = list(columns())
-            deck = [everything[i] for i in rng.permutation(len(everything))]
-        drawn[name] = (DTYPES[number % len(DTYPES)], [deck.pop() for _ in range(CELLS)])
+    for number, (name, architecture) in enumerate(ARCHITECTURES.items()):
+        dtype = DTYPES[number % len(DTYPES)]
+        chosen = [OF_FEW[name]] if name in OF_FEW else []
+        if architecture.not_loaded(dtype) is None:
+            if len(deck) < CELLS:
+                deck = [common[i] for i in rng.permutation(len(common))]
+            chosen += [deck.pop() for _ in range(CELLS)]
+        drawn[name] = (dtype, chosen)
     return drawn
 
 
@@ -37,9 +48,9 @@ SAMPLE = sample()
 def test_the_sample_has_every_plan_kind_of_lesion_and_dtype_several_times():
     drawn = [column for _, chosen in SAMPLE.values() for column in chosen]
     for plan in PLANS:
-        assert sum(what == plan for what, _ in drawn) >= 3, plan
+        assert sum(what == plan for what, _ in drawn) >= 5, plan
     for kind in KINDS:
-        assert sum(one == kind for _, one in drawn) >= 3, kind
+        assert sum(one == kind for _, one in drawn) >= (1 if kind == "experts' neurons" else 2), kind
     for study in STUDIES:
         assert any(what == study for what, _ in drawn), study
     for dtype in DTYPES:

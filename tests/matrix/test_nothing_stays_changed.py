@@ -84,7 +84,8 @@ def snapshot(model: Any) -> dict[str, Any]:
         [torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.is_autocast_enabled("cpu")],
         [torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads()],
     )
-    kind, key, *rest = np.random.get_state()  # type: ignore[misc]  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    kind, key, *rest = numpy_state
     found["numpy"] = (kind, np.asarray(key).tolist(), rest)
     return found
 
