@@ -1,5 +1,6 @@
 """One cell of the matrix: how far tlesion's numbers lie from plain runs, or why it refuses."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -72,7 +73,7 @@ def cell(
     kind: str,
     dtype: str,
     *,
-    served: Callable[[str], bool],
+    refusal: str | None,
     known: Mapping[Part, Tensor] | None = None,
 ) -> Cell:
     """Run one cell.
@@ -82,11 +83,11 @@ def cell(
         what: A plan, or one of `STUDIES`.
         kind: A kind of lesion; "" for a study.
         dtype: The model's, which says how much rounding is allowed.
-        served: Whether a plan is to run here at all; where it is not, it may refuse.
+        refusal: A word of the refusal, where this plan or study may refuse this model; None where it has to run.
         known: What `together` gave for this plan; None or without this kind: it runs now.
     """
     if kind == "":
-        return _judged(what, kind, [(True, lambda: STUDIES[what](subject))], dtype, may_refuse=not served(what))
+        return _judged(what, kind, [(True, lambda: STUDIES[what](subject))], dtype, refusal=refusal)
     plain = subject.plain(kind)
     runs: list[tuple[bool, Callable[[], float]]] = []
     for late, numbered in _parts(subject.lesions(kind)):
@@ -96,7 +97,7 @@ def cell(
         else:
             lesions = [lesion for _, lesion in numbered]
             runs.append((_has_to_run(what, kind, late), _swept(subject, what, kind, lesions, expected)))
-    return _judged(what, kind, runs, dtype, may_refuse=not served(what))
+    return _judged(what, kind, runs, dtype, refusal=refusal)
 
 
 def _parts(lesions: Sequence[Lesion]) -> Iterator[tuple[bool, list[tuple[int, Lesion]]]]:
@@ -138,7 +139,7 @@ def _sweep(subject: Subject, plan: str, lesions: Sequence[Lesion]) -> Any:
 
 
 def _judged(
-    what: str, kind: str, runs: Sequence[tuple[bool, Callable[[], float]]], dtype: str, *, may_refuse: bool
+    what: str, kind: str, runs: Sequence[tuple[bool, Callable[[], float]]], dtype: str, *, refusal: str | None
 ) -> Cell:
     differences: list[float] = []
     refused = fault = ""
@@ -147,7 +148,8 @@ def _judged(
             differences.append(run())
         except (ValueError, TypeError) as error:
             refused = str(error)
-            fault = f"refused: {error}" if has_to_run and not may_refuse else fault
+            if has_to_run and (refusal is None or not re.search(refusal, refused)):
+                fault = f"refused: {error}"
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"
     largest = max(differences, default=None)

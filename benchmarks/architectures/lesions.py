@@ -123,10 +123,9 @@ def _neurons_early(model: Any) -> list[Lesion]:
 
 def _heads(point: str) -> Callable[[Any], list[Lesion]]:
     def lesions(model: Any) -> list[Lesion]:
-        found: list[Lesion] = []
-        for name in layers(model, point):
-            found += [[zero(name, heads=1)], [scale(name, 3.0, heads=[0, 1], positions=-2)]]
-        return found
+        one, some = (0, [0]) if point in ("attn.hook_k", "attn.hook_v") else (1, [0, 1])  # keys may have one head
+        late = [[scale(name, 3.0, heads=some, positions=-2)] for name in layers(model, point)]
+        return [*late, *([zero(name, heads=one)] for name in layers(model, point))]
 
     return lesions
 

@@ -15,8 +15,6 @@ from benchmarks.architectures.subject import Subject
 
 DTYPES = ("float32", "bfloat16")
 _ANY = frozenset(DTYPES)
-_BOTH_DIRECTIONS = ("BERT", "BERT with both heads", "attention in both directions")
-
 _OTHERWISE = "does not compute what the original computes"
 NOT_LOADED: dict[str, tuple[frozenset[str], str]] = {
     "Llama, biases": (_ANY, _OTHERWISE),
@@ -38,7 +36,13 @@ NOT_LOADED: dict[str, tuple[frozenset[str], str]] = {
 }
 """What `tlesion.load_model` refuses, in which dtypes, and a word of the reason."""
 
-REFUSED: dict[tuple[str, str], str] = {}
+_BOTH = "both directions|what comes later in a text changes what is before it"
+REFUSED: dict[tuple[str, str], str] = {
+    ("BERT", "prefix"): _BOTH,
+    ("BERT with both heads", "prefix"): _BOTH,
+    ("attention in both directions", "prefix"): _BOTH,
+    ("attention only", "decompose_drop"): "not in this model",
+}
 """Architecture and plan or study: a word of the reason for which all of it may be refused."""
 
 
@@ -63,9 +67,9 @@ class Architecture:
         dtypes, word = NOT_LOADED.get(self.name, (frozenset(), ""))
         return word if dtype in dtypes else None
 
-    def serves(self, what: str) -> bool:
-        """Whether a plan or study has to run on this architecture."""
-        return (self.name, what) not in REFUSED and not (what == "prefix" and self.name in _BOTH_DIRECTIONS)
+    def refusal(self, what: str) -> str | None:
+        """A word of the refusal by a plan or study; None where it has to run."""
+        return REFUSED.get((self.name, what))
 
 
 def _loaded(name: str) -> Callable[[str], Any]:

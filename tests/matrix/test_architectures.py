@@ -80,8 +80,8 @@ def test_a_sample_equals_plain_runs_or_is_refused(name):
     subject, _ = loaded(name, dtype)
     if subject is not None:
         there = [(what, kind) for what, kind in chosen if not kind or subject.lesions(kind)]
-        serves = ARCHITECTURES[name].serves
-        assert faults([cell(subject, what, kind, dtype, served=serves) for what, kind in there]) == []
+        refusal = ARCHITECTURES[name].refusal
+        assert faults([cell(subject, what, kind, dtype, refusal=refusal(what)) for what, kind in there]) == []
 
 
 @pytest.mark.matrix
@@ -93,8 +93,9 @@ def test_everything_equals_plain_runs_or_is_refused(name, dtype, request):
     if subject is not None:
         known = {plan: together(subject, plan) for plan in PLANS}
         there = [(what, kind) for what, kind in columns() if not kind or subject.lesions(kind)]
-        serves = ARCHITECTURES[name].serves
-        cells = [cell(subject, what, kind, dtype, served=serves, known=known.get(what)) for what, kind in there]
+        refusal = ARCHITECTURES[name].refusal
+        for what, kind in there:
+            cells.append(cell(subject, what, kind, dtype, refusal=refusal(what), known=known.get(what)))
     record = {"architecture": name, "dtype": dtype, "refused": refusal, "cells": [asdict(one) for one in cells]}
     if request.config.option.cells is not None:
         with request.config.option.cells.open("a", encoding="utf-8") as file:
