@@ -87,8 +87,11 @@ class Copies:
             _run_tests(copy, _in_order(path))
         self._running[pid] = (copy, number, path, time.monotonic() + limit)
 
-    def wait(self) -> tuple[int, bool, str]:
-        """The next run that ends: its number, whether a test failed or time was up, and the end of what pytest said."""
+    def wait(self) -> tuple[int, str, str]:
+        """The next run that ends: its number, what became of its fault, and the end of what pytest said.
+
+        ``"caught"`` (a test failed), ``"caught, out of time"`` (they came to no end), or ``"SURVIVED"``.
+        """
         while True:
             for pid, (copy, number, path, deadline) in list(self._running.items()):
                 ended, status = os.waitpid(pid, os.WNOHANG)
@@ -101,7 +104,8 @@ class Copies:
                     self._free.append(copy)
                     shutil.copy(ROOT / path, copy / path)
                     said = (copy / SAID).read_text(errors="replace").splitlines()[-15:]
-                    return number, late or status != 0, "\n".join(said)
+                    became = "caught, out of time" if late else "caught" if status else "SURVIVED"
+                    return number, became, "\n".join(said)
             time.sleep(0.05)
 
 
@@ -120,12 +124,11 @@ def survivors_of(faults: Sequence[Fault], *, workers: int) -> list[int]:
                 copies.start(begun, path, code, limit=limits[_room(path)])
                 begun += 1
                 continue
-            number, caught, _ = copies.wait()
+            number, became, _ = copies.wait()
             done += 1
-            if not caught:
+            if became == "SURVIVED":
                 survivors.append(number)
-            word = "caught" if caught else "SURVIVED"
-            print(f"{done:4d} of {len(faults)}  {word}  {faults[number][2]}", flush=True)
+            print(f"{done:4d} of {len(faults)}  {became}  {faults[number][2]}", flush=True)
     return survivors
 
 
@@ -134,8 +137,8 @@ def _limit(copies: Copies, room: str) -> float:
     begun = time.monotonic()
     path = f"tlesion/{room}/__init__.py"
     copies.start(0, path, (ROOT / path).read_text(), limit=3600)
-    _, failed, said = copies.wait()
-    if failed:
+    _, became, said = copies.wait()
+    if became != "SURVIVED":
         raise SystemExit(f"the tests of {room} fail without any fault; mend them first:\n{said}")
     taken = time.monotonic() - begun
     print(f"tests of {room}: {taken:.0f} s", flush=True)

@@ -91,6 +91,7 @@ def test_by_hand():
     assert change.mean_unit_change == 0.25
 
 
+@pytest.mark.slow
 def test_a_shared_direction_is_small_in_each_unit_and_deep_in_the_covariance():
     """300 units share one factor of a third of their deviation: 1/10 of each variance, nearly all of ‖C‖."""
     factor = gaussian(2000, 1)

@@ -83,6 +83,20 @@ def insides_read(path: Path) -> list[str]:
     ]
 
 
+# Which rooms of studies/ may import from which others: `common` is below all, `evidence` above all. No study imports
+# another one, but for those that are made of laminar profiles.
+BELOW_STUDIES = {"common"}
+ABOVE_STUDIES = {"evidence"}
+MADE_OF = {"verdict": {"laminar"}, "cross_fit": {"laminar"}}
+
+
+def room_imports(path: Path) -> list[tuple[str, str]]:
+    """What a file below studies/ imports from other rooms there: (file and line, room)."""
+    own = path.relative_to(PACKAGE / "studies").parts[0]
+    others = [(line, name.split(".")[2]) for line, name in imported(path) if name.startswith("tlesion.studies.")]
+    return [(f"{path.relative_to(PACKAGE)}:{line}", room) for line, room in others if room != own]
+
+
 MODULES = sorted({module_of(path) for path in SOURCES})
 
 
@@ -98,6 +112,16 @@ def test_imports_go_strictly_downward(own):
         assert other == own or ORDER[other] < ORDER[own], (
             f"{place}: {own} (floor {FLOOR[own]}) imports {other} (floor {FLOOR[other]}), which is not below it"
         )
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in PACKAGE.glob("studies/*/__init__.py")))
+def test_no_study_imports_another(room):
+    allowed = BELOW_STUDIES | MADE_OF.get(room, set())
+    if room in ABOVE_STUDIES:
+        return
+    found = [one for path in sorted((PACKAGE / "studies" / room).glob("*.py")) for one in room_imports(path)]
+    refused = [f"{place} imports {other}" for place, other in found if other not in allowed]
+    assert not refused, f"{refused}: what two studies share belongs into studies/common, or a floor below"
 
 
 @pytest.mark.parametrize("own", MODULES)
@@ -180,7 +204,7 @@ def test_every_public_name_is_there_and_says_what_it_is(name):
     value = getattr(tlesion, name)
     assert (value.__doc__ or "").strip(), f"tlesion.{name} has no docstring"
     assert name in dir(tlesion)
-    assert name in getattr(tlesion, "__all__")  # noqa: B009  its stub has names and no such list
+    assert name in tlesion.__all__
 
 
 def test_an_unknown_public_name_is_an_attribute_error():

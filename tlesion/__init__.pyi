@@ -13,6 +13,7 @@ from .covariance import CovarianceChange as CovarianceChange
 from .covariance import measure_covariance_change as measure_covariance_change
 from .inference.controls import matched_controls as matched_controls
 from .keep.archive import load_result as load_result
+from .keep.results import Result as Result
 from .models import load_model as load_model
 from .positions import Offset as Offset
 from .report import Report as Report
@@ -30,6 +31,8 @@ from .stimuli import contrasts as contrasts
 from .stimuli import prompts as prompts
 from .studies.common.generation import generate_tokens as generate_tokens
 from .studies.common.generation import openings as openings
+from .studies.common.registry import Study as Study
+from .studies.common.registry import register_study as register_study
 from .studies.context.result import ContextModulation as ContextModulation
 from .studies.context.space import common_nouns as common_nouns
 from .studies.context.space import space_modulation as space_modulation
@@ -68,3 +71,6 @@ from .subspace import fit_leace as fit_leace
 from .subspace import fit_subspace as fit_subspace
 from .sweeps.sweep import SweepResult as SweepResult
 from .sweeps.sweep import sweep as sweep
+
+__all__: list[str]
+__version__: str

@@ -23,6 +23,7 @@ def logits_of(model):
         return model(tokens)
 
 
+@pytest.mark.slow
 def test_layout_changes_strides_and_no_bit_of_a_result(model):
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     logits = logits_of(model)

@@ -69,6 +69,7 @@ def fail(activation, hook):
     raise RuntimeError("in the middle")
 
 
+@pytest.mark.slow
 def test_a_forward_of_the_users_own_survives_a_sweep(model):
     own = patched(model)
     tlesion.sweep(model, prompts_for(model), lesions_of(model.cfg.n_layers - 1))

@@ -31,6 +31,7 @@ def hidden_states(model, dtype):
     return torch.from_numpy(3 * np.random.default_rng(0).standard_normal((3, 5, model.cfg.d_model))).to(dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 5e-6), (torch.float64, 1e-13)])
 def test_a_block_puts_out_the_same_numbers(checkpoint_folder, family, dtype, atol):
@@ -85,6 +86,7 @@ def triple(activation, hook):
     return 3 * activation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["ln1.hook_scale", "ln1.hook_normalized", "ln2.hook_normalized"])
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
 def test_a_lesion_inside_a_norm_is_the_loops(checkpoint_folder, family, point):

@@ -55,6 +55,7 @@ assert random.getstate() == before
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_thousand_words_really_occur(texts):
     seen = {word.lower() for text in texts for word in WORD.findall(text)}
     known = {word.lower() for word in all_words()}
@@ -62,6 +63,7 @@ def test_a_thousand_words_really_occur(texts):
     assert seen <= known
 
 
+@pytest.mark.slow
 def test_eighty_patterns_really_occur_and_texts_have_several_sentences(texts, items):
     assert len(story_patterns()) >= 80
     assert len({pattern.source for pattern in PEOPLE_PATTERNS}) == len(PEOPLE_PATTERNS)
@@ -71,6 +73,7 @@ def test_eighty_patterns_really_occur_and_texts_have_several_sentences(texts, it
     assert max(sentences) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PEOPLE_PATTERNS, ids=lambda pattern: pattern.id)
 def test_pronouns_are_resolved_and_swap_with_the_genders(pattern):
     """The same draws with a man instead of a woman called A give the other pronouns, and both genders are named."""
@@ -132,6 +135,7 @@ def test_neither_part_of_a_full_name_tells_the_gender():
             assert male == pytest.approx(female), name
 
 
+@pytest.mark.slow
 def test_full_names_are_drawn_where_asked_for_and_held_out_like_others():
     rng = random.Random(0)
     known = {person.mention for people in full_names().values() for person in people}

@@ -6,6 +6,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -141,14 +142,15 @@ def test_every_pronoun_of_robert_and_lucy(subject):
 
 def test_both_masks_of_robert_and_lucy_at_once():
     subject = load_subject(TOY / "toy-bert", masked=True)
-    ids = subject.tokenizer(
+    tokenizer: Any = subject.tokenizer
+    ids = tokenizer(
         ROBERT.replace("her project", "[MASK] project").replace("thanked him", "thanked [MASK]"),
         return_tensors="pt",
     )
-    where = (ids["input_ids"][0] == subject.tokenizer.mask_token_id).nonzero()[:, 0]
+    where = (ids["input_ids"][0] == tokenizer.mask_token_id).nonzero()[:, 0]
     with torch.no_grad():
         best = subject.model(**ids).logits[0, where].argmax(-1)
-    assert subject.tokenizer.convert_ids_to_tokens(best.tolist()) == ["her", "him"]
+    assert tokenizer.convert_ids_to_tokens(best.tolist()) == ["her", "him"]
 
 
 def test_swapping_the_names_swaps_the_answer(subject):
@@ -166,7 +168,7 @@ def test_the_mlps_are_needed(subject, held_out):
     """
     n_layers = len(subject.neurons)
     assert n_layers == 12
-    clean, bare = (measure_margins(subject, held_out, layers=layers) for layers in ([], range(n_layers)))
+    clean, bare = (measure_margins(subject, held_out, layers=layers) for layers in (range(0), range(n_layers)))
     assert bare.mean() < clean.mean() / 2
     assert share_right(bare) < (0.95 if subject.masked else 0.75)
     assert torch.equal(clean, measure_margins(subject, held_out))
@@ -184,7 +186,7 @@ def test_full_names_need_both_names_and_the_mlps():
 def test_untrained_models_guess(held_out):
     """Negative control: the sentences themselves do not favour the right word."""
     for kind in KINDS:
-        shipped = AutoTokenizer.from_pretrained(TOY / f"toy-{kind}")
+        shipped: Any = AutoTokenizer.from_pretrained(TOY / f"toy-{kind}")
         model = (build_bert if kind == "bert" else build_gpt)(shipped)
         margins = measure_margins(Subject(model.eval(), shipped, kind == "bert"), held_out)
         assert 0.4 < share_right(margins) < 0.6

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -273,9 +274,10 @@ def test_models_are_listed_and_found(tlesion_command):
 # ---- help
 
 
-def commands() -> dict[str, typer.core.TyperCommand]:
+def commands() -> dict[str, Any]:
     """The commands by name; each with its options once it is `made()`."""
-    return typer.main.get_command(app).commands
+    group: Any = typer.main.get_command(app)
+    return group.commands
 
 
 @pytest.mark.parametrize("name", sorted(commands()))

@@ -1,8 +1,9 @@
 """Options made of signatures: names, defaults, kinds and words are those of the library."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import pytest
@@ -32,6 +33,8 @@ def measure(
     folder: Path | None = None,
     loud: bool = False,
     strict: bool | None = None,
+    about: Mapping[str, str] | None = None,
+    called: Mapping[str, str] = MappingProxyType({"a": "b"}),
     values: Tensor | None = None,
 ) -> None:
     """Measure.
@@ -88,6 +91,7 @@ def test_text_becomes_what_the_annotation_says():
         "--at": ("readout", "readout"),
         "--limit": ("7", 7),
         "--folder": ("x", Path("x")),
+        "--about": ("ladies=her, others=", {"ladies": "her", "others": ""}),
     }
     found = called(*(part for option, (text, _) in given.items() for part in (option, text)), "--loud", "--no-strict")
     for option, (_, value) in given.items():
@@ -128,6 +132,12 @@ def test_the_docstring_says_what_an_option_is_for():
 def test_a_list_that_is_none_is_refused_by_its_options_name():
     with pytest.raises(ValueError, match="--layers 'first' is not understood; give numbers with commas"):
         called("--layers", "first")
+
+
+@pytest.mark.parametrize("text", ["her", "=her", "a=her,a=him", "a=her,", ""])
+def test_words_by_name_need_a_name_each(text):
+    with pytest.raises(ValueError, match=r"--about '.*' is not understood; give a word for each name, such as --about"):
+        called("--about", text)
 
 
 def test_the_selections_options_are_those_of_the_function():

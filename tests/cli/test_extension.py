@@ -36,9 +36,7 @@ from torch import Tensor
 
 import tlesion
 from tlesion import interventions as iv
-from tlesion.keep.results import Result
 from tlesion.provenance import provenance_of
-from tlesion.studies.common.registry import Study, register
 
 
 @iv.ablations.register("halve", summary="half of what they are")
@@ -54,7 +52,7 @@ def gap(a, b):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Doubled(Result):
+class Doubled(tlesion.Result):
     """Margins of the prompts' targets, multiplied."""
 
     margins: Float64[Tensor, " prompt"]
@@ -93,8 +91,8 @@ def doubled(
     )
 
 
-register(
-    Study(
+tlesion.register_study(
+    tlesion.Study(
         name="doubled-margins",
         help="What are twice the margins?",
         run=doubled,
@@ -144,6 +142,7 @@ def data_of(study: dict[str, Path]) -> list[object]:
     return ["--model", study["model"], "--pairs", study["pairs"], "--prompts", study["prompts"]]
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_is_a_command_with_options_from_its_signature(extension):
     listed = run("--use", extension, "--help")
     assert (listed.exit_code, listed.stderr) == (0, "")
@@ -166,6 +165,7 @@ def test_a_study_of_ones_own_is_a_command_with_options_from_its_signature(extens
     assert "--hook " not in told, "a tensor cannot be written on a command line, and has a default"
 
 
+@pytest.mark.slow
 def test_its_result_is_saved_reported_and_read_back(extension, study, tmp_path):
     out = tmp_path / "out"
     options = ["--factor", 3, "--layers", "2,-1", "--loud", "--lesion-position", -2, "--alpha", 0.5]
@@ -190,6 +190,7 @@ def test_its_result_is_saved_reported_and_read_back(extension, study, tmp_path):
     assert sorted(record["files"]) == ["doubled-margins", "margins", "report"]
 
 
+@pytest.mark.slow
 def test_masks_come_from_a_saved_selection_by_its_folder(extension, study, tmp_path):
     contrast = read_pairs(study["pairs"])
     selection = tlesion.select_neurons(tlesion.load_model(study["model"]), contrast, alpha=0.9)
@@ -201,6 +202,7 @@ def test_masks_come_from_a_saved_selection_by_its_folder(extension, study, tmp_p
     assert tlesion.load_result(out / "doubled-margins").n_neurons == int(selection.mask().sum())
 
 
+@pytest.mark.slow
 def test_an_ablation_and_a_statistic_of_ones_own_are_values_of_every_study(extension, study, tmp_path):
     out = tmp_path / "out"
     own = ["--ablation", "halve", "--test", "gap", "--controls", 0]
@@ -241,12 +243,13 @@ def test_what_cannot_be_used_is_an_error_in_one_line(tmp_path):
         assert part in done.stderr
 
 
+@pytest.mark.slow
 def test_a_module_is_used_by_its_name_and_an_installed_one_by_its_entry_point(tmp_path):
     """In a process of its own: an installed package is a folder on the path with its record of entry points."""
     for name in ("named", "installed"):
         (tmp_path / f"{name}_study.py").write_text(
-            "from tlesion.studies.common.registry import Study, register\n"
-            f"register(Study(name='{name}', help='A study that is {name}?', run=print, result=str, summary=list))\n"
+            f"import tlesion\n\nasked = 'A study that is {name}?'\n"
+            f"tlesion.register_study(tlesion.Study(name='{name}', help=asked, run=print, result=str, summary=list))\n"
         )
     (tmp_path / "thesis-1.0.dist-info").mkdir()
     (tmp_path / "thesis-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: thesis\nVersion: 1.0\n")
@@ -270,7 +273,9 @@ def test_a_parameter_that_cannot_be_asked_for_is_named(extension, by_hand):
     def needs(model, gradient: torch.Tensor):
         raise AssertionError
 
-    registry.register(registry.Study(name="needs", help="?", run=needs, result=type(by_hand.profile()), summary=list))
+    registry.register_study(
+        registry.Study(name="needs", help="?", run=needs, result=type(by_hand.profile()), summary=list)
+    )
     done = run("needs")
     assert done.exit_code == 2
     assert "study 'needs' needs 'gradient'" in done.stderr

@@ -41,6 +41,7 @@ def test_every_block_is_of_a_kind_that_is_checked():
     assert list(EXAMPLES) == ["halve.py", "ranksum.py", "whole_mlps.py"]
 
 
+@pytest.mark.slow
 def test_the_examples_are_found_by_the_command_line_the_archive_and_the_report(tmp_path):
     for name, source in EXAMPLES.items():
         (tmp_path / name).write_text(source, encoding="utf-8")

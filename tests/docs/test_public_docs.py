@@ -142,6 +142,7 @@ def annotation_of(kind: type, field: str) -> str:
     return ast.unparse(nodes[0].annotation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_public_name_says_what_it_is(name):
     value = thing(name)

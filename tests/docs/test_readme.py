@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,7 +34,7 @@ def test_every_block_is_of_a_kind_that_is_checked():
 
 
 def test_python_blocks_run_from_top_to_bottom(elsewhere, capsys):
-    names: dict[str, object] = {"__name__": "readme"}
+    names: dict[str, Any] = {"__name__": "readme"}
     for number, source in enumerate(block for kind, block in BLOCKS if kind == "python"):
         exec(compile(source, f"README.md, Python block {number}", "exec"), names)
     printed = capsys.readouterr().out

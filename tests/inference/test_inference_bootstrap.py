@@ -1,5 +1,7 @@
 """Intervals of means: against scipy, resample for resample; grouped samples; coverage of the truth."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -139,7 +141,7 @@ def test_ignoring_templates_would_not_cover_and_naming_them_does():
     template, own = rng.standard_normal((1000, 20, 1)), 0.3 * rng.standard_normal((1000, 20, 5))
     values = torch.from_numpy((template + own).reshape(1000, 100))
     groups = np.arange(20).repeat(5)
-    options = {"method": "t"}
+    options: dict[str, Any] = {"method": "t"}
     assert coverage(bootstrap_mean(values, **options), 0.0) < 0.75
     assert 0.93 < coverage(bootstrap_mean(values, groups=groups, **options), 0.0) < 0.97  # se 0.7 %
     assert 0.88 < coverage(bootstrap_mean(values, groups=groups, n_resamples=1000), 0.0) < 0.96  # BCa of 20: narrow
@@ -147,10 +149,12 @@ def test_ignoring_templates_would_not_cover_and_naming_them_does():
 
 def test_inputs_and_global_random_state_stay():
     values = torch.from_numpy(skewed(10))
-    before, state = values.clone(), np.random.get_state()[1].copy()  # noqa: NPY002
+    state: Any = np.random.get_state()  # noqa: NPY002
+    before, words = values.clone(), state[1].copy()
     bootstrap_mean(values)
     assert values.equal(before)
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    state = np.random.get_state()  # noqa: NPY002
+    assert (state[1] == words).all()
 
 
 @pytest.mark.parametrize(

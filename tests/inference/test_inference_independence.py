@@ -65,8 +65,8 @@ def test_the_record_survives_saving(selection, tmp_path):
 
 def test_what_records_no_sentences_is_refused_and_not_guessed(by_hand):
     rng = np.random.default_rng(0)
-    caches = [{"blocks.0.mlp.hook_pre": torch.from_numpy(rng.standard_normal((5, 3, 4)))} for _ in range(2)]
-    cached = tlesion.select_from_cache(*caches, -1, -1, conditions=TARGETS)
+    a, b = ({"blocks.0.mlp.hook_pre": torch.from_numpy(rng.standard_normal((5, 3, 4)))} for _ in range(2))
+    cached = tlesion.select_from_cache(a, b, -1, -1, conditions=TARGETS)
     for source in (cached, by_hand.profile()):
         with pytest.raises(ValueError, match=r"does not record sentences that neurons were selected on.*allow_shared"):
             require_independent(source, [NEW])

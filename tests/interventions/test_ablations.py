@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def my_hook(hook_name, *, units, positions, values, seed):
 
     return hook_name, double
 """
-OPTIONS = {"position": "all", "reference": None, "seed": 0, "shape": (2, 3)}
+OPTIONS: dict[str, Any] = {"position": "all", "reference": None, "seed": 0, "shape": (2, 3)}
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,8 @@ def module(folder: Path, text: str, name: str = "my_ablations"):
     path = folder / f"{name}.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
@@ -100,9 +103,10 @@ def test_rows_of_all_heads_side_by_side_are_put_in_inside_attention():
         assert after.tolist() == [[0.0, 1.0, -1.0, -1.0], [4.0, 5.0, -1.0, -1.0]]
 
 
+@pytest.mark.slow
 def test_a_users_ablation_is_found_by_the_studies(toy_gpt, mine):
     masks = some_masks()
-    options = {"hook_point": "mlp.hook_post", "plan": "loop"}
+    options: dict[str, Any] = {"hook_point": "mlp.hook_post", "plan": "loop"}
     mine_profile = tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="mine", **options)
     by_hand = [[iv.scale(f"blocks.{layer}.mlp.hook_post", 0.5, units=masks["few"][0], positions="readout")]
                for layer in range(12)]  # fmt: skip
@@ -142,6 +146,7 @@ def test_an_unknown_name_lists_a_users_own_and_the_way_to_register(mine):
 def test_a_name_is_taken_once_but_a_module_may_define_its_own_again(tmp_path, mine):
     module(tmp_path, MINE.format(factor=0.25))
     _, edit = ablation_of("mine", **OPTIONS).at(NAME, 0, torch.ones(3, dtype=torch.bool))
+    assert isinstance(edit, iv.Scale)
     assert edit.factor == 0.25
     with pytest.raises(ValueError, match=r"ablation name 'mine' is taken by my_ablations\.mine; register yours under"):
         module(tmp_path, MINE.format(factor=1), name="other_module")
@@ -234,6 +239,7 @@ def test_a_checkpoint_of_another_function_is_refused(toy_gpt, tmp_path):
         run(0.25)
 
 
+@pytest.mark.slow
 def test_a_users_hook_function_is_known_again_by_a_checkpoint(toy_gpt, tmp_path, mine):
     def run(reference: torch.Tensor):
         return tlesion.cumulative_lesion(

@@ -1,6 +1,7 @@
 """Edits by hand and against plain loops, on small tensors: which part they touch, and what it becomes."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def four_axes(batch: int = 2) -> torch.Tensor:
     return torch.arange(1.0, 1 + batch * N_POS * N_HEADS * N_UNITS).reshape(batch, N_POS, N_HEADS, N_UNITS)
 
 
-def named(part: object, size: int) -> set[int]:
+def named(part: Any, size: int) -> set[int]:
     """The indices that a part of an axis names, worked out by plain Python."""
     if part is None:
         return set(range(size))
@@ -67,6 +68,7 @@ PARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heads", [None, *PARTS])
 def test_every_way_to_name_a_part_names_it(heads):
     activation = three_axes() if heads is None else four_axes()
@@ -240,7 +242,7 @@ def test_what_was_given_is_copied():
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
 def test_null_lesions_leave_the_logits_bit_identical(family, checkpoint_folder):
     """Each alone and all together, at residuals, MLPs and single heads, in a plain run of TransformerLens."""
-    model = load_model(checkpoint_folder(family))
+    model: Any = load_model(checkpoint_folder(family))
     tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
     clean = model(tokens)
     null = [

@@ -1,5 +1,7 @@
 """Removing subspaces inside hooks: properties, agreement with a decomposition by hand, hygiene, errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tlesion.interventions.edits import Edit
 POINT = "blocks.1.mlp.hook_pre"
 TEXT = "The old teacher gave the boy an apple and told him to share it."
 # float32 activations of size 1 to 10 through one decomposition in float64: rounding of about 1e-6 of their size.
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,7 @@ def test_properties_of_removal(rank, batch, n_positions, width, seed):
     before = activation.clone()
     subspace = tlesion.fit_subspace(activation.flatten(0, 1), rank=rank)
     _, edit = iv.remove_subspace(POINT, subspace)
+    assert isinstance(edit, Edit)
     after = edit(activation)
     assert torch.equal(activation, before)
     assert (edit.is_null, after is activation) == (rank == 0, rank == 0)
@@ -199,8 +202,9 @@ def test_edits_are_frozen_and_short_to_print():
     _, edit = iv.remove_leading(POINT, 1)
     assert isinstance(edit, Edit)
     assert repr(edit) == "<RemoveLeading at blocks.1.mlp.hook_pre>"
+    frozen: Any = edit
     with pytest.raises(AttributeError):
-        edit.rank = 2
+        frozen.rank = 2
 
 
 @pytest.mark.parametrize(

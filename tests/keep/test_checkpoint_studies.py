@@ -8,6 +8,7 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ import tlesion
 from tlesion import interventions as iv
 from tlesion.keep import checkpoint as checkpoints
 from tlesion.keep.checkpoint import CHECKPOINT_FILE, PARTS_FOLDER
+from tlesion.keep.writing import write_whole
 
 pytestmark = pytest.mark.slow
 
@@ -54,8 +56,8 @@ def run_space(model, **options):
 def run_laminar(model, **options):
     odd, few = torch.arange(512) % 2 == 1, torch.arange(512) < 20
     masks = {"him": odd.expand(12, -1), "her": few.expand(12, -1)}
-    options = {"n_controls": 1, "match": "activity"} | options
-    return tlesion.laminar_profile(model, masks, prompts(), **options)
+    given: dict[str, Any] = {"n_controls": 1, "match": "activity"} | options
+    return tlesion.laminar_profile(model, masks, prompts(), **given)
 
 
 @cache
@@ -65,7 +67,7 @@ def selection_of(model) -> tlesion.NeuronSelection:
 
 
 def run_dose(model, **options):
-    layers = {"layers": [1, 4, 8], "doses": (2, 50), "n_controls": 1}
+    layers: dict[str, Any] = {"layers": [1, 4, 8], "doses": (2, 50), "n_controls": 1}
     return tlesion.dose_response(model, selection_of(model), prompts(), **layers, **options)
 
 
@@ -106,17 +108,16 @@ def cut_after(monkeypatch):
     """`cut_after(3)`: the fourth file that a checkpoint wants to write ends the run."""
 
     def arm(n_files: int | None) -> None:
-        written = []
+        written: list[Path] = []
 
         def write(path: Path, data: str | bytes) -> None:
             if n_files is not None and len(written) == n_files:
                 raise CutOff
             written.append(path)
-            original(path, data)
+            write_whole(path, data)
 
         monkeypatch.setattr(checkpoints, "write_whole", write)
 
-    original = checkpoints.write_whole
     return arm
 
 

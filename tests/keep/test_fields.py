@@ -65,6 +65,7 @@ def assert_same_part(one: Effects, other: Effects) -> None:
     assert (one.kl is None) == (other.kl is None)
     assert (one.words, one.share) == (other.words, other.share)
     if one.shift is not None:
+        assert other.shift is not None
         assert torch.equal(one.shift.by, other.shift.by)
         assert one.shift.names == other.shift.names
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -85,14 +86,14 @@ def test_a_field_that_nothing_fills_up_is_named(tiny, tmp_path):
 def test_a_kind_of_ones_own_is_read_back_and_may_be_defined_anew(tmp_path):
     """What a notebook does: a class in a cell, saved and read; then the cell is run again with another field."""
 
-    def cell() -> type[Result]:
+    def cell() -> Any:
         @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
         class Lengths(Result):
             length: torch.Tensor
 
         return Lengths
 
-    def cell_again() -> type[Result]:
+    def cell_again() -> Any:
         @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
         class Lengths(Result):
             length: torch.Tensor
@@ -164,15 +165,16 @@ def test_the_repr_of_real_results_says_what_they_are(by_hand):
 
 
 def test_a_repr_stays_short_whatever_a_result_holds():
-    fields = [(f"a_name_of_some_length_{index}", torch.Tensor) for index in range(60)]
+    fields: list[tuple[str, type]] = [(f"a_name_of_some_length_{index}", torch.Tensor) for index in range(60)]
     fields += [(f"text_{index}", str) for index in range(60)]
     kind = dataclasses.make_dataclass("Wide" * 40, fields, bases=(Result,), frozen=True, eq=False, kw_only=True)
-    values = {name: torch.zeros(1 + index % 20, 2) for index, (name, hint) in enumerate(fields) if hint is torch.Tensor}
+    tensors = [name for name, hint in fields if hint is torch.Tensor]
+    values: dict[str, Any] = {name: torch.zeros(1 + index % 20, 2) for index, name in enumerate(tensors)}
     values |= {name: "two\nlines " * 99 for name, hint in fields if hint is str}
     settings = {f"setting_{index}": list(range(99)) for index in range(99)}
     large = dataclasses.replace(PROVENANCE, settings=settings, model={"name": "long " * 99})
     wide = kind(**values, provenance=large)
     assert_short(repr(wide))
     assert "and 39 more arrays" in repr(wide)
-    half_made = object.__new__(kind)
+    half_made: Any = object.__new__(kind)
     assert_short(repr(half_made))

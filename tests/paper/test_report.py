@@ -9,17 +9,19 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
+import tlesion
 from tlesion.drawing import style
 from tlesion.drawing.embed import figure_json, plotly_js
 from tlesion.keep.writing import check_file, check_folder, write_whole
 from tlesion.paper import Drawing, Page, Section, Table
 from tlesion.paper.provenance import provenance_section
+from tlesion.selection import statistics
+from tlesion.studies.common.selected import selected
 from tlesion.studies.evidence.page import laminar_page
 from tlesion.studies.evidence.pages import page_of
 from tlesion.studies.evidence.words import silenced
 from tlesion.studies.laminar import words
 from tlesion.studies.laminar.summary import summarise_profile
-from tlesion.studies.selecting.words import selected
 
 pytestmark = pytest.mark.slow
 
@@ -189,18 +191,58 @@ def test_a_lesion_that_changes_nothing_is_said_to_change_nothing(by_hand):
     )
 
 
+def test_a_set_without_neurons_is_not_said_to_have_no_effect(by_hand):
+    profile = with_drop(by_hand.profile(), torch.zeros(2, 3, 5, 2, dtype=torch.float64))
+    profile.n_lesioned[profile.masks.index("her")] = 0
+    table = summarise_profile(profile)
+    assert words.cost(profile, table, "her") == "There are no her-neurons in any layer: nothing was cut."
+    assert words.cost(profile, table, "him").endswith("as it was in the median prompt, whatever the layer.")
+
+
 def test_the_selection_in_words(by_hand):
     selection = by_hand.selection()
     said = selected(selection)
     assert said.startswith(
-        "8 of 24 neurons (33 %) tell 'him' from 'her' (welch t-test, fdr_bh, 6 against 6 sentences): 3 are larger for "
-        "'him', 5 for 'her'. The share is smallest in layer 2 (25 %) and largest in layer 0 (38 %)."
+        "8 of 24 neurons (33 %) tell 'him' from 'her' (Welch's t-test, fdr_bh, 6 against 6 sentences): 3 are larger "
+        "for 'him', 5 for 'her'. The share is smallest in layer 2 (25 %) and largest in layer 0 (38 %)."
     )
     assert "more than half" not in said
     object.__setattr__(selection, "p_adjusted", torch.zeros_like(selection.p_adjusted))
     assert "In every layer that is more than half of the neurons" in selected(selection)
     object.__setattr__(selection, "p_adjusted", torch.ones_like(selection.p_adjusted))
     assert selected(selection).startswith("No neuron tells 'him' from 'her'")
+
+
+def test_a_test_of_somebody_elses_is_called_by_what_is_known_of_it(by_hand, monkeypatch):
+    """Its summary where it is registered; its name where a saved selection is read without it. Never a t-test."""
+    monkeypatch.setattr(statistics._STATISTICS, "_entries", dict(statistics._STATISTICS._entries))
+    tlesion.register_statistic("ranksum", takes="rows", summary="Wilcoxon's rank-sum test")(lambda a, b: {})
+    tlesion.register_statistic("unsaid")(lambda a, b: {})
+    assert "(Wilcoxon's rank-sum test, fdr_bh, 6 against" in selected(by_hand.selection(test="ranksum"))
+    assert "(the test 'unsaid', fdr_bh, 6 against" in selected(by_hand.selection(test="unsaid"))
+    assert "(the test 'elsewhere', fdr_bh, 6 against" in selected(by_hand.selection(test="elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("hook_point", "ceiling", "said"),
+    [
+        ("mlp.hook_pre", "whole MLP", "the layer's whole MLP"),
+        ("attn.hook_z", "all heads", "all heads in the layer"),
+        ("hook_attn_out", "whole attention", "the layer's whole attention"),
+        ("hook_resid_mid", "all of hook_resid_mid", "all of hook_resid_mid in the layer"),
+    ],
+)
+def test_the_ceiling_is_called_by_what_is_cut(by_hand, hook_point, ceiling, said):
+    profile = by_hand.profile()
+    profile.provenance.settings["hook_point"] = hook_point
+    assert profile.references == ("nothing", ceiling)
+    page = laminar_page(profile)
+    table = page.sections[0].tables[0].frame
+    assert list(table[f"{ceiling} ablated", "him"]) == [3.0] * 3
+    assert f"Dashes show the same for {said}:" in page.sections[0].text[1]
+    assert f"Ablating {said.replace('the layer', 'that layer')} gives" in " ".join(page.summary)
+    if ceiling != "whole MLP":
+        assert "MLP" not in page.html()
 
 
 def test_what_the_activation_function_silences_in_words(by_hand):

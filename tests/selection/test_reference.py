@@ -1,5 +1,7 @@
 """Reference values equal NumPy's mean and median over rows that plain run_with_cache calls give."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_the_statistic_is_numpys_over_one_row_a_sentence(model, statistic, by_nu
 
 
 def test_positions_and_layers_can_be_chosen(model):
-    position = "mask" if type(model).__name__ == "HookedEncoder" else "before"
+    position: Any = "mask" if type(model).__name__ == "HookedEncoder" else "before"
     everything = measure_reference(model, CONTRAST, position=position)
     expected = rows_by_hand(model, "mlp.hook_post", position, 2).mean(axis=0)
     np.testing.assert_allclose(everything[2].numpy(), expected, atol=1e-12)
@@ -66,7 +68,7 @@ def test_a_reference_serves_the_ablation_that_asks_for_one(model):
     from tlesion import Prompt
 
     masked = type(model).__name__ == "HookedEncoder"
-    position = "mask" if masked else "before"
+    position: Any = "mask" if masked else "before"
     alike = Contrast.from_pairs([PAIRS[0]] * 2, ("him", "her"))
     prompt = Prompt(alike.a[0].masked, ("him", "her"))
     everything = torch.ones(3, model.cfg.d_mlp, dtype=torch.bool)
@@ -105,7 +107,7 @@ def test_options_that_cannot_be_meant_are_refused(model, options, message):
 
 @pytest.mark.parametrize("statistic", ["mean", "median"])
 def test_nan_in_activations_is_refused(checkpoint_folder, statistic):
-    model = load_model(checkpoint_folder("gpt2"))
+    model: Any = load_model(checkpoint_folder("gpt2"))
     with torch.no_grad():
         model.blocks[1].mlp.b_in[3] = torch.nan
     message = r"activations at 'mlp\.hook_post' are NaN or infinite in \d+ of 384 units; a reference needs finite ones"
@@ -115,14 +117,16 @@ def test_nan_in_activations_is_refused(checkpoint_folder, statistic):
 
 @pytest.mark.parametrize("hook_point", ["mlp.hook_post", "attn.hook_z"])
 def test_an_ablations_reference_is_measured_where_a_prompt_is_read_and_not_at_the_word(model, hook_point):
-    position = "mask" if type(model).__name__ == "HookedEncoder" else "before"
+    position: Any = "mask" if type(model).__name__ == "HookedEncoder" else "before"
     found = reference_for(model, CONTRAST, "mean", hook_point=hook_point)
+    assert found is not None
     for layer in range(3):
         expected = rows_by_hand(model, hook_point, position, layer).mean(axis=0)
         np.testing.assert_allclose(found[layer].numpy(), expected, atol=1e-12)
         at_word = rows_by_hand(model, hook_point, "word", layer).mean(axis=0)
         assert np.abs(found[layer].numpy() - at_word).max() > 1e-3, "at the word it would be another"
     middle = reference_for(model, CONTRAST, "median", hook_point=hook_point, layers=[1])
+    assert middle is not None
     expected = np.median(rows_by_hand(model, hook_point, position, 1), axis=0)
     np.testing.assert_allclose(middle[0].numpy(), expected, atol=1e-12)
 

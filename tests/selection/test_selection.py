@@ -1,5 +1,7 @@
 """Selection: batches, masks, tables and caches; what a shuffled contrast selects; what cannot be selected."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,7 @@ def pairs(n: int, *, seed: int = 0) -> list[tuple[str, str]]:
 
 CONTRAST = Contrast.from_pairs(pairs(14), ("him", "her"))
 # Float32: activations of sentences in other batches differ by rounding (1e-6 of their size); t reaches tens.
-CLOSE = {"rtol": 2e-3, "atol": 2e-3, "equal_nan": True}
+CLOSE: dict[str, Any] = {"rtol": 2e-3, "atol": 2e-3, "equal_nan": True}
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt2"])
@@ -154,7 +156,7 @@ def test_shuffled_labels_select_almost_nothing(model):
     for _ in range(20):
         swap = torch.from_numpy(rng.integers(2, size=24))
         shuffled = [{name: value[range(24), swap ^ side] for name, value in rows.items()} for side in (0, 1)]
-        n_with_any += bool(select_from_cache(*shuffled, 0, 0, test="paired").mask("any").any())
+        n_with_any += bool(select_from_cache(shuffled[0], shuffled[1], 0, 0, test="paired").mask("any").any())
     assert n_with_any <= 9
 
 

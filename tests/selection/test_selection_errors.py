@@ -1,5 +1,7 @@
 """What cannot be selected from is refused, in words that say what came, what is allowed and what to do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -70,7 +72,7 @@ def test_positions_of_the_other_kind_of_model(bert, gpt2):
 @pytest.mark.parametrize("test", ["welch", "paired", "permutation"])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_nan_and_infinity_in_activations_are_refused(checkpoint_folder, test, value):
-    model = load_model(checkpoint_folder("gpt2"))
+    model: Any = load_model(checkpoint_folder("gpt2"))
     with torch.no_grad():
         model.blocks[1].mlp.b_in[3] = value
     message = r"activations at 'blocks\.1\.mlp\.hook_pre' are NaN or infinite in 1 of 128 neurons \(first: neuron 3\)"
@@ -80,8 +82,9 @@ def test_nan_and_infinity_in_activations_are_refused(checkpoint_folder, test, va
 
 def test_a_model_of_another_make_is_refused():
     # __wrapped__: the tests' type checker would speak first.
+    unchecked: Any = runner_for
     with pytest.raises(TypeError, match=r"model is a Linear; tlesion runs transformer_lens' HookedTransformer and"):
-        runner_for.__wrapped__(torch.nn.Linear(1, 1))
+        unchecked.__wrapped__(torch.nn.Linear(1, 1))
 
 
 def cache(n_sentences: int = 4, n_positions: int = 3, **other: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -111,10 +114,11 @@ def cache(n_sentences: int = 4, n_positions: int = 3, **other: torch.Tensor) -> 
         (cache(), cache(), 0, {"conditions": ("x", "x")}, r"conditions \('x', 'x'\): give two different names"),
         (cache(), cache(), 0, {"conditions": ("any", "x")}, r"condition name 'any' is taken"),
         (cache(), cache(), 0, {"test": "welsh"}, r"test 'welsh' is unknown"),
-        (cache(), cache(**{"blocks.1.mlp.hook_pre": torch.full((4, 3, 5), torch.nan)}), 0, {}, r"activations at "
+        (cache(), cache(4, 3, **{"blocks.1.mlp.hook_pre": torch.full((4, 3, 5), torch.nan)}), 0, {}, r"activations at "
          r"'blocks\.1\.mlp\.hook_pre' are NaN or infinite in 5 of 5 neurons"),
-        (cache(**{"blocks.0.mlp.hook_pre": torch.randn(3, 5)}), cache(), 0, {}, r"the cache at 'blocks\.0\.mlp\.hook_pr"
-         r"e' has shape \(3, 5\); a test needs \[sentence, pos, unit\] there \(run_with_cache\(remove_batch_dim="),
+        (cache(4, 3, **{"blocks.0.mlp.hook_pre": torch.randn(3, 5)}), cache(), 0, {}, r"the cache at 'blocks\.0\.ml"
+         r"p\.hook_pre' has shape \(3, 5\); a test needs \[sentence, pos, unit\] there "
+         r"\(run_with_cache\(remove_batch_dim="),
     ],
 )  # fmt: skip
 def test_caches_that_cannot_be_tested_are_refused(a, b, where, options, message):

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,9 @@ class HuggingFace:
 
     def encode(self, text: str, word: str, *, prepend_bos: bool) -> tuple[torch.Tensor, list[int]]:
         """Ids, and the positions of the tokens that hold a letter of the word."""
-        start = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text).start()
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)
+        assert found is not None
+        start = found.start()
         encoded = self.tokenizer(text, return_offsets_mapping=True, add_special_tokens=self.masked)
         letters = set(range(start, start + len(word)))
         places = [i for i, (first, last) in enumerate(encoded.offset_mapping) if letters & set(range(first, last))]
@@ -105,7 +108,7 @@ def assert_agrees(selection, a, b, test, *, family="layer", correction="fdr_bh")
     """t, dof, p, adjusted p, effect size, means and masks; rows are `[sentence, layer, neuron]`."""
     oracle = by_scipy(test, a, b)
     # Activations agree to float64 rounding (1e-14 of their size); t divides by standard errors not 1e4 times smaller.
-    close = {"rtol": 1e-8, "atol": 1e-9}
+    close: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-9}
     np.testing.assert_allclose(selection.t.numpy(), oracle.statistic, **close)
     np.testing.assert_allclose(selection.dof.numpy(), np.broadcast_to(oracle.df, oracle.statistic.shape), **close)
     np.testing.assert_allclose(selection.p.numpy(), oracle.pvalue, **close)
@@ -152,7 +155,7 @@ def test_words_of_several_tokens(both, subword):
     contrast = Contrast(a=SEVERAL.a, b=SEVERAL.b, conditions=SEVERAL.conditions, subword=subword)
     selection = select_neurons(model, contrast, test="paired", batch_size=3)
     rows = [hugging_face.rows(sentences, subword=subword) for sentences in (contrast.a, contrast.b)]
-    assert_agrees(selection, *rows, "paired")
+    assert_agrees(selection, rows[0], rows[1], "paired")
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
@@ -160,7 +163,7 @@ def test_positions_beside_the_word(both, shift):
     model, hugging_face = both
     selection = select_neurons(model, HIM_HER, position=tlesion.Offset(shift), test="student")
     rows = [hugging_face.rows(sentences, shift=shift) for sentences in (HIM_HER.a, HIM_HER.b)]
-    assert_agrees(selection, *rows, "student")
+    assert_agrees(selection, rows[0], rows[1], "student")
 
 
 def test_the_masked_word_and_the_token_that_predicts_it(both):
@@ -180,7 +183,7 @@ def test_the_masked_word_and_the_token_that_predicts_it(both):
         contrast = HIM_HER
         rows = [hugging_face.rows(sentences, shift=-1) for sentences in (contrast.a, contrast.b)]
         selection = select_neurons(model, contrast, position="before", test="student", batch_size=5)
-    assert_agrees(selection, *rows, "student")
+    assert_agrees(selection, rows[0], rows[1], "student")
 
 
 @pytest.mark.parametrize("prepend_bos", [None, True, False])
@@ -188,7 +191,7 @@ def test_with_and_without_a_beginning_of_sequence(both, prepend_bos):
     model, hugging_face = both
     selection = select_neurons(model, HIM_HER, test="welch", prepend_bos=prepend_bos)
     rows = [hugging_face.rows(half, prepend_bos=prepend_bos is not False) for half in (HIM_HER.a, HIM_HER.b)]
-    assert_agrees(selection, *rows, "welch")
+    assert_agrees(selection, rows[0], rows[1], "welch")
     recorded = None if hugging_face.masked else prepend_bos is not False
     assert selection.provenance.settings["prepend_bos"] is recorded
 

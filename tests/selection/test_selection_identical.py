@@ -37,6 +37,7 @@ def some_differ() -> tlesion.Contrast:
     return tlesion.Contrast.from_pairs(pairs, words=WORDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["before", tlesion.Offset(-1), tlesion.Offset(-2)])
 @pytest.mark.parametrize("test", TESTS)
 def test_nothing_is_selected_where_nothing_can_differ(gpt, test, position):
@@ -53,6 +54,7 @@ def test_at_the_word_itself_they_differ(gpt):
     assert selection.n_identical_pairs == 0
 
 
+@pytest.mark.slow
 def test_a_masked_model_has_read_the_same_only_where_the_whole_sentence_is(toy_bert):
     masked = tlesion.select_neurons(toy_bert, SAME, position="mask", test="paired", correction="none", alpha=0.9)
     assert masked.n_identical_pairs == len(FRAMES)

@@ -1,5 +1,7 @@
 """Selection by permutation: the same rows as scipy relabels, pairs swapped or labels shuffled, and max-T as it is."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -25,8 +27,8 @@ def rows(planted, sentences):
 
 
 def select(planted, contrast, **options):
-    options = {"position": "mask", "test": "permutation", "batch_size": 6} | options
-    return tlesion.select_neurons(planted.model, contrast, **options)
+    given: dict[str, Any] = {"position": "mask", "test": "permutation", "batch_size": 6} | options
+    return tlesion.select_neurons(planted.model, contrast, **given)
 
 
 def test_pairs_are_swapped_and_p_is_scipys(planted):
@@ -87,7 +89,7 @@ def test_from_caches_labels_are_shuffled(planted):
     for sentences in (contrast.a, contrast.b):
         tokens = torch.tensor([planted.model.tokenizer(one.masked).input_ids for one in sentences])
         caches.append(planted.model.run_with_cache(tokens)[1])
-    selection = tlesion.select_from_cache(*caches, 10, 10, test="permutation", n_permutations=100, seed=2)
+    selection = tlesion.select_from_cache(caches[0], caches[1], 10, 10, test="permutation", n_permutations=100, seed=2)
     a, b = rows(planted, contrast.a), rows(planted, contrast.b)
     expected = permutation(a, b, statistic="welch", n_permutations=100, seed=2)
     torch.testing.assert_close(selection.p_adjusted, expected.p_max_t, rtol=0.0, atol=0.0)

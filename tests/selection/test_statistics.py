@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,8 @@ def module(folder: Path, name: str):
     path = folder / f"{name}.py"
     path.write_text(MINE)
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
@@ -75,7 +78,8 @@ def caches(n: int = 6, n_neurons: int = 4) -> tuple[dict, dict]:
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(2, n, 1, n_neurons)) + np.arange(2)[:, None, None, None]
     rows[:, :, :, 0] = 1.0
-    return tuple({"blocks.0.mlp.hook_pre": torch.from_numpy(part)} for part in rows)
+    a, b = ({"blocks.0.mlp.hook_pre": torch.from_numpy(part)} for part in rows)
+    return a, b
 
 
 def select(test: str, **options) -> tlesion.NeuronSelection:
@@ -111,8 +115,8 @@ def test_a_users_test_selects_neurons_from_a_model(toy_bert, mine):
 def test_a_users_test_of_rows_selects_from_a_cache(mine):
     cache_a, cache_b = caches()
     selection = select("rank sum")
-    rows = [cache["blocks.0.mlp.hook_pre"][:, 0, 1:].numpy() for cache in (cache_a, cache_b)]
-    expected = scipy_stats.mannwhitneyu(*rows, axis=0, method="asymptotic").pvalue
+    a, b = (cache["blocks.0.mlp.hook_pre"][:, 0, 1:].numpy() for cache in (cache_a, cache_b))
+    expected = scipy_stats.mannwhitneyu(a, b, axis=0, method="asymptotic").pvalue
     np.testing.assert_allclose(selection.p[0, 1:].numpy(), expected)
     torch.testing.assert_close(selection.log_p[0, 1:], selection.p[0, 1:].log())
     assert selection.dead.tolist() == [[True, False, False, False]]
@@ -158,7 +162,7 @@ def test_what_is_no_name_and_no_function_is_refused():
 def test_an_effect_is_asked_of_a_test_that_knows_of_it_alone(mine):
     with pytest.raises(ValueError, match=r"min_effect 0\.3 with test='z', which tests whether there is any difference"):
         select("z", min_effect=0.3)
-    seen = {}
+    seen: dict[str, Any] = {}
 
     @register_statistic("with effect", takes="rows")
     def with_effect(rows_a, rows_b, *, min_effect, seed, n_permutations, family, dead, paired):
@@ -216,6 +220,7 @@ def test_what_a_test_returns_is_looked_at(changes, error, message):
         select("made")
 
 
+@pytest.mark.slow
 def test_the_command_line_finds_it(mine, tmp_path):
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("a,b,word_a,word_b\n" + "".join(f"{one},{other},him,her\n" for one, other in PAIRS))

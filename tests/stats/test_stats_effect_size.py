@@ -45,6 +45,7 @@ def test_hedges_g_is_unbiased_where_d_is_not():
     assert cohens_d(a, b).estimate.mean().item() > 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
 @pytest.mark.parametrize(("n_a", "n_b", "shift"), [(2, 2, 0.0), (2, 3, 40.0), (8, 5, -1.0), (54, 54, 0.4), (40, 60, 9)])
 def test_interval_ends_have_the_tails_they_should(n_a, n_b, shift, level):
@@ -62,6 +63,7 @@ def test_interval_ends_have_the_tails_they_should(n_a, n_b, shift, level):
     assert ((d.lower < d.estimate) & (d.estimate < d.upper)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["two samples", "pairs"])
 def test_intervals_cover_the_truth(kind):
     # 4000 intervals: three standard errors of a coverage of 0.9 are 0.014.

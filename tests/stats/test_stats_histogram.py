@@ -18,6 +18,7 @@ def of(values: list[float], *, n_bins: int = 16, cuts: list[int] | None = None) 
     return histogram
 
 
+@pytest.mark.slow
 @given(VALUES)
 @settings(deadline=None)
 def test_counts_are_those_of_numpy(values):

@@ -39,6 +39,7 @@ def assert_equals_limma(test, expected):
     np.testing.assert_allclose(test.prior.variance, expected["prior_variance"], rtol=SAME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("prior_dof", [1.0, 8.0, np.inf])

@@ -68,6 +68,7 @@ def test_merge_is_concatenation_and_order_does_not_matter(first, second, seed):
         assert torch.equal(merged.constant, other.constant)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(rows=ROWS, shift=st.integers(-1000, 1000), factor=st.sampled_from([-4.0, 0.5, 1024.0]))
 def test_shift_moves_the_mean_alone_and_scale_squares_into_the_variance(rows, shift, factor):

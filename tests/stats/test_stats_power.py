@@ -69,6 +69,7 @@ def recovery(kind, correction, effects, n, *, units=1000, share=0.2, n_studies=6
     return (found[:n_true] / n_studies).reshape(-1, len(effects)).mean(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n", "correction"),
     [(paired, 12, "fdr_bh"), (paired, 30, "bonferroni"), (paired, 20, "fdr_by"), (welch, 25, "fdr_bh")],
@@ -81,6 +82,7 @@ def test_power_at_predicts_simulated_studies(kind, n, correction):
     assert (found - curve.power_at(effects, n)).abs().max() < 0.03
 
 
+@pytest.mark.slow
 def test_an_infinite_prior_is_what_moderation_can_gain():
     # Equal variances: the prior's degrees of freedom are found to be very many.
     effects = [0.8, 1.2, 1.6, 2.0]

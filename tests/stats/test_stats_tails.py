@@ -61,6 +61,7 @@ def test_far_tail_by_powers_of_ten(exponent, dof):
 
 # Rough peak (log of √dof / t) and half width of the integrand over log w. The quadrature ignores what lies
 # outside, so bad ones would make the test fail, not pass.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("t", "dof", "nc", "peak", "width"),
     [

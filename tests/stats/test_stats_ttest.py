@@ -161,6 +161,7 @@ class TestMinEffect:
         rows_a = torch.from_numpy(generator.standard_normal((n_a, units))) * scale_a + effect
         return Moments.of(rows_a), Moments.of(torch.from_numpy(generator.standard_normal((n_b, units))))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("sign", [-1, 1])
     def test_exact_size_at_the_boundary(self, sign):
         # 20,000 units: 0.0138 is the 0.1 % point of the KS distance; three checks on each of two draws.
@@ -170,6 +171,7 @@ class TestMinEffect:
         balanced = self.draw(20, 20, sign * 0.8)
         assert stats.kstest(welch(*balanced, min_effect=0.8).p.numpy(), "uniform").statistic < 0.0138
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("n_a", "n_b", "scale_a"), [(8, 40, 3.0), (40, 8, 3.0), (12, 12, 3.0)])
     @pytest.mark.parametrize("alpha", [0.05, 0.001])
     def test_welch_holds_its_size_with_unequal_variances(self, n_a, n_b, scale_a, alpha):

@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -231,10 +232,12 @@ def test_the_public_face_holds_figures_and_nothing_else():
         assert figure.__name__ == name
         assert "template" in inspect.signature(figure).parameters
     assert names == plots.__all__
+    misspelt: Any = plots
     with pytest.raises(AttributeError, match=r"figure 'vulcano' is unknown; .*did you mean 'volcano'"):
-        plots.vulcano  # noqa: B018
+        misspelt.vulcano  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_figure_is_imported_when_it_is_asked_for():
     script = """
 import sys

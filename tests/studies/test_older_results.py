@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from tlesion.studies.replacement.page import replacement_page
 from tlesion.studies.subspace_removal.page import subspace_page
 
 OLDER = Path(__file__).with_name("older")
-PAGES = {"subspace": subspace_page, "replacement": replacement_page, "context": context_page}
+PAGES: dict[str, Any] = {"subspace": subspace_page, "replacement": replacement_page, "context": context_page}
 
 
 @pytest.mark.parametrize("name", ["subspace", "replacement", "context", "space"])

@@ -77,6 +77,7 @@ def test_the_means_of_the_conditions_become_equal(tokens, units, shrinkage):
     assert eraser.variance_lost == pytest.approx(lost, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_a_probe_learns_before_and_nothing_after():
     x, labels = labelled(2000, 12)
     erased = fit_leace(x, labels, shrinkage=0.0).remove(x)

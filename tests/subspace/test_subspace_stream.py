@@ -49,6 +49,7 @@ def streams(draw):
     return x, rank, sizes
 
 
+@pytest.mark.slow
 @given(streams(), st.data())
 @settings(max_examples=80, deadline=None)
 def test_exact_where_the_data_has_no_more_dimensions_than_are_kept(case, data):
@@ -92,6 +93,7 @@ def test_fit_between_updates_and_removal():
 # Truncated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.9, 0.97])
 @pytest.mark.parametrize("kept", [5, 12])
 @pytest.mark.parametrize("sizes", [3, 50])

@@ -19,7 +19,17 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
-from tlesion.cli.options import PANELS, TABLE, Option, all_or_numbers, decimals, numbers, position, word_list
+from tlesion.cli.options import (
+    PANELS,
+    TABLE,
+    Option,
+    all_or_numbers,
+    decimals,
+    numbers,
+    position,
+    word_list,
+    words_by_name,
+)
 from tlesion.positions import Offset
 
 Debug = Annotated[bool, typer.Option("--debug", help="After an error show its traceback.")]
@@ -130,7 +140,7 @@ def command_of(
 
 
 def can_be_asked(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter can be written on a command line: text, numbers, yes or no, or a list of these."""
+    """Whether it can be written on a command line: text, numbers, yes or no, a list of these, words by name."""
     return parameter.name in TABLE or _kind_of(parameter.annotation, Option(""))[0] is not None
 
 
@@ -162,13 +172,17 @@ def documented(function: Callable[..., Any], name: str) -> str:
 def _parameter(option: str, kind: Any, default: Any, told: Option) -> inspect.Parameter:
     info: Any = typer.Option(
         *told.flags,
-        help=told.help() if callable(told.help) else told.help,
+        help=_said(told.help),
         metavar=told.metavar,
         rich_help_panel=told.panel,
-        show_default=told.without if default is None else True,
+        show_default=_said(told.without) if default is None else True,
     )
     kind = kind | None if default is None else kind
     return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info])
+
+
+def _said(words: str | Callable[[], str]) -> str:
+    return words() if callable(words) else words
 
 
 def _kind_of(annotation: Any, told: Option) -> tuple[Any, Callable[[str, str], Any] | None]:
@@ -181,6 +195,8 @@ def _kind_of(annotation: Any, told: Option) -> tuple[Any, Callable[[str, str], A
             return (float if float in kinds else plain), None
     if int in kinds and kinds <= {str, int, Offset}:
         return str, position
+    if any(get_origin(kind) in _MAPPINGS and get_args(kind) == (str, str) for kind in kinds):
+        return str, words_by_name
     lists = {kind for kind in kinds if get_origin(kind) in _SEQUENCES}
     if lists:
         of = {inner for kind in lists for part in get_args(kind) if part is not ... for inner in _members(part)}
@@ -195,6 +211,7 @@ def _kind_of(annotation: Any, told: Option) -> tuple[Any, Callable[[str, str], A
 
 
 _SEQUENCES = (Sequence, list, tuple)
+_MAPPINGS = (Mapping, dict)
 
 
 def _members(annotation: Any) -> set[Any]:
@@ -210,6 +227,8 @@ def _written(default: Any) -> str | None:
     """A default as a user would write it."""
     if default is None or isinstance(default, str):
         return default
+    if isinstance(default, Mapping):
+        return ",".join(f"{name}={word}" for name, word in default.items())
     if isinstance(default, Sequence):
         return ",".join(f"{part:g}" if isinstance(part, float) else str(part) for part in default)
     return str(default)

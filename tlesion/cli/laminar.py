@@ -17,7 +17,7 @@ from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli.files import read_prompts
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.gather import require_enough, result_names
-from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.study import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.result import Verdict
@@ -35,6 +35,7 @@ from tlesion.studies.verdict.words import judged
             "position",
             "seed",
             "plan",
+            "about",
             "n_controls",
             "allow_shared",
             "batch_size",
@@ -100,7 +101,7 @@ def _print_table(selection: NeuronSelection, profile: LaminarProfile, table: pd.
         "selected (%)", {name: [f"{100 * value:.0f}" for value in density[name]] for name in selection.conditions}
     )
     groups = [Group("", {"layer": [str(layer) for layer in profile.layers]}), share]
-    for mask in (*profile.masks, REFERENCES[1]):
+    for mask in (*profile.masks, profile.references[1]):
         title = f"{mask}-neurons cut" if mask in profile.masks else f"{mask} cut"
         groups.append(Group(title, _columns(table[table["mask"] == mask], target_words(profile.targets))))
     print_grouped(groups)

@@ -15,6 +15,7 @@ import typer
 from tlesion.interventions import ablations
 from tlesion.positions import read_position
 from tlesion.selection.statistics import statistic_named, statistic_names
+from tlesion.studies.common.generation import openings
 
 PANELS = (None, "Model", "Data", "Text", "Which", "Comparison", "Selection", "What is replaced", "Lesion", "Verdict")
 """Headings in the order of the help; those that are not here come next, and "Output" last."""
@@ -53,6 +54,26 @@ def word_list(text: str, option: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
+def words_by_name(text: str, option: str) -> dict[str, str]:
+    """``masculine=him,feminine=her`` as words by name; nothing after the sign is the empty word.
+
+    Raises:
+        ValueError: A part has no ``=``, or no name before it, or two parts have one name.
+
+    Example:
+        >>> words_by_name("masculine=him, other=", "--about")
+        {'masculine': 'him', 'other': ''}
+    """
+    parts = [part.partition("=") for part in word_list(text, option)]
+    found = {name.strip(): word.strip() for name, _, word in parts}
+    if not all(sign and name.strip() for name, sign, _ in parts) or len(found) < len(parts):
+        raise ValueError(
+            f"{option} {text!r} is not understood; give a word for each name, such as {option} "
+            "masculine=him,feminine=her"
+        )
+    return found
+
+
 def two_words(text: str | None, option: str) -> tuple[str, str] | None:
     """The two words of ``--words him,her``.
 
@@ -86,7 +107,7 @@ class Option:
         help: What it is for; a function where it lists names that a user's module may add to.
         panel: The heading under which it is listed; None: among the first.
         metavar: What stands for its value in the help; None: its kind.
-        without: What happens where it is not given, for one without a default value.
+        without: What happens where it is not given, for one without a default value; a function where it is read.
         flags: How it is written, where that is not ``--its-name``.
         read: Makes the value of the text and of the option's name; None: typer does.
     """
@@ -94,7 +115,7 @@ class Option:
     help: str | Callable[[], str]
     panel: str | None = None
     metavar: str | None = None
-    without: str = "none"
+    without: str | Callable[[], str] = "none"
     flags: tuple[str, ...] = ()
     read: Callable[[str, str], Any] | None = None
 
@@ -125,7 +146,7 @@ TABLE: Mapping[str, Option] = {
         "What the generated text begins with (causal models).",
         "Text",
         "TEXT",
-        without="I think the world could be better if",
+        without=lambda: openings()[0],
     ),
     "n_tokens": Option("How many tokens to generate.", "Text"),
     "temperature": Option("Of sampling; 0 takes the likeliest token every time.", "Text"),
@@ -167,8 +188,15 @@ TABLE: Mapping[str, Option] = {
     "plan": Option(
         "How runs are combined: auto, loop, batched, fanout or prefix; all give the same numbers.", "Lesion", "PLAN"
     ),
+    "about": Option(
+        "The word that each condition's neurons should cost, where the condition is called otherwise; nothing after "
+        "the = for each prompt's right answer.",
+        "Verdict",
+        "NAME=WORD,...",
+        without="the target of the condition's name, else each prompt's right answer",
+    ),
     "controls": Option(
-        "Random lesions of as many neurons, per mask and layer, for the verdict; 0: none, and no verdict.",
+        "Random lesions of as many neurons, per set of neurons and layer, for the verdict; 0: none, and no verdict.",
         "Verdict",
         "N",
     ),

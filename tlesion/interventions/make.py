@@ -25,7 +25,7 @@ class Intervention(NamedTuple):
     """A hook name and an edit: one entry of ``fwd_hooks``."""
 
     hook_name: str
-    edit: Callable[..., Tensor | None]
+    edit: Callable[..., Any]  # an edit returns a tensor; a hook function of the user's own may return None
 
 
 def zero(hook_name: str, *, units: Units = None, heads: Units = None, positions: Positions = None) -> Intervention:

@@ -7,7 +7,7 @@ import tlesion
 from tlesion import interventions as iv
 from tlesion.studies.common.controls import controls_of
 from tlesion.studies.common.frame import lesion_frame, prompt_frame
-from tlesion.studies.common.point import WHOLE, point_of
+from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
@@ -24,12 +24,21 @@ def frame_of(model, prompts=PROMPTS, **options):
     return lesion_frame(model, prompts, study="a_study", title="a study", **(asked | options))
 
 
-@pytest.mark.parametrize(("point", "n_units"), [("mlp.hook_post", 512), ("attn.hook_z", 128), ("hook_mlp_out", 128)])
-def test_a_point_counts_the_units_of_all_heads(toy_gpt, point, n_units):
+@pytest.mark.parametrize(
+    ("point", "n_units", "whole"),
+    [
+        ("mlp.hook_post", 512, "whole MLP"),
+        ("hook_mlp_out", 128, "whole MLP"),
+        ("attn.hook_z", 128, "all heads"),
+        ("hook_attn_out", 128, "whole attention"),
+        ("hook_resid_post", 128, "all of hook_resid_post"),
+    ],
+)
+def test_a_point_counts_the_units_of_all_heads_and_names_all_of_them(toy_gpt, point, n_units, whole):
     assert point_of(toy_gpt, point).shape == (12, n_units)
     chosen = point_of(toy_gpt, point, [-1, 0])
     assert (chosen.layers, chosen.shape, chosen.short) == ((11, 0), (2, n_units), point)
-    assert list(chosen.masks(None, whole=True)) == [WHOLE]
+    assert list(chosen.masks(None, whole=True)) == [whole]
     with pytest.raises(TypeError, match=r"masks are a NoneType; give a dict of named masks, \{'him': mask\} for one$"):
         chosen.masks(None)
 

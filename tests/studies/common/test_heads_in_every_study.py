@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import tlesion
-from tlesion.studies.common.point import WHOLE
+
+pytestmark = pytest.mark.slow
 
 POINT = "attn.hook_z"
 PAIRS = [("We saw him in the garden today.", "We saw her in the garden today."),
@@ -91,7 +92,7 @@ def test_spans_of_layers_cut_units_of_all_heads(model, ablation):
 def test_without_masks_every_head_is_cut_whole(model):
     found = tlesion.cumulative_lesion(model, None, prompts_for(model), hook_point=POINT)
     n_layers, n_units = shape_of(model)
-    assert found.masks == (WHOLE,)
+    assert found.masks == ("all heads",)
     assert found.n_lesioned[0, 1].tolist() == [n_units * (n_layers - layer) for layer in range(n_layers)]
     last = {n_layers - 1: torch.ones(n_units, dtype=torch.bool)}
     drop = plain_drop(model, last, lesioning(model, "zero"))

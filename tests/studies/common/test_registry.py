@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from tlesion.keep.results import Result
 from tlesion.studies.common import registry
-from tlesion.studies.common.registry import Study, register, studies
+from tlesion.studies.common.registry import Study, register_study, studies
 
 
 @pytest.fixture
@@ -21,12 +22,14 @@ def mine(model):
 
 
 def study(**options) -> Study:
-    return Study(**{"name": "mine", "run": mine, "result": Result, "summary": list, "help": "Mine?"} | options)
+    given: dict[str, Any] = {"name": "mine", "run": mine, "result": Result, "summary": list, "help": "Mine?"}
+    return Study(**given | options)
 
 
 @pytest.mark.parametrize("name", sorted(studies()))
 def test_everything_that_a_study_names_is_there(name):
     loaded = studies()[name].loaded()
+    assert isinstance(loaded.result, type)
     assert issubclass(loaded.result, Result)
     assert all(issubclass(kind, Result) for kind in loaded.beside.values())
     assert all(map(callable, (loaded.run, loaded.summary, *loaded.tables.values())))
@@ -34,6 +37,7 @@ def test_everything_that_a_study_names_is_there(name):
     assert loaded.help.endswith((".", "?"))
 
 
+@pytest.mark.slow
 def test_listing_the_studies_imports_nothing_heavy():
     script = """
 import sys
@@ -46,18 +50,18 @@ print({"torch", "transformer_lens", "transformers", "pandas", "plotly", "scipy",
 
 
 def test_a_study_is_found_under_its_name(own):
-    registered = register(study())
+    registered = register_study(study())
     assert studies()["mine"] is registered
     assert registered.loaded().run is mine
     assert (registered.folder, study(saved_as="other").folder) == ("mine", "other")
 
 
 def test_a_module_that_is_imported_again_registers_again_and_another_study_may_not_take_the_name(own):
-    register(study())
-    again = register(study(help="Mine, mended?"))
+    register_study(study())
+    again = register_study(study(help="Mine, mended?"))
     assert studies()["mine"] is again
     with pytest.raises(ValueError, match=r"there is a study 'mine' already \(.*mine\); give this one \(.*\) another"):
-        register(study(run=study))
+        register_study(study(run=study))
 
 
 @pytest.mark.parametrize("name", ["", "My study", "mine.py"])

@@ -21,6 +21,7 @@ def masked(checkpoint_folder):
     return tlesion.load_model(checkpoint_folder("bert"))
 
 
+@pytest.mark.slow
 def test_with_and_without_the_beginning_token_and_both_are_told(model):
     with_bos = tlesion.context_modulation(model, TEXT, context_lengths=[1])
     assert with_bos.alone == ("after <|endoftext|>", "by itself, without any other token")
@@ -59,6 +60,7 @@ def test_texts_token_ids_and_lists_of_both_are_the_same(model):
     torch.testing.assert_close(both.isolated[:, mine], reference.isolated, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_some_layers_or_one_full_name(model):
     reference = tlesion.context_modulation(model, TEXT)
     some = tlesion.context_modulation(model, TEXT, layers=[2, 0])
@@ -72,6 +74,7 @@ def test_some_layers_or_one_full_name(model):
     torch.testing.assert_close(heads.in_context[0], cache["blocks.1.attn.hook_z"][0, 1:].flatten(1))
 
 
+@pytest.mark.slow
 def test_windows_are_the_same_tokens_for_every_length_and_seeded(model):
     result = tlesion.context_modulation(model, [TEXT, OTHER], n_windows=6, seed=1)
     assert result.by_length.lengths == (1, 2, 4, 8)
@@ -89,6 +92,7 @@ def test_windows_are_the_same_tokens_for_every_length_and_seeded(model):
     assert none.by_length.whole.isnan().all()
 
 
+@pytest.mark.slow
 def test_intervals_are_over_texts_where_there_are_enough(model):
     few = tlesion.context_modulation(model, [TEXT, OTHER])
     assert few.interval_over == "tokens"

@@ -1,6 +1,7 @@
 """Context modulation against plain Hugging Face hooks and scipy on the stored activations."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = "We saw him in the garden today, and we saw her by the river yesterday."
 # Float32 activations of size 1 in two implementations, over a few blocks.
-CLOSE = {"rtol": 1e-4, "atol": 2e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 2e-5}
 FAMILIES = ["gpt2", "gpt-neo", "bert", "llama"]
 
 

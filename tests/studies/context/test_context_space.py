@@ -137,7 +137,7 @@ def test_the_prediction_is_the_power_of_the_observed_effects(model):
     t = first.t[layer, first.mask("any")[layer]].abs().numpy()
     critical = second.t[layer, second.mask("any")[layer]].abs().min().item()
     # The far side as the upper tail of -T: scipy's lower tail is NaN here and there where it is very small.
-    power = stats.nct.sf(critical, 4, t) + stats.nct.sf(critical, 4, -t)
+    power = np.asarray(stats.nct.sf(critical, 4, t) + stats.nct.sf(critical, 4, -t))
     assert result.predicted[layer].item() == pytest.approx(power.mean(), rel=1e-6)
 
 

@@ -1,5 +1,7 @@
 """Cross-fitting: fold by fold what public functions give by hand, the planted truth, no sentence on both sides."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ PAIRS = [(f"{start} him{end}", f"{start} her{end}") for start, end in [
     ("They brought", " into the garden."),
 ]]  # fmt: skip
 CONTRAST = Contrast.from_pairs(PAIRS, ("him", "her"))
-OPTIONS = {"test": "paired", "correction": "none", "alpha": 0.2}
+OPTIONS: dict[str, Any] = {"test": "paired", "correction": "none", "alpha": 0.2}
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt2"])
@@ -114,13 +116,13 @@ def test_saved_and_read_back(result, tmp_path):
 def test_planted_causal_neurons_are_found_and_their_held_out_effect_is_the_true_one(kind):
     planted = tlesion.toy.planted_model(kind, n_decoys=2, n_token=0, effect_size=4.0, background=0.0)
     contrast = planted.language.contrast(24, seed=1)
-    position = {"masked": "mask", "causal": "before"}[kind]
+    position: Any = {"masked": "mask", "causal": "before"}[kind]
     found = tlesion.cross_fit(
         planted.model, contrast, 3, position=position, correction="holm", alpha=1e-4, n_controls=19
     )
     carriers = planted.truth.mask("causal") | planted.truth.mask("decoy")
     assert found.selected.any(dim=0).equal(carriers.expand(3, -1, -1)), "d = 4: every fold finds them all"
-    table = found.effects(method="t").set_index(["mask", "layer"])
+    table: Any = found.effects(method="t").set_index(["mask", "layer"])
     for mask in ("him", "her"):
         for layer in (0, 3):
             assert table.loc[(mask, layer), ["advantage", "n_lesioned"]].tolist() == [0.0, 0.0]

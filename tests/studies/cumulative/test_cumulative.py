@@ -1,6 +1,7 @@
 """Lesions of many layers at once: against plain runs, the laminar profile at its ends, and Hugging Face hooks."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_every_span_of_layers_is_a_plain_run(model, result):
         tokens, place, targets = read(model, prompt)
         clean = plain_run(model, tokens, place)
         for m, d, at in [(m, d, at) for m in range(2) for d in range(2) for at in range(3)]:
-            cases = [((m, d, at, index), "", list(masks.values())[m])]
+            cases: list[tuple[tuple[int, ...], str, torch.Tensor]] = [((m, d, at, index), "", list(masks.values())[m])]
             cases += [((one, m, d, at, index), "control_", controls[m][one]) for one in range(2)]
             for place_of, prefix, mask in cases:
                 lesioned = plain_run(model, tokens, place, mask, SPANS[d][at])
@@ -208,7 +209,7 @@ def test_collapse_is_counted_as_layers_are_added(result):
 @pytest.mark.parametrize(
     ("masks", "options", "message"),
     [
-        ({}, {}, r"no mask was given; give a dict of named masks, such as .* or None for whole MLPs"),
+        ({}, {}, r"no mask was given; give a dict of named masks, such as .* or None for all units"),
         ({"him": torch.ones(3, 5, dtype=torch.bool)}, {}, r"mask 'him' has shape \(3, 5\) and dtype torch\.bool; this"),
         (None, {"n_controls": -2}, r"n_controls is -2; give 0 \(none\) or more"),
         (None, {"position": "mask"}, r"position 'mask' is unknown; allowed: 'readout', 'all'"),
@@ -223,13 +224,13 @@ def test_what_cannot_be_meant_is_refused(model, masks, options, message):
 
 def test_a_mask_without_a_name_is_refused(model):
     # __wrapped__: the tests' type checker would speak first.
-    unchecked = getattr(cumulative_lesion, "__wrapped__", cumulative_lesion)
-    with pytest.raises(TypeError, match=r"masks are a Tensor; give a dict of named masks, .* or None for whole MLPs"):
+    unchecked: Any = getattr(cumulative_lesion, "__wrapped__", cumulative_lesion)
+    with pytest.raises(TypeError, match=r"masks are a Tensor; give a dict of named masks, .* or None for all units"):
         unchecked(model, torch.ones(3, 48, dtype=torch.bool), prompts_for(model))
 
 
 def test_nan_in_the_clean_run_is_refused(checkpoint_folder):
-    model = load_model(checkpoint_folder("gpt2"))
+    model: Any = load_model(checkpoint_folder("gpt2"))
     with torch.no_grad():
         model.blocks[1].mlp.b_in[3] = torch.nan
     with pytest.raises(ValueError, match=r"clean logits of 1 of 1 prompts are NaN or infinite, so no effect can be"):

@@ -1,5 +1,7 @@
 """Decompositions of models built otherwise: Hugging Face's own, folded norms, no norm, capped logits; errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ def test_frozen_hugging_face_modules_leave_the_direct_part(checkpoint_folder):
     folder = checkpoint_folder("gpt2")
     parts = decompose_drop(load_model(folder, dtype=torch.float64), None, PROMPTS, position="all", prepend_bos=False)
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64).eval()
-    tokenizer = load_model(folder).tokenizer
+    tokenizer: Any = load_model(folder).tokenizer
     blocks = theirs.transformer.h
     targets = [tokenizer(f" {word}", add_special_tokens=False).input_ids[0] for word in ("him", "her")]
 
@@ -125,7 +127,7 @@ def test_the_head_of_a_masked_model_has_the_activation_of_its_configuration(chec
 
 
 def test_a_scaled_norm_is_transformer_lens_norm(gpt2, checkpoint_folder):
-    llama = load_model(checkpoint_folder("llama"), dtype=torch.float64)
+    llama: Any = load_model(checkpoint_folder("llama"), dtype=torch.float64)
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 5, 32)))
     for module in (gpt2.ln_final, llama.ln_final):
         norm = scaled_norm(module, 1.0)

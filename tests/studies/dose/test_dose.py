@@ -89,7 +89,7 @@ def test_every_dose_and_control_is_a_plain_run(model, selection, response):
         tokens, place, targets = read(model, prompt)
         clean = plain_run(model, tokens, place)
         for layer, dose in [(layer, dose) for layer in range(3) for dose in range(len(DOSES))]:
-            cases = [((layer, dose, index), "", masks[dose, layer])]
+            cases: list[tuple[tuple[int, ...], str, torch.Tensor]] = [((layer, dose, index), "", masks[dose, layer])]
             cases += [((one, layer, dose, index), "control_", controls[dose][one, layer]) for one in range(3)]
             for at, prefix, units in cases:
                 lesioned = plain_run(model, tokens, place, layer, units)

@@ -1,5 +1,7 @@
 """Figures of dose, accumulation and decomposed drops: what is drawn equals the result's numbers, made by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
-def measured(*shape: int, n_controls: int = N_CONTROLS) -> dict[str, torch.Tensor]:
+def measured(*shape: int, n_controls: int = N_CONTROLS) -> dict[str, Any]:
     """Numbers of every field that dose responses and cumulative lesions share."""
     controls = (n_controls, *shape)
     return {
@@ -37,7 +39,7 @@ def measured(*shape: int, n_controls: int = N_CONTROLS) -> dict[str, torch.Tenso
     }
 
 
-def about_prompts(by_hand, *, known: bool = True) -> dict[str, object]:
+def about_prompts(by_hand, *, known: bool = True) -> dict[str, Any]:
     return {
         "prompts": tuple(f"Prompt {i} says [MASK]." for i in range(N_PROMPTS)),
         "targets": (("him", "her"),) * N_PROMPTS,
@@ -72,8 +74,9 @@ def cumulative(by_hand, *, known: bool = True, masks=("any", "her", "him")) -> C
 def parts(by_hand, *, masks=("her", "him")) -> DropDecomposition:
     shape = (len(masks), len(LAYERS), N_PROMPTS, 2)
     names = ("direct", "downstream", "direct_rescaling", "downstream_rescaling", "measured_drop")
+    drops: dict[str, Any] = {name: drawn(*shape, seed=seed) for seed, name in enumerate(names)}
     return DropDecomposition(
-        **{name: drawn(*shape, seed=seed) for seed, name in enumerate(names)},
+        **drops,
         clean_logits=drawn(N_PROMPTS, 2),
         n_lesioned=torch.ones(len(masks), len(LAYERS), dtype=torch.long),
         masks=masks,
@@ -222,11 +225,12 @@ def test_a_single_mask_stands_in_the_title(by_hand):
 
 @pytest.mark.slow
 def test_all_have_titles_axes_hover_texts_and_the_callers_template(by_hand):
-    for make, result in (
-        (plots.dose_response, dose(by_hand)),
-        (plots.cumulative_lesion, cumulative(by_hand)),
-        (plots.direct_downstream, parts(by_hand)),
-    ):
+    results: dict[Any, Any] = {
+        plots.dose_response: dose(by_hand),
+        plots.cumulative_lesion: cumulative(by_hand),
+        plots.direct_downstream: parts(by_hand),
+    }
+    for make, result in results.items():
         figure, dark = make(result), make(result, template="plotly_dark")
         assert figure.layout.title.text
         assert any(axis.title.text for axis in figure.select_xaxes())

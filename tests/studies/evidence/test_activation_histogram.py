@@ -50,6 +50,7 @@ def mlp_inputs_and_outputs(hf, ids: torch.Tensor) -> list[tuple[torch.Tensor, to
     return [(x, function(x)) for x, function in zip(before, functions, strict=True)]
 
 
+@pytest.mark.slow
 def test_counts_and_shares_equal_those_of_the_hugging_face_model(loaded, contrast):
     model, hf, tokenizer = loaded
     found = activation_histogram(model, contrast, prepend_bos=False, threshold=0.1)

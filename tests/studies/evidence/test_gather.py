@@ -1,6 +1,7 @@
 """The laminar study in one call: what is gathered equals what its parts give, gathered in the right places."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ import tlesion
 from tlesion.keep.hashing import tensor_hash
 from tlesion.studies.evidence.beside import compare_in_context, strongest_layers
 from tlesion.tokens import is_masked
+
+pytestmark = pytest.mark.slow
 
 PLANTED_IN = 3
 KINDS = ("selection", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")
@@ -32,7 +35,7 @@ def prompts(planted):
 
 @pytest.fixture(scope="module")
 def gathered(planted, contrast, prompts):
-    at = "mask" if is_masked(planted.model) else "before"
+    at: Any = "mask" if is_masked(planted.model) else "before"
     selection = tlesion.select_neurons(planted.model, contrast, position=at)
     return tlesion.report.laminar(planted.model, contrast, prompts, selection=selection, n_controls=19)
 
@@ -80,10 +83,10 @@ def test_the_strongest_layers_are_those_of_any_set_in_either_direction_and_no_nu
 def test_a_reference_is_measured_where_a_prompt_is_read_and_not_at_the_word(planted, contrast, prompts, ablation):
     model = planted.model
     made = tlesion.report.laminar(model, contrast, prompts, ablation=ablation, n_controls=0)
-    at = "mask" if is_masked(model) else "before"
+    at: Any = "mask" if is_masked(model) else "before"
+    places: list[Any] = [at, "word"]
     here, elsewhere = (
-        tensor_hash(tlesion.measure_reference(model, contrast, statistic=ablation, position=position))
-        for position in (at, "word")
+        tensor_hash(tlesion.measure_reference(model, contrast, statistic=ablation, position=place)) for place in places
     )
     assert here != elsewhere
     assert made.results["profile"].provenance.settings["reference"] == here
@@ -100,10 +103,12 @@ def test_masks_about_no_word_are_profiled_without_controls(planted, contrast, pr
     renamed = dataclasses.replace(contrast, conditions=("he", "she"))
     open_ended = [dataclasses.replace(prompt, correct=None) for prompt in prompts]
     made = tlesion.report.laminar(planted.model, renamed, open_ended, n_controls=19)
-    assert made.results["profile"].n_controls == 0
+    profile: Any = made.results["profile"]
+    assert profile.n_controls == 0
     assert "verdict" not in made.results
     told = {"he": "him", "she": "her"}
-    judged = tlesion.report.laminar(planted.model, renamed, open_ended, about=told, n_controls=19).results["verdict"]
+    made = tlesion.report.laminar(planted.model, renamed, open_ended, about=told, n_controls=19)
+    judged: Any = made.results["verdict"]
     assert judged.about == ("him", "her")
 
 
@@ -114,7 +119,8 @@ def test_heads_have_all_the_evidence_but_what_says_that_it_is_about_mlps(planted
     assert set(KINDS) - set(made.results) == {"decomposition"}
     assert list(made.left_out) == ["decomposition"]
     assert "'attn.hook_z' is not inside an MLP" in made.left_out["decomposition"]
-    assert made.results["dose"].n_lesioned[-1] == model.cfg.n_heads * model.cfg.d_head
+    dose: Any = made.results["dose"]
+    assert dose.n_lesioned[-1] == model.cfg.n_heads * model.cfg.d_head
     assert "Laminar profile of" in made.page().title
 
 
@@ -130,9 +136,10 @@ def test_neurons_that_are_not_the_lesioned_units_have_no_doses(planted, contrast
 
 def test_the_shipped_pairs_are_compared_with_sentences_whose_context_decides(toy_bert):
     contrast = tlesion.contrasts.him_her()
-    options = {"test": "student", "alpha": 0.01, "top_k": 7}
+    options: dict[str, Any] = {"test": "student", "alpha": 0.01, "top_k": 7}
     selection = tlesion.select_neurons(toy_bert, contrast, position=tlesion.Offset(1), **options)
     found = compare_in_context(toy_bert, contrast, selection, prepend_bos=None)
+    assert found is not None
     assert found.names == ("at position word+1", "in context, at the word", "in context, at the mask")
     again = tlesion.select_neurons(toy_bert, tlesion.contrasts.him_her_in_context(), position="mask", **options)
     assert torch.equal(found.mask_a[2], again.mask("him"))

@@ -9,7 +9,7 @@ import tlesion
 from tlesion.keep.results import Result
 from tlesion.paper import Page, Section
 from tlesion.studies.common import registry
-from tlesion.studies.common.registry import Study, register, studies
+from tlesion.studies.common.registry import Study, register_study, studies
 from tlesion.studies.evidence.pages import page_of
 
 
@@ -28,7 +28,7 @@ def count(model, *, n: int = 3) -> Counted:
 def counted(by_hand, monkeypatch) -> Counted:
     """A result of a study that is registered for one test."""
     monkeypatch.setattr(registry, "_STUDIES", studies())
-    register(
+    register_study(
         Study(
             name="count",
             help="How many?",
@@ -41,6 +41,7 @@ def counted(by_hand, monkeypatch) -> Counted:
     return Counted(n=3, provenance=by_hand.profile().provenance)
 
 
+@pytest.mark.slow
 def test_a_list_of_results_gets_the_names_of_their_studies(by_hand):
     report = tlesion.Report([by_hand.profile(), by_hand.selection(), by_hand.histogram()])
     assert sorted(report.results) == ["histogram", "profile", "selection"]

@@ -1,6 +1,7 @@
 """What a mask is about is said, recorded, and the same for everything that is computed from the profile."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.page import verdict_section, verdict_table
 from tlesion.studies.verdict.words import about, dissociated
 
-OPTIONS = {"n_controls": 39, "seed": 2}
+OPTIONS: dict[str, Any] = {"n_controls": 39, "seed": 2}
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +50,12 @@ def test_a_word_that_is_given_counts_as_a_name_does(named, told):
         effect, same = named.effect_of(one), told.effect_of(other)
         assert same.own.about == one
         assert same.values.equal(effect.values)
-    one, other = tlesion.verdict(named), tlesion.verdict(told)
-    assert other.about == one.about == ("him", "her")
-    assert other.effect.equal(one.effect)
-    assert other.verdicts == one.verdicts
-    assert other.dissociated == ("first", "her_neurons")
-    assert other.dissociation.equal(one.dissociation)
+    by_name, by_word = tlesion.verdict(named), tlesion.verdict(told)
+    assert by_word.about == by_name.about == ("him", "her")
+    assert by_word.effect.equal(by_name.effect)
+    assert by_word.verdicts == by_name.verdicts
+    assert by_word.dissociated == ("first", "her_neurons")
+    assert by_word.dissociation.equal(by_name.dissociation)
 
 
 def test_without_it_the_name_decides_and_a_near_name_is_warned_of(planted, prompts):

@@ -1,5 +1,7 @@
 """Masks of a selection inside attention: heads side by side, unit head * d_head + i, in every study that cuts them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +25,7 @@ def model(request, checkpoint_folder):
 
 def drawn(model, point: str) -> torch.Tensor:
     heads, units = tlesion.hooks.width(model, f"blocks.0.{point}")
+    assert heads is not None
     return torch.rand(model.cfg.n_layers, heads * units, generator=torch.Generator().manual_seed(3)) < 0.3
 
 
@@ -59,10 +62,16 @@ def test_every_ablation_and_plan_takes_them(model, ablation, plan):
     reference = None
     if ablation == "mean":
         reference = torch.from_numpy(np.random.default_rng(1).standard_normal(tuple(mask.shape), dtype=np.float32))
-    options = {"hook_point": "attn.hook_z", "ablation": ablation, "reference": reference, "n_controls": 2}
+    options: dict[str, Any] = {
+        "hook_point": "attn.hook_z",
+        "ablation": ablation,
+        "reference": reference,
+        "n_controls": 2,
+    }
     profile = tlesion.laminar_profile(model, {"some": mask}, PROMPTS, plan=plan, match="activity", **options)
     layer, tokens = 1, model.to_tokens(PROMPTS[1].text)
     name, (heads, units) = f"blocks.{layer}.attn.hook_z", tlesion.hooks.width(model, "blocks.0.attn.hook_z")
+    assert heads is not None
     square = mask[layer].view(heads, units)
     noise = iv.gaussian(name, seed=0).edit(torch.zeros(1, tokens.shape[1], heads, units))[0, -1]
     values = noise if reference is None else reference[layer].view(heads, units)
@@ -89,6 +98,7 @@ def test_a_selection_there_can_be_lesioned(model):
 
 def test_masks_of_one_head_still_cut_every_head(model):
     heads, units = tlesion.hooks.width(model, "blocks.0.attn.hook_z")
+    assert heads is not None
     activation = torch.ones(1, 2, heads, units)
     first = torch.arange(units) == 0
     cut = iv.zero("blocks.0.attn.hook_z", units=first).edit(activation)

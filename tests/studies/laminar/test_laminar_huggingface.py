@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class HuggingFace:
         """Ids, readout position, target ids."""
         if self.masked:
             ids = self.tokenizer(prompt.text.replace("[MASK]", self.tokenizer.mask_token)).input_ids
-            targets = self.tokenizer.convert_tokens_to_ids(list(prompt.targets))
+            targets: Any = self.tokenizer.convert_tokens_to_ids(list(prompt.targets))
             return torch.tensor([ids]), ids.index(self.tokenizer.mask_token_id), targets
         ids = self.tokenizer(prompt.text, add_special_tokens=False).input_ids
         ids = [self.tokenizer.bos_token_id, *ids] if prepend_bos else ids

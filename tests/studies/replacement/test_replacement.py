@@ -1,6 +1,7 @@
 """The replacement study: null lesions, plans, recovery worked out by hand, values out of distribution, files."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,9 +86,7 @@ def test_the_users_own_hooks_are_seen_and_stay(model):
         assert seen
         hooks = {name: len(point._forward_hooks) for name, point in model.hook_dict.items()}
         with pytest.raises(ZeroDivisionError):
-            tlesion.replacement(
-                model, PROMPTS, [tlesion.Variant("bad", (("blocks.1.mlp.hook_post", lambda *_, **__: 1 / 0),))]
-            )
+            tlesion.replacement(model, PROMPTS, [tlesion.Variant("bad", (("blocks.1.mlp.hook_post", divide_by_zero),))])
         assert hooks == {name: len(point._forward_hooks) for name, point in model.hook_dict.items()}
     finally:
         handle.remove()
@@ -161,13 +160,17 @@ def test_a_lesion_that_the_next_layer_undoes_is_compensated(model):
     assert result.starts == (1,), "the deviation counts as whole after the last lesioned block"
 
 
+def divide_by_zero(activation, hook):
+    return 1 / 0
+
+
 def refuse(activation: torch.Tensor, hook: object) -> None:
     raise AssertionError("a hook fired")
 
 
 def test_the_final_norm_is_the_models_own_and_fires_no_hook(checkpoint_folder):
     for family in ("gpt2", "gpt-neox", "llama"):
-        model = tlesion.load_model(checkpoint_folder(family))
+        model: Any = tlesion.load_model(checkpoint_folder(family))
         hidden = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 32), dtype=np.float32))
         torch.testing.assert_close(final_norm(model)(hidden), model.ln_final(hidden))
         with model.hooks(fwd_hooks=[("ln_final.hook_normalized", refuse)]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = "The old teacher gave the boy an apple and told"
 # Float32 activations of size 1 to 30 through four blocks: two implementations agree to about 1e-5 of their size.
-CLOSE = {"rtol": 2e-4, "atol": 2e-4}
+CLOSE: dict[str, Any] = {"rtol": 2e-4, "atol": 2e-4}
 
 
 def hugging_face(folder, family):
@@ -169,7 +170,7 @@ def test_noise_in_every_even_neuron_is_noise_in_the_activation_function(checkpoi
     hooked_model = tlesion.load_model(folder)
     variants = tlesion.noise_variants(hooked_model, mean=2.0, std=0.5, seed=7, mode=mode, layers=[1])
     result = tlesion.replacement(hooked_model, [prompt_for(family)], variants, prepend_bos=False)
-    edit = variants[0].interventions[0][1]
+    edit: Any = variants[0].interventions[0][1]
 
     def put_in(output: torch.Tensor) -> torch.Tensor:
         noise = edit(torch.zeros_like(output))

@@ -135,7 +135,7 @@ def test_the_commands_write_what_they_say(checkpoint_folder, tmp_path):
         "\n".join(json.dumps({"text": p.text, "targets": ["him", "her"], "correct": "him"}) for p in PROMPTS)
     )
     out = tmp_path / "heads"
-    given = ("replace", "--kind", "key-head", "--heads", "0,2", "--layers=-1", "--ablation", "mean")
+    given: tuple[str, ...] = ("replace", "--kind", "key-head", "--heads", "0,2", "--layers=-1", "--ablation", "mean")
     code, told, error = run(*given, "--model", folder, "--prompts", str(prompts), "--out", str(out), "--json")
     assert code == 0, error
     record = json.loads(told)

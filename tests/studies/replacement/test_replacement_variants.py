@@ -1,5 +1,7 @@
 """The makers of variants: what they lesion, mean and resampled values, and every refusal."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,11 @@ def grouped(checkpoint_folder):
     return tlesion.load_model(checkpoint_folder("llama"))
 
 
+def cut(variant: tlesion.Variant) -> tuple[str, Any]:
+    """The one hook name of a variant, and its edit."""
+    return variant.interventions[0]
+
+
 def test_heads_each_together_and_in_every_layer(model):
     each = tlesion.head_variants(model)
     assert len(each) == 3 * 4
@@ -29,7 +36,7 @@ def test_heads_each_together_and_in_every_layer(model):
     both = tlesion.head_variants(model, heads=[0, -1], layers=[-1])
     assert [(variant.label, variant.layer) for variant in both] == [("key head 2.0+3", 2)]
     activation = torch.ones(1, 2, 4, 8)
-    assert both[0].interventions[0][1](activation)[0, 0, :, 0].tolist() == [0, 1, 1, 0]
+    assert cut(both[0])[1](activation)[0, 0, :, 0].tolist() == [0, 1, 1, 0]
     assert {name for variant in tlesion.head_variants(model, part="query") for name, _ in variant.interventions} == {
         f"blocks.{layer}.attn.hook_q" for layer in range(3)
     }
@@ -37,7 +44,7 @@ def test_heads_each_together_and_in_every_layer(model):
 
 def test_the_mean_is_over_all_tokens_of_the_reference(model):
     variants = tlesion.head_variants(model, heads=2, layers=[1], ablation="mean", reference=TEXTS)
-    name, edit = variants[0].interventions[0]
+    name, edit = cut(variants[0])
     keys = [model.run_with_cache(text)[1][name][0] for text in TEXTS]
     expected = torch.cat(keys).mean(dim=0)
     edited = edit(torch.zeros(1, 5, 4, 8))
@@ -47,11 +54,11 @@ def test_the_mean_is_over_all_tokens_of_the_reference(model):
 
 
 def test_resampled_values_are_tokens_of_the_reference_and_seeded(model):
-    options = {"heads": [1, 2], "layers": [0, 2], "ablation": "resample", "reference": TEXTS}
+    options: dict[str, Any] = {"heads": [1, 2], "layers": [0, 2], "ablation": "resample", "reference": TEXTS}
     variants = tlesion.head_variants(model, **options, seed=4)
     drawn_tokens = []
     for variant in variants:
-        name, edit = variant.interventions[0]
+        name, edit = cut(variant)
         keys = torch.cat([model.run_with_cache(text)[1][name][0] for text in TEXTS])
         values = edit(torch.zeros(1, 9, 4, 8))[0]
         distance = (values[:, None, 1:3] - keys[None, :, 1:3]).abs().amax(dim=(2, 3))
@@ -60,15 +67,15 @@ def test_resampled_values_are_tokens_of_the_reference_and_seeded(model):
         )
         drawn_tokens.append(distance.argmin(dim=1).tolist())
     assert drawn_tokens[0] == drawn_tokens[1], "the same tokens in every layer"
-    again, other = (tlesion.head_variants(model, **options, seed=seed)[0].interventions[0][1] for seed in (4, 5))
+    again, other = (cut(tlesion.head_variants(model, **options, seed=seed)[0])[1] for seed in (4, 5))
     zeros = torch.zeros(1, 9, 4, 8)
-    assert torch.equal(again(zeros), variants[0].interventions[0][1](zeros))
+    assert torch.equal(again(zeros), cut(variants[0])[1](zeros))
     assert not torch.equal(again(zeros), other(zeros))
 
 
 def test_any_registered_ablation_is_made_at_heads(model):
-    options = {"heads": 2, "layers": [1], "reference": TEXTS}
-    name, median = tlesion.head_variants(model, **options, ablation="median")[0].interventions[0]
+    options: dict[str, Any] = {"heads": 2, "layers": [1], "reference": TEXTS}
+    name, median = cut(tlesion.head_variants(model, **options, ablation="median")[0])
     keys = torch.cat([model.run_with_cache(text)[1][name][0] for text in TEXTS])
     edited = median(torch.zeros(1, 5, 4, 8))
     # Float32 activations of size 1, from runs of other shapes.
@@ -83,7 +90,7 @@ def test_any_registered_ablation_is_made_at_heads(model):
 
     own = tlesion.head_variants(model, heads=[0, 3], layers=[1], ablation="half of a key")[0]
     assert own.settings["ablation"] == "half of a key"
-    assert own.interventions[0][1](torch.ones(1, 1, 4, 8))[0, 0, :, 0].tolist() == [0.5, 1, 1, 0.5]
+    assert cut(own)[1](torch.ones(1, 1, 4, 8))[0, 0, :, 0].tolist() == [0.5, 1, 1, 0.5]
 
 
 def test_in_a_grouped_model_the_index_counts_key_value_heads(grouped):

@@ -1,6 +1,7 @@
 """Subspace removal equals plain Hugging Face hooks, layer by layer and token by token."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ SECOND = "I think the world could be better if people listened to each other."
 # Two implementations of the same model. In float64, because a direction of activations whose leading singular values
 # lie close together turns far with rounding, in float32 by more than any tolerance worth having. Not closer than 1e-4:
 # Hugging Face's GPT-Neo attends in float32 whatever its weights are.
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module", params=["gpt2", "gpt-neo", "toy-gpt"])
@@ -125,7 +126,7 @@ def test_the_test_is_scipys(toy_gpt):
     torch.testing.assert_close(result.test.high, torch.tensor(interval.high), rtol=1e-9, atol=1e-12)
     assert result.test.over == "tokens"
     assert "Descriptive" in result.caveat
-    frame = correlate_with_variance(result)
+    frame: Any = correlate_with_variance(result)
     drop, share = result.logit_drop.mean(dim=1).numpy(), result.variance_ratio.numpy()
     pearson, spearman = stats.pearsonr(share, drop), stats.spearmanr(share, drop)
     interval = pearson.confidence_interval(0.95)
@@ -155,7 +156,7 @@ def test_several_texts_are_the_rows(exact_gpt):
 
 @pytest.mark.parametrize(("plan", "max_bytes"), [("loop", None), ("batched", None), ("fanout", 2_000_000)])
 def test_plans_and_memory_change_nothing(exact_gpt, plan, max_bytes):
-    options = {"layers": [1, 4, 9], "ranks": [2], "n_random": 1}
+    options: dict[str, Any] = {"layers": [1, 4, 9], "ranks": [2], "n_random": 1}
     texts = [TEXT, SECOND, "The girl saw the boy in the garden."]
     one = tlesion.subspace_removal(exact_gpt, texts, **options)
     other = tlesion.subspace_removal(exact_gpt, texts, plan=plan, max_bytes=max_bytes, **options)

@@ -1,6 +1,7 @@
 """A subspace study's other ways in: given subspaces, methods, hook points; covariance, saving, figures, page."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = "The old teacher gave the boy an apple and told him to share it with the girl."
 # float32 models run in batches of other shapes.
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_hook_points(gpt2, point):
 
 def test_components_and_other_methods(gpt2):
     values = activations(gpt2, "blocks.2.mlp.hook_pre")
-    options = {"layers": [2], "n_random": 0, "seed": 3}
+    options: dict[str, Any] = {"layers": [2], "n_random": 0, "seed": 3}
     found = tlesion.subspace_removal(gpt2, TEXT, components=[1, 4], **options)
     subspace = tlesion.fit_subspace(values, components=[1, 4])
     expected = drop_by_hand(gpt2, iv.remove_subspace("blocks.2.mlp.hook_pre", subspace))
@@ -79,7 +80,7 @@ def test_given_subspaces_and_erasers(gpt2):
     names = [f"blocks.{layer}.mlp.hook_pre" for layer in (0, 2)]
     values = {layer: activations(gpt2, name) for layer, name in zip((0, 2), names, strict=True)}
     direction = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 128), dtype=np.float32))
-    given = {
+    given: dict[int, Any] = {
         0: tlesion.Subspace.from_directions(direction, activations=values[0]),
         2: tlesion.ObliqueEraser(
             left=torch.eye(128)[:1] + torch.eye(128)[5:6],

@@ -79,6 +79,7 @@ def test_two_masks_named_after_the_targets_are_dissociated(by_hand):
     torch.testing.assert_close(verdict(swapped).dissociation, result.dissociation)
 
 
+@pytest.mark.slow
 def test_what_replacing_by_the_mean_does_is_seen_where_the_word_is_right(by_hand):
     """It costs "him" where he is right and helps him where she is: all prompts together show nothing."""
     profile = by_hand.two_masks(by_hand.effects(by_hand.SILENT, by_hand.drops(1.0, 0.0, spread=0.3), by_hand.SILENT))

@@ -10,8 +10,35 @@ from torch import Tensor
 
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
 
-WHOLE = "whole MLP"
-"""The name of the mask that is used where none is given."""
+_WHOLE = {
+    **dict.fromkeys(("mlp.hook_pre", "mlp.hook_post", "hook_mlp_out"), "whole MLP"),
+    **dict.fromkeys(("attn.hook_z", "attn.hook_result"), "all heads"),
+    "hook_attn_out": "whole attention",
+}
+
+
+def whole_of(hook_point: str) -> str:
+    """What all units of a hook point together are called.
+
+    Args:
+        hook_point: A short form, or a full name.
+
+    Example:
+        >>> whole_of("mlp.hook_post"), whole_of("blocks.3.attn.hook_z"), whole_of("hook_resid_post")
+        ('whole MLP', 'all heads', 'all of hook_resid_post')
+    """
+    short = short_form(hook_point)
+    return _WHOLE.get(short, f"all of {short}")
+
+
+def neurons_of(mask: str) -> str:
+    """What a mask cuts, as pages and figures call it; the mask of all units has its name from `whole_of`.
+
+    Example:
+        >>> neurons_of("him"), neurons_of("all heads")
+        ('him-neurons', 'all heads')
+    """
+    return mask if mask in _WHOLE.values() or mask.startswith("all of ") else f"{mask}-neurons"
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,11 @@ class Point:
         """``(layers, units)``: what masks and reference values have to fit."""
         return len(self.names), self.n_units
 
+    @property
+    def whole(self) -> str:
+        """What all units of a layer together are called: the name of the mask that is used where none is given."""
+        return whole_of(self.short)
+
     def masks(self, given: Any, *, whole: bool = False) -> dict[str, Bool[Tensor, "layer unit"]]:
         """Named masks, checked; for None one mask of all units.
 
@@ -54,9 +86,9 @@ class Point:
             >>> {name: tuple(mask.shape) for name, mask in point.masks(None, whole=True).items()}
             {'whole MLP': (2, 3)}
         """
-        otherwise = ", or None for whole MLPs" if whole else ""
+        otherwise = ", or None for all units" if whole else ""
         if given is None and whole:
-            return {WHOLE: torch.ones(self.shape, dtype=torch.bool)}
+            return {self.whole: torch.ones(self.shape, dtype=torch.bool)}
         if not isinstance(given, Mapping):
             raise TypeError(
                 f"masks are a {type(given).__name__}; give a dict of named masks, {{'him': mask}} for one{otherwise}"

@@ -5,9 +5,9 @@ where the function, the result, the sentences and the page stand, as ``"module:n
 imports none of them (torch alone takes seconds). A study of somebody else is one file, imported by ``tlesion --use
 FILE`` or through an entry point of the group ``tlesion``; it gives the functions themselves:
 
-    from tlesion.studies.common.registry import Study, register
-
-    register(Study(name="mystudy", help="What ...?", run=my_study, result=MyResult, summary=in_words))
+    tlesion.register_study(
+        tlesion.Study(name="mystudy", help="What ...?", run=my_study, result=MyResult, summary=in_words)
+    )
 
 and has a command, ``tlesion mystudy``, with an option for every parameter of ``my_study``, a report, and a result that
 :func:`tlesion.load_result` reads. A command that needs more than its function's own options has a file of its own in
@@ -109,7 +109,7 @@ class Study:
 _STUDIES: dict[str, Study] = {}
 
 
-def register(study: Study) -> Study:
+def register_study(study: Study) -> Study:
     """Make a study known under its name.
 
     Args:
@@ -121,11 +121,26 @@ def register(study: Study) -> Study:
     Raises:
         TypeError: It is no `Study`.
         ValueError: Another study has the name. (A module that is imported again may register its own anew.)
+
+    Example:
+        >>> import tlesion
+        >>> from tlesion.provenance import provenance_of
+        >>> class Size(tlesion.Result):
+        ...     "How large a model is; its provenance says it."
+        >>> def size(model):
+        ...     return Size(provenance=provenance_of(model, settings={"n_layers": model.cfg.n_layers}, stimuli=()))
+        >>> def in_words(found):
+        ...     return [f"It has {found.provenance.settings['n_layers']} layers."]
+        >>> study = tlesion.Study(
+        ...     name="size", help="How large is a model?", run=size, result=Size, summary=in_words, page=None
+        ... )
+        >>> tlesion.register_study(study).name
+        'size'
     """
     if not isinstance(study, Study):
         raise TypeError(
-            f"register takes a Study, and this is a {type(study).__name__}; write register(Study(name=..., run=..., "
-            "...))"
+            f"register_study takes a Study, and this is a {type(study).__name__}; write "
+            "register_study(tlesion.Study(name=..., run=..., ...))"
         )
     known = _STUDIES.get(study.name)
     if known is not None and _home(known) != _home(study):

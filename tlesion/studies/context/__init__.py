@@ -10,9 +10,9 @@ Every token is read in its text and by itself (`context_modulation`), and words 
 - ``words.py``, ``figures.py``, ``scatter_figures.py``, ``page.py``: sentences, figures and the report of both.
 """
 
-from tlesion.studies.common.registry import Study, register
+from tlesion.studies.common.registry import Study, register_study
 
-register(
+register_study(
     Study(
         name="context",
         help="Compare every token's activations in its text with those of the token alone, layer by layer.",

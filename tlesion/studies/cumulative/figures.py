@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 from tlesion.drawing.bands import add_controls_key, add_with_controls
 from tlesion.drawing.style import Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours
+from tlesion.studies.common.point import neurons_of
 from tlesion.studies.cumulative.result import CumulativeLesion
 
 
@@ -66,7 +67,7 @@ def cumulative_lesion(
 
 def _add_mask(figure: Figure, result: CumulativeLesion, mask: str, direction: int, *, known: bool) -> None:
     at, colour = result.masks.index(mask), target_colours(result.masks, result.targets)[mask]
-    label = mask if mask.startswith("whole") else f"{mask}-neurons"
+    label = neurons_of(mask)
     span = ("layers 0 to %{x}", f"layers %{{x}} to {result.layers[-1]}")[direction]
     kl, control_kl = result.kl.mean(dim=-1), result.control_kl.mean(dim=-1)
     lines = [(1, label, "solid", kl, control_kl, f"{span}<br>mean KL %{{y:.3f}} nats")]

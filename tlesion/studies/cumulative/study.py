@@ -42,7 +42,7 @@ def cumulative_lesion(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        masks: Named bool masks ``[layer, unit]`` over all layers; None: whole MLPs.
+        masks: Named bool masks ``[layer, unit]`` over all layers; None: all units, such as the whole MLP.
         prompts: Prompts with equally many targets each.
         n_controls: Matched controls of each mask: as many random units in every layer. Those of whole layers are the
             layers themselves.

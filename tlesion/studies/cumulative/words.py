@@ -3,6 +3,7 @@
 import math
 
 from tlesion.paper.prose import whole_percent
+from tlesion.studies.common.point import neurons_of
 from tlesion.studies.cumulative.result import DIRECTIONS, CumulativeLesion
 
 
@@ -13,7 +14,7 @@ def collapse(cumulative: CumulativeLesion) -> str:
     for mask in cumulative.masks:
         for direction in DIRECTIONS:
             row = table[(table["mask"] == mask) & (table["direction"] == direction)].iloc[0]
-            label = mask if mask.startswith("whole") else f"{mask}-neurons"
+            label = neurons_of(mask)
             way = "from the first layer on" if direction == DIRECTIONS[0] else "from the last layer back"
             if math.isnan(row["n_layers"]):
                 said.append(f"{label}, {way}: never, not even with all layers")

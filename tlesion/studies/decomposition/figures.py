@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tlesion.drawing.style import MORE, Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours, target_words
+from tlesion.studies.common.point import neurons_of
 from tlesion.studies.decomposition.result import DropDecomposition
 
 _PARTS = {
@@ -66,7 +67,7 @@ def direct_downstream(
     figure.update_xaxes(dtick=max(1, -(-len(result.layers) // 12)))
     figure.update_xaxes(title_text="lesioned layer", row=len(shown))
     figure.update_yaxes(title_text="mean logit drop<br>positive: it cost this token", col=1)
-    lesioned = shown[0] if shown[0].startswith("whole") else f"{shown[0]}-neurons"
+    lesioned = neurons_of(shown[0])
     title = "The paths of a logit drop" + (f": {lesioned} lesioned" if len(shown) == 1 else "")
     finish(figure, template, title=title, height=440 if len(shown) == 1 else 160 + 270 * len(shown))
     figure.update_yaxes(title_standoff=12)
@@ -129,4 +130,4 @@ def _mean(part: Tensor, mask: int, target: int) -> list[float]:
 def _title(mask: str, word: str, *, alone: bool) -> str:
     if alone:
         return word
-    return f"{mask} lesioned: {word}" if mask.startswith("whole") else f"{mask}-neurons lesioned: {word}"
+    return f"{neurons_of(mask)} lesioned: {word}"

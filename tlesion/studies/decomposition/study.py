@@ -67,7 +67,7 @@ def decompose_drop(
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
-        masks: Named bool masks ``[layer, unit]`` over all layers; None: whole MLPs.
+        masks: Named bool masks ``[layer, unit]`` over all layers; None: all units, such as the whole MLP.
         prompts: Prompts with equally many targets each.
         ablation: As in :func:`tlesion.laminar_profile`.
         hook_point: Short form of a point inside the MLP, or ``hook_mlp_out``.

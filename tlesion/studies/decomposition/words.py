@@ -1,6 +1,7 @@
 """The paths of a drop in sentences: every number in them is computed from the result."""
 
 from tlesion.paper.prose import layer_list, whole_percent
+from tlesion.studies.common.point import neurons_of
 from tlesion.studies.decomposition.result import DropDecomposition
 
 
@@ -16,7 +17,7 @@ def paths(decomposition: DropDecomposition) -> str:
             for layer, larger in zip(decomposition.layers, (direct[row] > downstream[row]).tolist(), strict=True)
             if larger
         ]
-        label = mask if mask.startswith("whole") else f"{mask}-neurons"
+        label = neurons_of(mask)
         where = layer_list(layers) if layers else "no layer"
         total = float((direct + downstream + scaled)[row].sum())
         share = float(scaled[row].sum()) / total if total else 0.0
@@ -24,4 +25,4 @@ def paths(decomposition: DropDecomposition) -> str:
             f"{label}: the direct part is the larger one in {where}; rescaling makes up {whole_percent(share)} of the "
             "size of all parts"
         )
-    return f"{'. '.join(part[0].upper() + part[1:] if part.startswith('whole') else part for part in said)}."
+    return f"{'. '.join(part[0].upper() + part[1:] if part.startswith(('whole', 'all ')) else part for part in said)}."

@@ -3,9 +3,9 @@
 The laminar study registers here, because its page shows the other rooms' results, too.
 """
 
-from tlesion.studies.common.registry import Study, register
+from tlesion.studies.common.registry import Study, register_study
 
-register(
+register_study(
     Study(
         name="laminar",
         help="Select neurons by a contrast, lesion them one layer at a time, and report what that costs the targets.",

@@ -9,9 +9,10 @@ from plotly.subplots import make_subplots
 from tlesion.drawing.bands import add_spread
 from tlesion.drawing.style import NEUTRAL, Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours, target_words
-from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.study import LaminarProfile
 
-_WHOLE = REFERENCES.index("whole MLP")
+_WHOLE = 1
+"""The second of the profile's `references`."""
 
 
 def laminar_profile(
@@ -25,8 +26,8 @@ def laminar_profile(
     """Logit drop of every target per lesioned layer, each mask in its own panel, all on the same y axis.
 
     Drawn are, for each target: the median over prompts (line), their middle half (band, 25 to 75 %), every prompt
-    (faint points), and the median when the layer's whole MLP is ablated (dashes), the most that a mask of the layer
-    could be expected to cost.
+    (faint points), and the median when all units of the layer are ablated (dashes: the whole MLP, or all heads), the
+    most that a mask of the layer could be expected to cost.
 
     Args:
         profile: The profile.
@@ -90,7 +91,7 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
 
     Args:
         profile: The profile.
-        show_whole: Draw the same for the layer's whole MLP (dashes).
+        show_whole: Draw the same for all units of the layer (dashes).
         template: See :mod:`tlesion.plots`.
 
     Returns:
@@ -110,7 +111,7 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
     colours = target_colours(profile.masks, profile.targets)
     if show_whole:
         whole = np.median(profile.reference_global_change[_WHOLE].numpy(), axis=1)
-        figure.add_trace(_dashes(profile, whole, "whole MLP", NEUTRAL, unit="global change"))
+        figure.add_trace(_dashes(profile, whole, profile.references[_WHOLE], NEUTRAL, unit="global change"))
     for mask, values in zip(profile.masks, profile.global_change.numpy(), strict=True):
         add_spread(
             figure,
@@ -129,7 +130,9 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
 def _add_whole(
     figure: Figure, profile: LaminarProfile, median: np.ndarray, name: str, colour: str, *, col: int
 ) -> None:
-    trace = _dashes(profile, median, f"{name}, whole MLP", colour, unit="logit drop", show_legend=col == 1)
+    trace = _dashes(
+        profile, median, f"{name}, {profile.references[_WHOLE]}", colour, unit="logit drop", show_legend=col == 1
+    )
     figure.add_trace(trace, row=1, col=col)
 
 

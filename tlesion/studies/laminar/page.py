@@ -8,18 +8,20 @@ from tlesion.paper.page import Drawing, Section
 from tlesion.paper.prose import listed
 from tlesion.paper.table import Table
 from tlesion.studies.laminar import figures
-from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
+from tlesion.studies.laminar.words import in_layer
 
 
 def profile_section(profile: LaminarProfile) -> Section:
     """What each lesion costs: a panel per mask, the change of all logits, the numbers."""
+    ceiling = in_layer(profile.references[1], "the layer")
     text = [
-        "In each run the masked neurons of one layer are ablated while the model reads a prompt, and the targets' "
+        "In each run a set of neurons of one layer is ablated while the model reads a prompt, and the targets' "
         "logits are compared with those of the unlesioned model. Above zero the lesion cost the word; below zero it "
         "helped it.",
         "Lines are medians over prompts, bands the middle half of them, faint points single prompts. Dashes show the "
-        "same for the layer's whole MLP: the largest effect that this layer is likely to have.",
+        f"same for {ceiling}: the largest effect that a part of it is likely to have.",
     ]
     drawings = [
         Drawing(
@@ -39,11 +41,11 @@ def profile_section(profile: LaminarProfile) -> Section:
 
 
 def profile_table(profile: LaminarProfile) -> Table:
-    """Medians per layer: a column for every mask and target, and for the whole MLP."""
+    """Medians per layer: a column for every mask and target, and for all units of the layer."""
     table = summarise_profile(profile)
     names = target_words(profile.targets)
     columns = {("", "layer"): np.asarray(profile.layers)}
-    for mask in (*profile.masks, REFERENCES[1]):
+    for mask in (*profile.masks, profile.references[1]):
         rows = table[table["mask"] == mask]
         group = f"{mask}-neurons ablated" if mask in profile.masks else f"{mask} ablated"
         for j, name in enumerate(names):

@@ -14,8 +14,7 @@ from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
 from tlesion.studies.common.labels import tidy_rows
-
-REFERENCES = ("nothing", "whole MLP")
+from tlesion.studies.common.point import whole_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,7 +26,8 @@ class LaminarProfile(Result):
         global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
         n_lesioned: How many neurons each mask cuts in each layer.
-        reference_logit_drop: The same effect for the two `REFERENCES`: nothing, and the layer's whole MLP.
+        reference_logit_drop: The same effect for the two `references`: nothing, and all units of the lesioned hook
+            point in the layer, the ceiling.
         reference_global_change: Likewise.
         control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
             kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
@@ -72,6 +72,11 @@ class LaminarProfile(Result):
     def n_controls(self) -> int:
         """How many matched controls each mask has in each layer."""
         return self.control_logit_drop.shape[1]
+
+    @property
+    def references(self) -> tuple[str, str]:
+        """What the two reference rows cut: nothing, and all that there is (``"whole MLP"``, ``"all heads"``, ...)."""
+        return "nothing", whole_of(self.provenance.settings["hook_point"])
 
     @property
     def about(self) -> dict[str, str]:
@@ -163,7 +168,7 @@ class LaminarProfile(Result):
         """The same columns for the two reference rows, whose names stand in ``mask``; they are about no word."""
         counts = torch.zeros(2, len(self.layers), dtype=torch.long)
         counts[1] = int(self.provenance.settings["n_units"])
-        return self._frame(REFERENCES, self.reference_logit_drop, self.reference_global_change, counts)
+        return self._frame(self.references, self.reference_logit_drop, self.reference_global_change, counts)
 
     def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
         frame = tidy_rows(self, {"mask": masks, "layer": self.layers})

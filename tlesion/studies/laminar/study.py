@@ -2,7 +2,8 @@
 
 For every mask, the layer's masked neurons are ablated at one position, and the logits of the targets are read at the
 readout position. Two reference rows put the numbers in context: a run with every edit in place and nothing to edit,
-which has to be exactly the clean run, and the ablation of the layer's whole MLP, which is the ceiling.
+which has to be exactly the clean run, and the ablation of all units of the layer (of the MLP, the whole MLP), which is
+the ceiling.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,10 @@ from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
-from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
 
-__all__ = ["REFERENCES", "LaminarProfile", "laminar_profile"]
+__all__ = ["LaminarProfile", "laminar_profile"]
 
 
 def laminar_profile(

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from tlesion.studies.laminar.study import REFERENCES, LaminarProfile
+from tlesion.studies.laminar.study import LaminarProfile
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -35,7 +35,7 @@ def summarise_profile(profile: LaminarProfile) -> pd.DataFrame:
     drop = torch.cat([profile.logit_drop, profile.reference_logit_drop])
     change = torch.cat([profile.global_change, profile.reference_global_change]).mean(dim=2)
     n_targets = drop.shape[-1]
-    axes = [[*profile.masks, *REFERENCES], profile.layers, range(n_targets)]
+    axes = [[*profile.masks, *profile.references], profile.layers, range(n_targets)]
     frame = pd.MultiIndex.from_product(axes, names=["mask", "layer", "target"]).to_frame(index=False)
     low, median, high = drop.quantile(torch.tensor(QUARTILES, dtype=drop.dtype), dim=2)
     frame["n_lesioned"] = _n_lesioned(profile)[..., None].expand_as(median).flatten().numpy()

@@ -8,9 +8,9 @@ import pandas as pd
 from tlesion.drawing.targets import target_words
 from tlesion.paper.prose import listed, percent
 from tlesion.selection import NeuronSelection
-from tlesion.studies.laminar.result import REFERENCES, LaminarProfile
+from tlesion.studies.common.selected import selected
+from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.summary import clean_accuracy, summarise_profile
-from tlesion.studies.selecting.words import selected
 
 
 def summary(
@@ -35,7 +35,7 @@ def summary(
     said += [cost(profile, table, mask) for mask in profile.masks]
     said += others
     if not verdict:
-        return [*said, "No control lesions are shown here: what random neurons of the same number cost is left open."]
+        return [*said, "No control lesions are shown here: what as many random neurons cost is left open."]
     return [*said, *verdict]
 
 
@@ -75,7 +75,10 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     word = profile.about[mask]
     own = [names.index(word)] if word in names else list(range(len(names)))
     rows = table[(table["mask"] == mask) & table["target"].isin(own)]
-    subject = f"{_VERBS.get(profile.provenance.settings['ablation'], 'Ablating')} the {mask}-neurons of one layer"
+    if not rows["n_lesioned"].any():
+        return f"There are no {mask}-neurons in any layer: nothing was cut."
+    done = _DONE.get(profile.provenance.settings["ablation"], "Ablating {}")
+    subject = done.format(f"the {mask}-neurons of one layer")
     most = rows.iloc[int(rows["median"].abs().argmax())]
     if most["median"] == 0:
         what = " and ".join(repr(names[j]) for j in own)
@@ -85,20 +88,26 @@ def cost(profile: LaminarProfile, table: pd.DataFrame, mask: str) -> str:
     others = [
         f"{_signed(_at(table, mask, layer, j)['median'])} for {name!r}" for j, name in enumerate(names) if j != target
     ]
-    whole = _at(table, REFERENCES[1], layer, target)["median"]
+    ceiling = profile.references[1]
+    whole = _at(table, ceiling, layer, target)["median"]
     text = f"{subject} {verb} {names[target]!r} most in layer {layer}: a median logit drop "
     text += f"of {_signed(most['median'])} (middle half of the prompts {_signed(most['q25'])} to "
     text += f"{_signed(most['q75'])}; {int(most['n_lesioned'])} neurons)"
     text += f", against {', '.join(others)} there" if others else ""
-    text += f". Ablating that layer's whole MLP gives {_signed(whole)} for {names[target]!r}."
+    text += f". Ablating {in_layer(ceiling, 'that layer')} gives {_signed(whole)} for {names[target]!r}."
     return text + _largest_cost(rows, most)
 
 
-_VERBS = {
-    "zero": "Zeroing",
-    "mean": "Setting to their mean",
-    "median": "Setting to their median",
-    "gaussian": "Replacing by noise",
+def in_layer(ceiling: str, layer: str) -> str:
+    """The ceiling with its layer: ``that layer's whole MLP``, ``all heads in that layer``."""
+    return f"{layer}'s {ceiling}" if ceiling.startswith("whole") else f"{ceiling} in {layer}"
+
+
+_DONE = {
+    "zero": "Zeroing {}",
+    "mean": "Setting {} to their mean",
+    "median": "Setting {} to their median",
+    "gaussian": "Replacing {} by noise",
 }
 
 

@@ -7,9 +7,9 @@
 - ``words.py``, ``figures.py``, ``page.py``: its sentences, figures and report.
 """
 
-from tlesion.studies.common.registry import Study, register
+from tlesion.studies.common.registry import Study, register_study
 
-register(
+register_study(
     Study(
         name="replace",
         help="Replace heads' keys, neurons or hidden states, one layer at a time, and follow it downstream.",

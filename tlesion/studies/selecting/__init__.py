@@ -8,15 +8,15 @@ The selecting itself is :mod:`tlesion.selection`. Here stand the studies of it, 
 - ``words.py``, ``page.py``: the sentences and the sections of the laminar report that are about the selection.
 """
 
-from tlesion.studies.common.registry import Study, register
+from tlesion.studies.common.registry import Study, register_study
 
-register(
+register_study(
     Study(
         name="neurons",
         help="List the neurons that tell two conditions apart.",
         run="tlesion.selection.select:select_neurons",
         result="tlesion.selection.result:NeuronSelection",
-        summary="tlesion.studies.selecting.words:selected",
+        summary="tlesion.studies.common.selected:selected",
         page=None,
         tables={"neurons": "tlesion.selection.result:NeuronSelection.to_frame"},
         saved_as="selection",

@@ -143,7 +143,7 @@ def selection_stability(result: SelectionStability, *, template: TemplateLike = 
         NEUTRAL,
         dash="dash",
     )
-    _line(figure, result.layers, result.jaccard.numpy(), "overlap of the masks (Jaccard)", B)
+    _line(figure, result.layers, result.jaccard.numpy(), "overlap of the sets (Jaccard)", B)
     _line(figure, result.layers, result.jaccard_by_chance.numpy(), "overlap by chance", B, dash="dot")
     _line(figure, result.layers, result.correlation.numpy(), "correlation of t", MORE[0])
     name_layers(figure, len(result.layers))

@@ -171,7 +171,8 @@ def power_curve(curves: PowerCurve | Mapping[str, PowerCurve], *, template: Temp
                 line={"color": colours[name], "width": 2.2},
                 hovertemplate=(
                     f"<b>{name}</b><br>%{{x}} {'pairs find' if pairs else 'sentences per condition find'} an effect of "
-                    f"%{{y:.2f}}<br>in {power:.0%} of studies, level of a single test {curve.level:.2g}<extra></extra>"
+                    f"%{{y:.2f}}<br>in {100 * power:.0f} % of studies, level of a single test {curve.level:.2g}"
+                    "<extra></extra>"
                 ),
             )
         )
@@ -181,7 +182,7 @@ def power_curve(curves: PowerCurve | Mapping[str, PowerCurve], *, template: Temp
     title = f"smallest effect found<br>{effect} (standard deviations)"
     figure.update_yaxes(title_text=title, type="log", tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])
     figure.update_layout(showlegend=True)
-    return finish(figure, template, title=f"What a study can find: effects detected with {power:.0%} power")
+    return finish(figure, template, title=f"What a study can find: effects detected with {100 * power:.0f} % power")
 
 
 def _described(curve: PowerCurve) -> str:

@@ -10,6 +10,7 @@ from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
 from tlesion.stats.level import BONFERRONI, FDR, SIDAK
 from tlesion.stats.power import PAIRED, TWO_SAMPLE
+from tlesion.studies.common.selected import selected
 from tlesion.studies.selecting import comparison_figures, figures, words
 from tlesion.studies.selecting.positions import SelectionComparison
 
@@ -24,16 +25,16 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
         f"Every neuron of every layer was tested: is its activation ({selection.hook_point}) different for {a!r} and "
         f"{b!r}? A neuron is selected where the p-value, corrected over the {selection.family} "
         f"({selection.correction}), is at most {selection.alpha:g}.",
-        words.selected(selection),
+        selected(selection),
     ]
     n_dead = int(selection.dead.sum())
     if n_dead:
-        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no mask.")
+        text.append(f"{n_dead} neurons never change and cannot be tested; they are in no set.")
     if alike := words.identical_pairs(selection):
         text.append(alike)
     drawings = [
         Drawing(
-            figures.selective_share(selection), caption="Share of each layer's neurons in the two masks.", half=True
+            figures.selective_share(selection), caption="Share of each layer's neurons in the two sets.", half=True
         ),
         Drawing(
             figures.volcano(selection, layer=layer),
@@ -57,12 +58,12 @@ def comparison_section(comparison: SelectionComparison) -> Section:
     drawings = [
         Drawing(
             comparison_figures.position_shares(comparison),
-            caption="Share of each layer's neurons in either mask.",
+            caption="Share of each layer's neurons in either set.",
             half=True,
         ),
         Drawing(
             comparison_figures.mask_overlap(overlap),
-            caption="Jaccard index: neurons that two masks share, by neurons in either. Chance: random masks with as "
+            caption="Jaccard index: neurons that two sets share, by neurons in either. Chance: random sets with as "
             "many neurons in every layer.",
             half=True,
         ),
@@ -74,10 +75,10 @@ def overlap_table(overlap: MaskOverlap) -> Table:
     """Every two masks over all layers: sizes, what they share, chance."""
     frame = overlap.to_frame()
     frame = frame[frame["layer"] == "all"].drop(columns="layer")
-    columns = ["one mask", "another", "neurons", "neurons there", "in both", "Jaccard", "by chance"]
+    columns = ["one set", "another", "neurons", "neurons there", "in both", "Jaccard", "by chance"]
     return Table(
         pd.DataFrame({("", new): frame[old].to_numpy() for new, old in zip(columns, frame.columns, strict=True)}),
-        caption="Masks over all layers, both directions together.",
+        caption="Sets over all layers, both directions together.",
         digits=2,
     )
 

@@ -1,4 +1,4 @@
-"""What does a t-test select? The same question asked at the word itself, and where the model expects it.
+"""What does a test select? The same question asked at the word itself, and where the model expects it.
 
 At the word's own position the two conditions differ in the token, so that most neurons differ; at the mask, or before
 the word, only what the context says can. The share of neurons selected, and how much the masks have in common, show

@@ -2,35 +2,11 @@
 
 import math
 
-from tlesion.paper.prose import listed, percent
+from tlesion.paper.prose import listed
 from tlesion.selection import NeuronSelection
 from tlesion.selection.overlap import MaskOverlap
 from tlesion.stats import PowerCurve
 from tlesion.studies.selecting.positions import SelectionComparison
-
-NEARLY_ALL = 0.5
-"""From this share of a layer on, a mask is called nearly the whole layer."""
-
-
-def selected(selection: NeuronSelection) -> str:
-    """How many neurons tell the conditions apart, and where."""
-    a, b = selection.conditions
-    counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
-    total, n_all = sum(counts.values()), selection.t.numel()
-    what = f"{total} of {n_all} neurons ({percent(total / n_all)}) tell {a!r} from {b!r}"
-    how = f"{selection.test} t-test, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
-    text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
-    if not total:
-        return f"No neuron tells {a!r} from {b!r} ({how}). The lesions below cut nothing."
-    share = selection.density()["any"].to_numpy()
-    low, high = selection.layers[int(share.argmin())], selection.layers[int(share.argmax())]
-    text += f" The share is smallest in layer {low} ({percent(share.min())}) and largest in layer {high} "
-    text += f"({percent(share.max())})."
-    if (n_wide := int((share > NEARLY_ALL).sum())) > 0:
-        where = "every layer" if n_wide == len(share) else f"{n_wide} of {len(share)} layers"
-        text += f" In {where} that is more than half of the neurons: so wide a mask says little about {a!r} or {b!r}"
-        text += " in particular."
-    return text
 
 
 def identical_pairs(selection: NeuronSelection) -> str:
@@ -69,7 +45,7 @@ def shared(overlap: MaskOverlap) -> list[str]:
             continue
         how = "more than" if found > chance else "no more than"
         said.append(
-            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random masks of their sizes would: Jaccard "
+            f"{overlap.names[0]!r} and {overlap.names[j]!r} share {how} random sets of their sizes would: Jaccard "
             f"{found:.2f}, by chance {chance:.2f}."
         )
     return [" ".join(said)] if said else []

@@ -11,9 +11,9 @@ and the model runs on; one layer at a time, beside random directions of equal ra
 - ``words.py``, ``figures.py``, ``covariance_figures.py``, ``page.py``: its sentences, figures and report.
 """
 
-from tlesion.studies.common.registry import Study, register
+from tlesion.studies.common.registry import Study, register_study
 
-register(
+register_study(
     Study(
         name="subspace",
         help="Cut a direction instead of a neuron, layer by layer: what breaks, where, how does the damage grow?",

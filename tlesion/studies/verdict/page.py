@@ -15,9 +15,9 @@ def verdict_section(verdict: Verdict, profile: LaminarProfile) -> Section:
     """Every lesion beside random ones of the same size, and the verdict on it."""
     settings = verdict.provenance.settings
     text = [
-        f"Beside each mask stand {profile.n_controls} random lesions of as many neurons in the same layer. An effect "
-        "is specific when it costs the mask's own word against the other one, in the mean over prompts, more than "
-        "nearly all of these, and more than they do for as much change of all logits. Effects are means over the "
+        f"Beside each set of neurons stand {profile.n_controls} random lesions of as many neurons in the same layer. "
+        "An effect is specific when it costs the set's own word against the other one, in the mean over prompts, more "
+        "than nearly all of these, and more than they do for as much change of all logits. Effects are means over the "
         "prompts in which the word is right.",
         words.about(verdict),
         *[words.judged(verdict, mask) for mask in verdict.masks],
@@ -40,7 +40,7 @@ def verdict_table(verdict: Verdict) -> Table:
     """A row per mask and layer."""
     frame = verdict.to_frame()
     columns = {
-        ("", "mask"): frame["mask"],
+        ("", "neuron set"): frame["mask"],
         ("", "layer"): frame["layer"],
         ("", "neurons"): frame["n_lesioned"],
         ("effect on its word", "mean"): frame["effect"],
@@ -58,7 +58,7 @@ def verdict_table(verdict: Verdict) -> Table:
     columns["", "verdict"] = frame["verdict"]
     ordered = pd.DataFrame({key: np.asarray(value) for key, value in columns.items()})
     caption = (
-        "Effect in logits, positive: the lesion cost the mask's own word. Other way: share of prompts whose effect has "
+        "Effect in logits, positive: the lesion cost the set's own word. Other way: share of prompts whose effect has "
         "the other sign than the mean. SD: distance from the controls' mean in their standard deviations."
     )
     if verdict.dissociated:
