@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.architectures.cells import PLANS, STUDIES
 from benchmarks.architectures.lesions import KINDS
-from benchmarks.architectures.table import ARCHITECTURES, DTYPES
+from benchmarks.architectures.table import ARCHITECTURES
 from benchmarks.timing import machine, save_table
 
 TITLE = "Every architecture, plan and kind of lesion against plain runs"
@@ -53,8 +53,8 @@ def rows(records: list[dict[str, Any]]) -> tuple[list[dict[str, str]], Reasons]:
     """A row of the table for each architecture and dtype."""
     reasons, by_key = Reasons(), {(one["architecture"], one["dtype"]): one for one in records}
     table = []
-    for name in ARCHITECTURES:
-        for dtype in DTYPES:
+    for name, architecture in ARCHITECTURES.items():
+        for dtype in architecture.dtypes:
             record = by_key[name, dtype]
             row = {"architecture": name, "dtype": dtype}
             columns = [*PLANS, *STUDIES, *KINDS]

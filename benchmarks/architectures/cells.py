@@ -12,7 +12,7 @@ from torch import Tensor
 
 import tlesion
 from benchmarks.architectures import words
-from benchmarks.architectures.lesions import KINDS, Lesion, zero
+from benchmarks.architectures.lesions import EXPERTS, KINDS, Lesion, zero
 from benchmarks.architectures.subject import PERMANENT, Subject
 from tlesion.hooks import in_layers
 
@@ -54,7 +54,7 @@ def together(subject: Subject, plan: str) -> dict[Part, Tensor]:
         (kind, late): [lesion for _, lesion in numbered]
         for kind in KINDS
         for late, numbered in _parts(subject.lesions(kind))
-        if kind not in (PERMANENT, "nothing") and _has_to_run(plan, kind, late)
+        if kind not in (PERMANENT, EXPERTS, "nothing") and _has_to_run(plan, kind, late)
     }
     try:
         result = _sweep(subject, plan, [lesion for part in parts.values() for lesion in part])

@@ -12,6 +12,7 @@ from tlesion import Subspace
 from tlesion import interventions as iv
 from tlesion.hooks import hidden_state, names
 
+EXPERTS = "experts' neurons"
 Pair = tuple[str, Callable[..., Any]]
 Change = Callable[[Tensor], Tensor]
 Places = dict[str, Any]
@@ -235,7 +236,7 @@ KINDS: dict[str, Callable[[Any], list[Lesion]]] = {
     "own functions": _own_functions,
     "outside the blocks": _outside_blocks,
     "inputs and results of heads": _inputs,
-    "experts' neurons": _experts,
+    EXPERTS: _experts,
     "beside a permanent hook": _neurons_at_readout,
     "nothing": _nothing,
 }

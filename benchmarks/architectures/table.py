@@ -41,6 +41,8 @@ REFUSED: dict[tuple[str, str], str] = {
     ("BERT", "prefix"): _BOTH,
     ("BERT with both heads", "prefix"): _BOTH,
     ("attention in both directions", "prefix"): _BOTH,
+    ("dynamic rotary embedding (Qwen 1)", "prefix"): _BOTH,
+    ("dynamic rotary embedding alone", "prefix"): _BOTH,
     ("attention only", "decompose_drop"): "not in this model",
 }
 """Architecture and plan or study: a word of the reason for which all of it may be refused."""
@@ -53,10 +55,12 @@ class Architecture:
     Attributes:
         name: What it is called.
         make: Makes the model in a dtype.
+        dtypes: Those that TransformerLens runs it in.
     """
 
     name: str
     make: Callable[[str], Any]
+    dtypes: tuple[str, ...] = DTYPES
 
     def subject(self, dtype: str) -> Subject:
         """The model with its plain numbers; where the table says that it is not loaded, its refusal is raised."""
@@ -87,6 +91,7 @@ def _by_hand(name: str) -> Callable[[str], Any]:
 ARCHITECTURES = {
     **{name: Architecture(name, _loaded(name)) for name in published.CONFIGS},
     **{name: Architecture(name, _by_hand(name)) for name in hand_made.CONFIGS},
+    "experts": Architecture("experts", _by_hand("experts"), dtypes=("float32",)),  # its router stays in float32
 }
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from benchmarks.architectures.cells import PLANS, STUDIES, Cell, cell, together
-from benchmarks.architectures.lesions import KINDS
+from benchmarks.architectures.lesions import EXPERTS, KINDS
 from benchmarks.architectures.table import ARCHITECTURES, DTYPES, columns, stated
 
 CELLS = 2
 """How many of an architecture's cells are in the sample, beside those that few architectures have."""
 
 OF_FEW = {
-    "experts": ("auto", "experts' neurons"),
+    "experts": ("auto", EXPERTS),
     "inputs of queries, keys and values apart": ("auto", "inputs and results of heads"),
     "inputs of heads apart": ("fanout", "inputs and results of heads"),
     "results of heads apart": ("prefix", "inputs and results of heads"),
@@ -32,7 +32,7 @@ def sample() -> dict[str, tuple[str, list[tuple[str, str]]]]:
     deck: list[tuple[str, str]] = []
     drawn = {}
     for number, (name, architecture) in enumerate(ARCHITECTURES.items()):
-        dtype = DTYPES[number % len(DTYPES)]
+        dtype = architecture.dtypes[number % len(architecture.dtypes)]
         chosen = [OF_FEW[name]] if name in OF_FEW else []
         if architecture.not_loaded(dtype) is None:
             if len(deck) < CELLS:
@@ -50,7 +50,7 @@ def test_the_sample_has_every_plan_kind_of_lesion_and_dtype_several_times():
     for plan in PLANS:
         assert sum(what == plan for what, _ in drawn) >= 5, plan
     for kind in KINDS:
-        assert sum(one == kind for _, one in drawn) >= (1 if kind == "experts' neurons" else 2), kind
+        assert sum(one == kind for _, one in drawn) >= (1 if kind == EXPERTS else 2), kind
     for study in STUDIES:
         assert any(what == study for what, _ in drawn), study
     for dtype in DTYPES:
@@ -85,8 +85,9 @@ def test_a_sample_equals_plain_runs_or_is_refused(name):
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name, one in ARCHITECTURES.items() for dtype in one.dtypes]
+)
 def test_everything_equals_plain_runs_or_is_refused(name, dtype, request):
     subject, refusal = loaded(name, dtype)
     cells: list[Cell] = []

@@ -144,12 +144,12 @@ def _sweep(machine: "Machine", data: st.DataObject, own: Callable[..., Any]) -> 
 def _profile(machine: "Machine", data: st.DataObject, own: Callable[..., Any]) -> object:
     width = data.draw(st.sampled_from([machine.model.cfg.d_mlp, 7]), label="width of the mask")
     mask = torch.arange(width).expand(machine.model.cfg.n_layers, -1) % 3 == 0
-    position = data.draw(st.sampled_from(["readout", "all", 99]), label="position")
+    position: Any = data.draw(st.sampled_from(["readout", "all", 99]), label="position")
     return tlesion.laminar_profile(machine.model, {"him": mask}, machine.prompts, position=position, n_controls=2)
 
 
 def _selection(machine: "Machine", data: st.DataObject, own: Callable[..., Any]) -> object:
-    position = data.draw(st.sampled_from(["word", "before", "mask"]), label="position")
+    position: Any = data.draw(st.sampled_from(["word", "before", "mask"]), label="position")
     return tlesion.select_neurons(machine.model, words.contrast(), position=position, test="student", batch_size=4)
 
 
