@@ -18,8 +18,10 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 # From the bottom up: a module imports only from lines above its own here, and from its own package. The number is the
 # floor; lines within a floor are in order as well, so that no two modules can come to need each other.
 FLOORS: tuple[tuple[int, set[str]], ...] = (
+    (0, {"undisturbed"}),
     (0, {"checks"}),
     (0, {"positions"}),
+    (0, {"options"}),
     (0, {"registry"}),
     (0, {"function_id"}),
     (0, {"stats", "activations"}),
@@ -38,7 +40,7 @@ FLOORS: tuple[tuple[int, set[str]], ...] = (
     (3, {"drawing"}),
     (3, {"paper"}),
     (4, {"studies"}),
-    (5, {"plots", "report"}),
+    (5, {"plots", "report", "files"}),
     (5, {"cli", "__main__"}),
 )
 ORDER = {name: line for line, (_, names) in enumerate(FLOORS) for name in names}

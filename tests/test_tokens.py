@@ -180,6 +180,8 @@ def test_models_without_a_usable_tokenizer_say_so(gpt2):
     with pytest.raises(
         ValueError, match=r"has no tokenizer, and text was given; load it with tokenizer=\.\.\., or pass"
     ):
+        unchecked(Bare(), instead="token ids")
+    with pytest.raises(ValueError, match=r"load it with tokenizer=\.\.\.$"):
         unchecked(Bare())
     with pytest.raises(ValueError, match=r"tokenizer SlowTokenizer gives no character offsets"):
         unchecked(Slow())

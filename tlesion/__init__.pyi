@@ -1,5 +1,6 @@
 """The public names, for `lazy_loader` and for type checkers."""
 
+from . import files as files
 from . import hooks as hooks
 from . import inference as inference
 from . import interventions as interventions

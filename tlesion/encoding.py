@@ -1,6 +1,8 @@
 """Stimuli as a model reads them: token ids, and the positions that matter in them, found once and up front."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -10,7 +12,17 @@ from tlesion.checks import one_of
 from tlesion.hooks import Model
 from tlesion.positions import Offset, SentencePosition, check_sentence_position
 from tlesion.stimuli import SUBWORDS, Prompt, Sentence, require_one_mask
-from tlesion.tokens import Encoded, encode, is_masked, require_tokenizer, target_token
+from tlesion.tokens import (
+    MASK,
+    Encoded,
+    encode,
+    is_masked,
+    require_fits,
+    require_known,
+    require_tokenizer,
+    target_token,
+    written,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,21 +35,72 @@ class EncodedPrompt:
 
 
 def encode_prompt(model: Model, prompt: Prompt, *, prepend_bos: bool | None = None) -> EncodedPrompt:
-    """Tokens, readout position (``[MASK]``, or the last token) and target tokens of a prompt.
+    """Tokens, readout position (``[MASK]``, or the text's last own token) and target tokens of a prompt.
+
+    A prompt of token ids is taken as it is.
 
     Raises:
-        ValueError: No mask token, or more than one, in a masked model; a target that is not one token; a text
-            longer than the context.
+        ValueError: No mask token, or more than one, in a masked model; a target that is not one token, or the same
+            token as another; a text longer than the context, or with tokens that the model does not have.
     """
-    encoded = encode(model, prompt.text, prepend_bos=prepend_bos)
-    if is_masked(model):
-        masks = (encoded.ids == require_tokenizer(model).mask_token_id).nonzero().flatten().tolist()
-        require_one_mask(prompt.text, len(masks))
-        readout = masks[0]
-    else:
-        readout = len(encoded.ids) - 1
-    targets = [target_token(model, word, text=prompt.text) for word in prompt.targets]
-    return EncodedPrompt(ids=encoded.ids, readout=readout, targets=torch.tensor(targets))
+    if prompt.ids:
+        return _of_ids(model, prompt)
+    encoded = encode(model, prompt.text, prepend_bos=prepend_bos, instead="token ids: tlesion.Prompt.from_tokens(...)")
+    readout = _mask(model, encoded, prompt.text) if is_masked(model) else len(encoded.ids) - 1
+    words = [str(word) for word in prompt.targets]
+    tokens = [target_token(model, word, text=prompt.text, whole=prompt.whole) for word in words]
+    for i, token in enumerate(tokens):
+        if token in tokens[:i]:
+            named = require_tokenizer(model).convert_ids_to_tokens(token)
+            raise ValueError(
+                f"targets {words[tokens.index(token)]!r} and {words[i]!r} are the same token, {named!r}, to this "
+                "model's tokenizer; give words that it tells apart"
+            )
+    return EncodedPrompt(ids=encoded.ids, readout=readout, targets=torch.tensor(tokens))
+
+
+def _of_ids(model: Model, prompt: Prompt) -> EncodedPrompt:
+    ids, targets = list(prompt.ids), [int(target) for target in prompt.targets]
+    require_fits(model, ids, prompt.text)
+    require_known(model, ids, f"prompt {prompt.text[:80]!r}")
+    require_known(model, targets, f"the targets {tuple(targets)}", d_vocab=model.cfg.d_vocab_out)
+    return EncodedPrompt(ids=torch.tensor(ids), readout=prompt.readout % len(ids), targets=torch.tensor(targets))
+
+
+def _mask(model: Model, encoded: Encoded, text: str) -> int:
+    """The position of the one mask token of a text."""
+    mask = require_tokenizer(model).mask_token_id
+    places = [] if mask is None else (encoded.ids == mask).nonzero().flatten().tolist()
+    require_one_mask(text, len(places))
+    return int(places[0])
+
+
+def bos_setting(prompts: Sequence[Prompt], prepend_bos: bool | None) -> dict[str, bool | None]:
+    """What a record says of ``prepend_bos``: nothing where all prompts are token ids, which are taken as they are."""
+    return {} if all(prompt.ids for prompt in prompts) else {"prepend_bos": prepend_bos}
+
+
+class PromptLabel(NamedTuple):
+    """A prompt as a result shows it; see :class:`tlesion.Prompt`."""
+
+    text: str
+    targets: tuple[str, ...]
+    correct: str | None
+    group: str
+
+
+def label_of(model: Model, prompt: Prompt) -> PromptLabel:
+    """A prompt as a result shows it: token ids as text, where the model has a tokenizer that tells them apart."""
+    words = tuple(map(str, prompt.targets))
+    text, right = prompt.text, None if prompt.correct is None else str(prompt.correct)
+    if prompt.ids:
+        targets = [int(target) for target in prompt.targets]
+        named = tuple(word.strip() for word in written(model, targets))
+        telling = len(set(named)) == len(named) and all(word and "\ufffd" not in word for word in named)
+        words = named if telling else tuple(f"[{target}]" for target in targets)
+        right = None if prompt.correct is None else words[prompt.targets.index(prompt.correct)]
+        text = prompt.text if model.tokenizer is None else str(model.tokenizer.decode(list(prompt.ids)))
+    return PromptLabel(text, words, right, prompt.group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +111,14 @@ class EncodedSentence:
     positions: tuple[int, ...]
 
 
-def reads_the_same(model: Model, one: EncodedSentence, other: EncodedSentence) -> bool:
-    """Whether the activations at both sentences' positions come from the same tokens at the same places.
+def what_is_read(model: Model, sentence: EncodedSentence) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All that a sentence's row can depend on: its positions, and the tokens that the model has read by then.
 
-    A causal model has read the tokens up to the position, a masked one the whole sentence. Where both have read the
-    same, the activations are the same, up to rounding.
+    A causal model has read the tokens up to the position, a masked one the whole sentence. Where this is equal, rows
+    are the same activations, and any difference between them is rounding.
     """
-    if one.positions != other.positions:
-        return False
-    end = None if is_masked(model) else max(one.positions) + 1
-    return torch.equal(one.ids[:end], other.ids[:end])
+    end = None if is_masked(model) else max(sentence.positions) + 1
+    return sentence.positions, tuple(sentence.ids[:end].tolist())
 
 
 def encode_sentence(
@@ -90,9 +151,7 @@ def encode_sentence(
         if not is_masked(model):
             raise ValueError("position 'mask' needs a masked model; for a causal one use position='before'")
         encoded = encode(model, sentence.masked)
-        mask = (encoded.ids == require_tokenizer(model).mask_token_id).nonzero().flatten().tolist()
-        require_one_mask(sentence.masked, len(mask))
-        return EncodedSentence(encoded.ids, (mask[0],))
+        return EncodedSentence(encoded.ids, (_mask(model, encoded, sentence.masked),))
     encoded = encode(model, sentence.text, prepend_bos=prepend_bos)
     word = _tokens_of_word(model, encoded, sentence)
     if position == "word":
@@ -108,12 +167,25 @@ def encode_sentence(
 
 
 def _tokens_of_word(model: Model, encoded: Encoded, sentence: Sentence) -> list[int]:
-    """Where the word's tokens are; a word that the tokenizer does not know is refused."""
-    word = encoded.tokens_within(*sentence.span)
-    if not word or require_tokenizer(model).unk_token_id in encoded.ids[word].tolist():
+    """Where the word's tokens are; a word is refused that the tokenizer does not know, or cuts together with others."""
+    tokenizer = require_tokenizer(model)
+    start, end = sentence.span
+    if is_masked(model) and tokenizer.mask_token is not None:
+        # The tokenizer's own mask token may be longer or shorter than the one that the text was given with.
+        longer = (len(tokenizer.mask_token) - len(MASK)) * sentence.text[:start].count(MASK)
+        start, end = start + longer, end + longer
+    word = encoded.tokens_within(start, end)
+    if not word or tokenizer.unk_token_id in encoded.ids[word].tolist():
         raise ValueError(
             f"the word {sentence.word!r} of {sentence.text!r} has no token of its own in this model's vocabulary; "
             "choose another word"
+        )
+    spans = [span for span in (encoded.spans[word[0]], encoded.spans[word[-1]]) if span]
+    beside = encoded.text[min(span[0] for span in spans) : start] + encoded.text[end : max(span[1] for span in spans)]
+    if beside.strip():
+        raise ValueError(
+            f"the word {sentence.word!r} of {sentence.text!r} has no token of its own: this model's tokenizer cuts it "
+            f"together with {beside!r}; choose another word, or set it off with spaces"
         )
     return word
 

@@ -18,11 +18,12 @@ The command line and saved results write ``Offset(1)`` as ``word+1`` and ``Offse
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, no_type_check
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, plain
 
 
+@no_type_check  # NumPy's whole numbers are welcome.
 @dataclass(frozen=True)
 class Offset:
     """A number of tokens from the word of a sentence: ``Offset(1)`` is the token after it, ``Offset(-1)`` before it.
@@ -41,6 +42,7 @@ class Offset:
     n: int
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "n", plain(self.n))
         if not isinstance(self.n, int) or isinstance(self.n, bool):
             raise TypeError(f"an offset is a whole number of tokens, got {self.n!r}; give Offset(1) or Offset(-1)")
 
@@ -63,6 +65,30 @@ else:
     SentencePosition = str | Offset | int
     PromptPosition = str | Offset | int
     Position = str | Offset | int
+
+
+def settled_position(name: str, position: Any) -> Any:
+    """A position with NumPy's and torch's numbers as Python's; whether it is one here, the two checks below say.
+
+    Args:
+        name: What the option is called.
+        position: The value received.
+
+    Raises:
+        TypeError: Neither a name, an offset nor a whole number.
+
+    Example:
+        >>> import numpy as np
+        >>> settled_position("position", np.int64(-1)), settled_position("position", "mask")
+        (-1, 'mask')
+    """
+    position = position if isinstance(position, Offset) else plain(position)
+    if not isinstance(position, Offset | str | int) or isinstance(position, bool):
+        raise TypeError(
+            f"{name} {position!r} is a {type(position).__name__}; give a name, such as {OF_SENTENCES[0]!r} or "
+            f"{OF_PROMPTS[0]!r}, an Offset(n) from the word, or the index of a token"
+        )
+    return position
 
 
 def check_sentence_position(position: Any) -> None:

@@ -10,9 +10,9 @@ from tlesion.anatomy.model import device_of
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint, Folder, open_checkpoint
 from tlesion.keep.hashing import combined_hash
-from tlesion.keep.results import Provenance
+from tlesion.keep.results import Provenance, Result
 from tlesion.models import info
-from tlesion.tokens import prepends_bos
+from tlesion.tokens import prepends_bos, unusual_special_tokens
 
 _PACKAGES = {
     "tlesion": "tlesion",
@@ -30,13 +30,16 @@ def provenance_of(
     Args:
         model: The model.
         settings: What the function was asked for. ``prepend_bos`` among them is recorded as what it meant: None stands
-            for the model's own default.
+            for the model's own default. Where more than a BOS token is at stake, ``special_tokens`` says which ones
+            stand before the texts, and which of the tokenizer's are left out.
         stimuli: A short hash of each sentence, see :func:`tlesion.stimuli.stimulus_hash`.
         contexts: See :class:`Provenance`.
     """
     settings = dict(settings)
     if "prepend_bos" in settings:
         settings["prepend_bos"] = prepends_bos(model, settings["prepend_bos"])
+        unusual = unusual_special_tokens(model, settings["prepend_bos"])
+        settings |= {"special_tokens": unusual} if unusual else {}
     return Provenance(
         model=asdict(info(model)),
         versions={name: _version(package) for name, package in _PACKAGES.items()},
@@ -51,6 +54,24 @@ def provenance_of(
 def _version(package: str) -> str:
     """Read once: to parse four packages' descriptions takes longer than a sweep of a small model."""
     return metadata.version(package)
+
+
+def require_same_model(selected: Result, model: Model) -> None:
+    """Refuse a selection that another model has made: its neurons are other neurons, with the same numbers.
+
+    Args:
+        selected: A selection, or another result of one; one that does not know its model (from caches) passes.
+        model: The model that it is to be used with.
+
+    Raises:
+        ValueError: It was made with other weights.
+    """
+    made, here = selected.provenance.model, info(model)
+    if made.get("fingerprint", here.fingerprint) != here.fingerprint:
+        raise ValueError(
+            f"the selection is of model {made['name']!r} and the model given is {here.name!r} with other weights; "
+            "repeat it with the model that it was made with, or select with the one that is used now"
+        )
 
 
 def checkpoint_of(

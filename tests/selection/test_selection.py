@@ -55,7 +55,8 @@ def test_the_batch_size_changes_no_number(model, test, batch_size):
     other = select_neurons(model, CONTRAST, test=test, batch_size=batch_size)
     for name in ("t", "dof", "effect_size", "mean_a", "mean_b"):
         torch.testing.assert_close(getattr(other, name), getattr(reference, name), **CLOSE)
-    assert (other.n_a, other.n_b) == (14, 14)
+    # Three of the sentences begin like others, so that a causal model reads the same in them up to the word.
+    assert (other.n_a, other.n_b) == ((14, 14) if is_masked(model) else (11, 11))
 
 
 def test_padding_changes_no_number(checkpoint_folder):

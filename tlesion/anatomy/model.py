@@ -5,7 +5,7 @@ above this room asks here, and knows none of those names.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,9 @@ from transformer_lens.components.bert_block import BertBlock
 from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint as HookPoint
 from typing_extensions import TypeIs
+
+from tlesion.checks import shown
+from tlesion.options import settle_by
 
 Model: TypeAlias = HookedTransformer | HookedEncoder
 Block: TypeAlias = TransformerBlock | BertBlock
@@ -35,9 +38,62 @@ class LanguageHead(NamedTuple):
     activation: Callable[[Tensor], Tensor]
 
 
+def require_model(name: str, value: Any) -> Model:
+    """Refuse what is no model of TransformerLens that a text can be read with, and say what makes one of it.
+
+    Args:
+        name: What the option is called.
+        value: The value received.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, HookedTransformer | HookedEncoder):
+        return value
+    kind, module = type(value).__name__, type(value).__module__
+    if isinstance(value, str):
+        way = f"load it first: tlesion.load_model({value!r})"
+    elif module.startswith("transformers.") and hasattr(value, "model") and hasattr(value, "tokenizer"):
+        way = "take what is in it: tlesion.load_model(hf_model=pipeline.model, tokenizer=pipeline.tokenizer)"
+    elif hasattr(value, "config") and hasattr(value, "from_pretrained") and not module.startswith("transformer_lens."):
+        way = "convert it: tlesion.load_model(hf_model=model, tokenizer=tokenizer)"
+    elif kind == "HookedEncoderDecoder":
+        way = (
+            "its decoder reads along with an encoder, for which no lesion here is made; load a causal or a masked "
+            "model: tlesion.load_model('gpt2')"
+        )
+    elif module.startswith("transformer_lens."):
+        way = "load it as a HookedTransformer or HookedEncoder: tlesion.load_model(name)"
+    else:
+        way = "give a HookedTransformer or HookedEncoder: tlesion.load_model('toy-bert')"
+    what = shown(value) if isinstance(value, str) else kind
+    raise TypeError(f"{name} is a {what}; {way}")
+
+
+settle_by(require_model, "model")
+
+
 def is_masked(model: Model) -> TypeIs[HookedEncoder]:
-    """True for a masked (BERT) model, False for a causal one."""
+    """True for a masked (BERT) model, False for a causal one.
+
+    Raises:
+        TypeError: Any other kind of model.
+    """
+    require_model(model)
     return isinstance(model, HookedEncoder)
+
+
+def require_model(model: Any) -> None:
+    """Refuse what is not one of the two kinds of models that this package works on.
+
+    Raises:
+        TypeError: Anything else, such as TransformerLens' HookedEncoderDecoder.
+    """
+    if not isinstance(model, HookedTransformer | HookedEncoder):
+        raise TypeError(
+            f"the model is a {type(model).__name__}; give a HookedTransformer (causal) or a HookedEncoder (masked), "
+            "such as tlesion.load_model(name) or tlesion.load_model(hf_model=...) returns"
+        )
 
 
 def blocks(model: Model) -> list[Block]:

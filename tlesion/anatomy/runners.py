@@ -73,7 +73,9 @@ class MaskedRunner:
         self._mask = None
         if real is not None and not bool(real.all()):
             padding = ~real[:, None, None, :].to(device)
-            self._mask = torch.zeros(padding.shape, device=device).masked_fill(padding, -torch.inf)
+            # In the model's own dtype: in another one it would change that of all that follows.
+            mask = torch.zeros(padding.shape, dtype=model.cfg.dtype, device=device)
+            self._mask = mask.masked_fill(padding, -torch.inf)
         residual: Tensor = model.hook_full_embed(model.embed(tokens.to(device)))
         return residual
 

@@ -76,11 +76,11 @@ def context(
     folder = check_run_folder(out, ["context", *studies()["context"].beside])
     loaded = load(chosen, model)
     shown = None if layer is None else layer_indices(loaded, [layer])[0]
+    nouns = common_nouns() if words is None else lines_of(words)
     texts = texts_in(chosen, loaded, text, file)
     result = chosen(context_modulation, loaded, texts, checkpoint=checkpoint and checkpoint / "context")
     made, space = Report({"context": result}), None
     if not is_masked(loaded):
-        nouns = common_nouns() if words is None else lines_of(words)
         space = chosen(space_modulation, loaded, nouns, checkpoint=checkpoint and checkpoint / "space")
         made = Report({"context": result, "space": space})
     with working(f"writing {folder}"):

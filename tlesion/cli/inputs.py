@@ -12,13 +12,14 @@ from tlesion.hooks import Model
 from tlesion.models import load_model
 from tlesion.stimuli import Contrast, Prompt, contrasts
 from tlesion.stimuli.files import read_pairs, read_prompts
+from tlesion.stimuli.text_files import read_lines
 from tlesion.studies.common.default_texts import default_prompts, default_texts
 
 Pairs: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Pairs of sentences, CSV or JSON lines with the columns a, b, word_a, word_b (tlesion example pairs).",
+        help="Pairs of sentences, CSV or JSON with the columns a, b, word_a, word_b (tlesion example pairs).",
         show_default="the shipped him/her pairs",
         rich_help_panel="Data",
     ),
@@ -45,7 +46,7 @@ Prompts: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Prompts, CSV or JSON lines with the columns text, targets, correct (tlesion example prompts).",
+        help="Prompts, CSV or JSON with the columns text, targets, correct (tlesion example prompts).",
         show_default="the shipped him/her prompts",
         rich_help_panel="Data",
     ),
@@ -116,12 +117,4 @@ def lines_of(path: Path) -> list[str]:
     Raises:
         ValueError: The file is not there, holds no text, or nothing.
     """
-    if not path.is_file():
-        raise ValueError(f"{str(path)!r} is not a file; give a text file with one text or word per line")
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise ValueError(f"{str(path)!r} is not UTF-8 text; give a text file with one text or word per line") from None
-    if not lines:
-        raise ValueError(f"{str(path)!r} is empty; give a text file with one text or word per line")
-    return lines
+    return read_lines(path, otherwise="give a text file with one text or word per line")

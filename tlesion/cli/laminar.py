@@ -15,8 +15,9 @@ from tlesion.cli.options import Checkpoint, Json, ModelName, Out
 from tlesion.drawing.targets import target_words
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stimuli.files import read_prompts
+from tlesion.studies.common.default_texts import default_prompts
 from tlesion.studies.evidence.folder import check_run_folder
-from tlesion.studies.evidence.gather import require_enough, result_names
+from tlesion.studies.evidence.gather import check_lesion, require_enough, result_names
 from tlesion.studies.laminar.study import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
@@ -59,8 +60,20 @@ def laminar(
     """Select neurons by a contrast, lesion them one layer at a time, and report what that costs the targets."""
     folder = checked_folder(out, chosen["controls"])
     contrast = contrast_in(pairs, words, conditions)
-    loaded = load(chosen, model)
     read = None if prompts is None else read_prompts(prompts)
+    loaded = load(chosen, model)
+    check_lesion(
+        loaded,
+        contrast,
+        default_prompts(loaded) if read is None else read,
+        ablation=chosen["ablation"],
+        hook_point=chosen["lesion_point"],
+        position=chosen["lesion_position"],
+        about=chosen["about"],
+        allow_shared=chosen["allow_shared"],
+        prepend_bos=chosen["prepend_bos"],
+        checkpoint=checkpoint,
+    )
     selection = chosen(select_neurons, loaded, contrast)
     made = chosen(report.laminar, loaded, contrast, read, selection=selection, checkpoint=checkpoint)
     write_and_print(made, folder, as_json=as_json)

@@ -26,6 +26,7 @@ from tlesion.cli.inputs import (
 )
 from tlesion.cli.neurons import SELECTION, saved_selection
 from tlesion.cli.options import TABLE, Checkpoint, Json, ModelName, Option, Out
+from tlesion.keep.checkpoint import check_checkpoint
 from tlesion.report import Report
 from tlesion.selection import select_neurons
 from tlesion.studies.common.registry import Study
@@ -131,18 +132,19 @@ def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
 def _run(study: Study, chosen: Chosen, data: list[str], given: dict[str, Any]) -> None:
     run: Any = study.loaded().run
     folder = check_run_folder(given["out"], [study.folder])
+    check_checkpoint(given.get("checkpoint"))
     model = load(chosen, given["model"])
     inputs: dict[str, Any] = {}
     if "prompts" in data:
         inputs["prompts"] = prompts_in(given["prompts"], model)
     if {"contrast", "selection", "masks"} & set(data):
         inputs["contrast"] = contrast_in(given["pairs"], given["words"], given["conditions"])
+    for name in set(TEXT_NAMES) & set(data):
+        inputs[name] = texts_in(chosen, model, given["text"], given["file"])
     if {"selection", "masks"} & set(data):
         saved = given["saved"]
         selection = chosen(select_neurons, model, inputs["contrast"]) if saved is None else saved_selection(saved)
         inputs |= {"selection": selection, "masks": {name: selection.mask(name) for name in selection.conditions}}
-    for name in set(TEXT_NAMES) & set(data):
-        inputs[name] = texts_in(chosen, model, given["text"], given["file"])
     kept = {"checkpoint": given["checkpoint"]} if "checkpoint" in given else {}
     result = chosen(run, model=model, **{name: inputs[name] for name in data}, **kept)
     report = Report({study.folder: result})

@@ -5,13 +5,13 @@ from jaxtyping import Float, Float64
 from scipy import stats
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import number, one_of
 
 COEFFICIENTS = ("pearson", "spearman")
 
 
 def fisher_interval(
-    r: Float[Tensor, "*unit"], n: int, *, coefficient: str = "pearson", level: float = 0.95
+    r: Float[Tensor, "*unit"], n: int, *, coefficient: str = "pearson", level: float | int = 0.95
 ) -> tuple[Float64[Tensor, "*unit"], Float64[Tensor, "*unit"]]:
     r"""Interval of a correlation of n independent pairs.
 
@@ -50,7 +50,7 @@ def fisher_interval(
 
 
 def jackknife_interval(
-    r: Float[Tensor, "*unit"], r_without: Float[Tensor, "group *unit"], *, level: float = 0.95
+    r: Float[Tensor, "*unit"], r_without: Float[Tensor, "group *unit"], *, level: float | int = 0.95
 ) -> tuple[Float64[Tensor, "*unit"], Float64[Tensor, "*unit"]]:
     r"""Interval of a correlation whose pairs come in groups that are independent of each other.
 
@@ -89,9 +89,9 @@ def jackknife_interval(
     return _around(r.double(), float(stats.t.ppf((1 + level) / 2, max(n_groups - 1, 1))) * variance.sqrt())
 
 
-def check_level(level: float) -> None:
+def check_level(level: float | int) -> None:
     """Refuse a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
+    if not 0 < number("level", level, finite=False) < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; 0.95 is a 95 % interval")
 
 

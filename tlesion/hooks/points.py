@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked, mlp_width
+from tlesion.anatomy.model import Model, is_masked, mlp_width, require_model
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -19,7 +19,7 @@ FwdHook = tuple[str, HookFunction]
 _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
-def names(model: Model) -> list[str]:
+def names(model: Any) -> list[str]:
     """Every hook-point name of the model, in the order in which TransformerLens lists them.
 
     Args:
@@ -28,12 +28,15 @@ def names(model: Model) -> list[str]:
     Returns:
         Full names, ``blocks.3.mlp.hook_post``.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> names(tlesion.load_model("toy-bert"))[0]
         'embed.ln.hook_scale'
     """
-    return list(model.hook_dict)
+    return list(require_model("model", model).hook_dict)
 
 
 def layer_of(name: str) -> int | None:
@@ -85,6 +88,7 @@ def require_name(model: Model, name: str) -> None:
         >>> model = tlesion.load_model("toy-bert")
         >>> require_name(model, "blocks.3.mlp.hook_post")  # nothing happens: it is there
     """
+    require_model(model)
     if name not in model.hook_dict:
         raise ValueError(_unknown(model, name))
     switch = _switch_of(name)
@@ -147,6 +151,7 @@ def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int
         >>> layer_indices(tlesion.load_model("toy-bert"), [0, -1])
         [0, 11]
     """
+    require_model(model)
     n_layers = model.cfg.n_layers
     if isinstance(layers, str):
         if layers != "all":
@@ -204,6 +209,7 @@ def width(model: Model, name: str) -> tuple[int | None, int]:
         >>> width(model, "blocks.3.mlp.hook_post"), width(model, "blocks.3.attn.hook_z")
         ((None, 512), (4, 32))
     """
+    require_model(model)
     cfg = model.cfg
     point = short_form(name).rsplit(".", 1)[-1]
     grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.inference.groups import group_index
+from tlesion.options import checked_options
 
 METHODS = ("bca", "percentile", "t")
 N_VALUES = 1 << 22  # resampled means held at once: 32 MB
@@ -36,10 +37,11 @@ class Interval:
     method: str
 
 
+@checked_options
 def bootstrap_mean(
     values: Shaped[Tensor, "..."],
     *,
-    level: float = 0.95,
+    level: float | int = 0.95,
     method: str = "bca",
     n_resamples: int = 5000,
     seed: int = 0,

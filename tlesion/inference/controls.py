@@ -6,9 +6,14 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
+from tlesion.options import checked_options
+from tlesion.undisturbed import undisturbed
+
 SMALLEST_BIN = 5  # units
 
 
+@checked_options
+@undisturbed
 def matched_controls(
     mask: Shaped[Tensor, "..."],
     *,
@@ -59,6 +64,8 @@ def matched_controls(
     return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
 
 
+@checked_options
+@undisturbed
 def joint_controls(
     masks: Shaped[Tensor, "..."],
     *,
@@ -109,6 +116,7 @@ def joint_controls(
     return controls
 
 
+@checked_options
 def log_n_controls(
     mask: Shaped[Tensor, "..."], *, match: Shaped[Tensor, "..."] | None = None, n_bins: int = 20
 ) -> Float64[Tensor, " layer"]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from tlesion.inference.bootstrap import Interval, bootstrap_mean
 from tlesion.inference.layers import max_statistic
 from tlesion.inference.sign_flips import sign_flip_p
+from tlesion.options import checked_options
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,10 +39,11 @@ class DoubleDissociation:
     p_both: Float64[Tensor, " layer"]
 
 
+@checked_options
 def double_dissociation(
     drop: Shaped[Tensor, "..."],
     *,
-    level: float = 0.95,
+    level: float | int = 0.95,
     method: str = "bca",
     n_resamples: int = 5000,
     n_permutations: int = 10_000,

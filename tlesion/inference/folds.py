@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from jaxtyping import Int64
 from scipy.sparse import coo_array, csgraph
 from torch import Tensor
 
+from tlesion.checks import label
+from tlesion.options import checked_options
 from tlesion.stimuli import Contrast, Prompt, Sentence, stimulus_hash
 from tlesion.tokens import MASK
 
@@ -67,6 +70,7 @@ def frame(sentence: Sentence) -> str:
     return MASK.join(re.sub(r"\w+", lambda word: "..." if word[0][0].isupper() else word[0], part) for part in parts)
 
 
+@checked_options
 def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
     """The fold of every pair: whole groups, folds of about equal size.
 
@@ -114,7 +118,8 @@ def prompts_of(
         causal: The sentence up to the word; if not, the sentence with the word masked.
 
     Returns:
-        Two prompts per pair, or one without a right answer where both sentences give the same prompt.
+        Two prompts per pair, or one without a right answer where both sentences give the same prompt; what several
+        pairs ask alike is asked once.
 
     Raises:
         ValueError: A pair with the same word in both sentences; a word that begins its sentence (causal).
@@ -133,28 +138,29 @@ def prompts_of(
                 f"the pair {a.text!r} and {b.text!r} has the word {a.word!r} in both sentences, so that there are no "
                 "two targets to compare; give pairs of two different words"
             )
-        texts = _asked(a, causal=causal), _asked(b, causal=causal)
-        right = ((a.word, texts[0]), (b.word, texts[1])) if texts[0] != texts[1] else ((None, texts[0]),)
-        label = f"template {int(groups[i])}"
-        prompts += [Prompt(text, targets=(a.word, b.word), correct=word, group=label) for word, text in right]
-    return prompts
+        asked = [_asked(one, (a.word, b.word), f"template {int(groups[i])}", causal=causal) for one in (a, b)]
+        if asked[0].text == asked[1].text:
+            asked = [replace(asked[0], correct=None)]
+        prompts += asked
+    return list(dict.fromkeys(prompts))
 
 
-def _asked(sentence: Sentence, *, causal: bool) -> str:
+def _asked(sentence: Sentence, targets: tuple[str, str], label: str, *, causal: bool) -> Prompt:
+    prompt = Prompt(sentence.masked, targets, correct=sentence.word, group=label)
     if not causal:
-        return sentence.masked
+        return prompt
     if not sentence.before:
         raise ValueError(
             f"the word {sentence.word!r} begins {sentence.text!r}, so that a causal model has nothing to predict it "
             "from; use sentences with something before the word"
         )
-    return sentence.before
+    return prompt.before_mask()
 
 
 def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:
     if groups is None:
         return contrast.groups or None
-    return groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    return [label(one, "group label") for one in groups]
 
 
 def _texts(a: Sentence, b: Sentence, *, causal: bool) -> set[str]:

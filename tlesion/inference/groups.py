@@ -6,16 +6,20 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from tlesion.checks import label
+
 
 def group_index(groups: Any, n_samples: int) -> Int64[Tensor, " sample"]:
     """Every sample's group, numbered from 0 in the order of their first samples.
 
     Args:
-        groups: One label for each sample (numbers or words), or None: each sample is a group of its own.
+        groups: One label for each sample, whole numbers or words (1 and "1" are one label), or None: each sample is a
+            group of its own.
         n_samples: How many samples there are.
 
     Raises:
         ValueError: Not one label per sample, or fewer than two groups.
+        TypeError: A label that is neither text nor a whole number.
 
     Example:
         >>> group_index(["b", "a", "b"], 3).tolist()
@@ -27,8 +31,9 @@ def group_index(groups: Any, n_samples: int) -> Int64[Tensor, " sample"]:
         labels = groups.tolist() if hasattr(groups, "tolist") else list(groups)
         if len(labels) != n_samples:
             raise ValueError(f"{len(labels)} group labels for {n_samples} samples; give one for each sample")
-        number: dict[Any, int] = {}
-        index = torch.tensor([number.setdefault(label, len(number)) for label in labels], dtype=torch.long)
+        number: dict[str, int] = {}
+        texts = [label(one, "group label") for one in labels]
+        index = torch.tensor([number.setdefault(text, len(number)) for text in texts], dtype=torch.long)
     n_groups = int(index.max()) + 1 if len(index) else 0
     if n_groups < 2:
         what = "sample(s)" if groups is None else "group(s) of samples"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -85,9 +87,7 @@ class Ablation:
         return Intervention(name, hook if is_dataclass(hook) else OwnHook(hook, self.registered, **given))
 
 
-def ablation_of(
-    kind: str, *, position: PromptPosition, reference: Tensor | None, seed: int, shape: Sequence[int]
-) -> Ablation:
+def ablation_of(kind: str, *, position: PromptPosition, reference: Any, seed: int, shape: Sequence[int]) -> Ablation:
     """Check an ablation's options.
 
     Args:
@@ -103,6 +103,8 @@ def ablation_of(
     registered = named(kind)
     check_prompt_position(position)
     needed = registered.needs_reference
+    if needed is not None and reference is not None:
+        reference = _tensor(reference, needed)
     if needed is None:
         reference = None
     elif reference is None or not _fits(reference, needed, shape):
@@ -114,6 +116,15 @@ def ablation_of(
             f"set: reference=tlesion.measure_reference(model, contrast, statistic={needed!r}, ...)"
         )
     return Ablation(registered, None if position == "all" else position, reference, seed)
+
+
+def _tensor(reference: Any, needed: str) -> Tensor:
+    if not isinstance(reference, Tensor | np.ndarray):
+        raise TypeError(
+            f"reference is a {shown(reference)}; give a tensor, as tlesion.measure_reference(model, contrast, "
+            f"statistic={needed!r}, ...) measures it"
+        )
+    return torch.as_tensor(reference)
 
 
 def _fits(reference: Tensor, needed: str, shape: Sequence[int]) -> bool:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.hooks import layer_of
 from tlesion.interventions.edits import Gaussian, Replace, Scale, Zero
 from tlesion.interventions.region import Positions, Region, Units
+from tlesion.options import checked_options
 
 _SHORT_FORM = re.compile(r"(mlp|attn|ln\d)\..+|hook_(resid|mlp|attn|normalized|[qkv]_input).*")
 
@@ -82,13 +83,17 @@ def replace(
         >>> edit(torch.zeros(1, 1, 2))
         tensor([[[0., 6.]]])
     """
-    tensor = values.detach().clone() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+    try:
+        tensor = values.detach().clone() if isinstance(values, Tensor) else torch.as_tensor(np.array(values))
+    except (TypeError, ValueError):
+        raise TypeError(f"values for {hook_name!r} are a {shown(values)}; give a number, or a tensor [unit]") from None
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise ValueError(f"values for {hook_name!r} hold {bad} NaN or infinite entries; replacement values are finite")
     return Intervention(hook_name, Replace(region_at(hook_name, units, heads, positions), hook_name, tensor))
 
 
+@checked_options
 def scale(
     hook_name: str, factor: float | int, *, units: Units = None, heads: Units = None, positions: Positions = None
 ) -> Intervention:
@@ -116,6 +121,7 @@ def scale(
     return Intervention(hook_name, Scale(region_at(hook_name, units, heads, positions), hook_name, float(factor)))
 
 
+@checked_options
 def gaussian(
     hook_name: str,
     *,
@@ -167,6 +173,8 @@ def region_at(hook_name: str, units: Units, heads: Units, positions: Positions) 
     Raises:
         ValueError: The hook name is a short form, or its activation has no ``[batch, pos, ...]`` axes.
     """
+    if not isinstance(hook_name, str):
+        raise TypeError(f"the hook name is a {shown(hook_name)}; give a full name, such as 'blocks.3.mlp.hook_post'")
     if layer_of(hook_name) is None and _SHORT_FORM.fullmatch(hook_name):
         raise ValueError(
             f"hook point {hook_name!r} is the short form for every layer; an intervention names one: "

@@ -11,6 +11,7 @@ from typing import Any
 
 from safetensors.torch import load as from_safetensors
 
+from tlesion.checks import shown
 from tlesion.keep.fields import missing_fields, put_together, tuples
 from tlesion.keep.hashing import hash_of
 from tlesion.keep.results import FORMAT_VERSION, RESULT_FILE, TENSOR_FILE, Result, kinds
@@ -46,6 +47,8 @@ def load_result(folder: str | os.PathLike[str]) -> Any:
         >>> again.content_hash == selection.content_hash
         True
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"the folder is a {shown(folder)}; give the path of a result that .save(folder) wrote")
     path = Path(folder)
     if not (path / RESULT_FILE).is_file() or not (path / TENSOR_FILE).is_file():
         raise ValueError(

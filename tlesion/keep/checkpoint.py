@@ -24,7 +24,16 @@ from typing import Any
 from safetensors import SafetensorError
 
 from tlesion.keep.checkpoint_part import packed, read_part
-from tlesion.keep.writing import clear_abandoned, file_in_the_way, is_partial, json_text, make_folder, write_whole
+from tlesion.keep.writing import (
+    check_folder,
+    clear_abandoned,
+    file_in_the_way,
+    is_partial,
+    json_text,
+    make_folder,
+    write_whole,
+)
+from tlesion.options import settle_by
 
 FORMAT_VERSION = 1
 CHECKPOINT_FILE = "checkpoint.json"
@@ -195,9 +204,36 @@ def _require_same(path: Path, record: dict[str, Any]) -> None:
         )
 
 
+def check_checkpoint(folder: Any, name: str = "checkpoint") -> None:
+    """Refuse, before any work is done, a path in which no checkpoint could be kept.
+
+    Args:
+        folder: The path; None: nothing is to be kept.
+        name: What the option is called.
+
+    Raises:
+        ValueError: It, or something above it, is a file, or nothing may be written there.
+        TypeError: It is no path.
+    """
+    if folder is None:
+        return
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise TypeError(f"{name} is {folder!r} ({type(folder).__name__}); give the path of a folder, or None")
+    _require_folder(Path(folder))
+
+
+def _settled(name: str, folder: Any) -> Any:
+    check_checkpoint(folder, name)
+    return folder
+
+
+settle_by(_settled, "checkpoint")
+
+
 def _require_folder(path: Path) -> None:
     if (file := file_in_the_way(path)) is not None:
         raise ValueError(f"cannot keep a checkpoint in {str(path)!r}: {str(file)!r} is a file; give a folder")
+    check_folder(path)
 
 
 def _require_empty(path: Path) -> None:

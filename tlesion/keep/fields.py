@@ -13,6 +13,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
+from tlesion.checks import plain
+
 Record = TypeVar("Record")
 
 
@@ -135,8 +137,16 @@ def _require_part(value: Any, hint: Any, name: str) -> None:
 def _as_json(value: Any, name: str) -> Any:
     allowed = "a result keeps tensors, text, finite numbers, tuples and dicts of them, and frozen dataclasses"
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return json.loads(json.dumps(value, allow_nan=False, default=_python_number))
     except TypeError as error:
         raise TypeError(f"{name} cannot be kept: {error}; {allowed}") from None
     except ValueError as error:
         raise ValueError(f"{name} cannot be kept: {error}; {allowed}; put NaN and infinity into tensors") from None
+
+
+def _python_number(value: Any) -> Any:
+    """What JSON has for a number of NumPy or torch, which may stand in the settings of a study of one's own."""
+    number = plain(value)
+    if number is value:
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return number

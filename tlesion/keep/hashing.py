@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ from torch import Tensor
 
 
 def stimulus_hash(text: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a text; runs of spaces count as one, and case does not count."""
-    level = re.sub(r"\s+", " ", text).strip().lower()
+    """The first 16 hex digits of the SHA-256 of a text; runs of spaces count as one, and case does not count.
+
+    Nor does it count whether an accent is a mark of its own (NFD) or part of its letter (NFC).
+    """
+    level = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text)).strip().lower()
     return hashlib.sha256(level.encode()).hexdigest()[:16]
 
 

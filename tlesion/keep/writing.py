@@ -33,10 +33,10 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """Refuse a path that cannot become a folder, before any work is done for it.
+    """Refuse a path that cannot become a folder to write into, before any work is done for it.
 
     Raises:
-        ValueError: It, or something above it, is a file.
+        ValueError: It, or something above it, is a file, or nothing may be written there.
 
     Example:
         >>> check_folder(__file__)  # doctest: +ELLIPSIS
@@ -45,10 +45,16 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         ValueError: cannot write into '...writing.py': it is a file; give the name of a folder
     """
     path = Path(folder)
-    if (file := file_in_the_way(path)) is not None:
-        what = "it" if file == path else repr(str(file))
-        raise ValueError(f"cannot write into {str(path)!r}: {what} is a file; give the name of a folder")
-    return path
+    try:
+        if (file := file_in_the_way(path)) is not None:
+            what = "it" if file == path else repr(str(file))
+            raise ValueError(f"cannot write into {str(path)!r}: {what} is a file; give the name of a folder")
+        # Whoever may write everything (root) may not write a disk that is mounted read-only: so it is tried.
+        whole = path.absolute()
+        with tempfile.TemporaryFile(dir=next(part for part in (whole, *whole.parents) if part.is_dir())):
+            return path
+    except OSError as error:
+        raise ValueError(f"cannot write into {str(path)!r}: {error.strerror}; give another folder") from None
 
 
 def file_in_the_way(path: Path) -> Path | None:

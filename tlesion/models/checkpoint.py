@@ -37,6 +37,16 @@ CAUSAL_TYPES = (
 )
 """Causal language models that TransformerLens converts correctly, by the `model_type` of their configuration."""
 
+BY_NAME = {
+    "gemma": "google/gemma-2b",
+    "gemma2": "google/gemma-2-2b",
+    "gemma3": "google/gemma-3-4b-pt",
+    "gemma3_text": "google/gemma-3-1b-pt",
+    "olmo": "allenai/OLMo-1B-hf",
+    "olmo2": "allenai/OLMo-2-0425-1B",
+}
+"""Types that TransformerLens converts for models of its list alone, with one of them."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -107,6 +117,16 @@ def read(source: str, config: PretrainedConfig, *, dtype: torch.dtype, has_token
     return Checkpoint(hf_model, tokenizer, architecture, absent)
 
 
+def way_out(model_type: str) -> str:
+    """Say, for an error message, how a model of a type that cannot be converted can be loaded, or which can."""
+    if model_type in BY_NAME:
+        return (
+            "TransformerLens takes its settings from the name of a model on the hub, not from a configuration: load "
+            f"one by that name, such as load_model({BY_NAME[model_type]!r})"
+        )
+    return supported_types()
+
+
 def supported_types() -> str:
     """Say, for an error message, which models can be loaded."""
     return f"supported are 'bert' encoders and, with their language-model head, {', '.join(map(repr, CAUSAL_TYPES))}"
@@ -154,5 +174,5 @@ def _model_class(config: PretrainedConfig, source: str) -> Any:
         return BertForPreTraining
     if config.model_type not in CAUSAL_TYPES:
         kind = "'bert' with is_decoder" if config.model_type == "bert" else repr(config.model_type)
-        raise ValueError(f"the checkpoint {source!r} is of type {kind}; {supported_types()}")
+        raise ValueError(f"the checkpoint {source!r} is of type {kind}; {way_out(config.model_type)}")
     return AutoModelForCausalLM

@@ -23,7 +23,7 @@ from tlesion.anatomy.model import Model, is_masked
 from tlesion.keep.writing import write_whole
 from tlesion.models import bert
 from tlesion.models import tokenizer as tokenizers
-from tlesion.models.checkpoint import Checkpoint, first_line, supported_types
+from tlesion.models.checkpoint import BY_NAME, Checkpoint, first_line, way_out
 from tlesion.models.probe import check_agreement
 
 
@@ -44,13 +44,10 @@ def convert(checkpoint: Checkpoint, *, name: str, dtype: torch.dtype) -> Model:
     tokenizer = checkpoint.tokenizer
     with _explaining(name, checkpoint.hf_model), neutral_folder() as folder:
         cfg = _hooked_config(checkpoint.hf_model, folder, name=name, dtype=dtype)
-        own = None if tokenizer is None else tokenizers.private_copy(tokenizer, folder / "tokenizer")
-        model = _empty_model(cfg, own, checkpoint.hf_model.config)
+        model = _empty_model(cfg, tokenizer, checkpoint.hf_model.config)
         _fill(model, checkpoint, folder)
         model.eval()
         check_agreement(model, checkpoint.hf_model, name=name, logits=has_language_head(checkpoint))
-    if tokenizer is not None:
-        tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
     return model
 
 
@@ -87,8 +84,10 @@ def _explaining(name: str, hf_model: PreTrainedModel) -> Iterator[None]:
     except ValueError:
         raise
     except NotImplementedError:
+        kind = hf_model.config.model_type
+        lacks = "cannot convert" if kind in BY_NAME else "has no converter for"
         raise ValueError(
-            f"TransformerLens has no converter for the architecture {architecture!r} of {name!r}; {supported_types()}"
+            f"TransformerLens {lacks} the architecture {architecture!r} of {name!r}; {way_out(kind)}"
         ) from None
     except Exception as error:
         raise ValueError(
@@ -152,12 +151,13 @@ def _empty_model(
     cfg: HookedTransformerConfig, tokenizer: PreTrainedTokenizerBase | None, config: PretrainedConfig
 ) -> Model:
     if config.model_type == "bert":
-        if tokenizer is not None:
-            tokenizers.mark_token_types(tokenizer)
-        encoder = HookedEncoder(cfg, tokenizer, move_to_device=False)
+        own = copy.deepcopy(tokenizer)
+        if own is not None:
+            tokenizers.mark_token_types(own)
+        encoder = HookedEncoder(cfg, own, move_to_device=False)
         bert.fit_modules(encoder, config)
         return encoder
-    model = HookedTransformer(cfg, tokenizer, move_to_device=False)
+    model = HookedTransformer(cfg, move_to_device=False)
     if tokenizer is not None:
-        tokenizers.settle(model)
+        tokenizers.give(model, tokenizer)
     return model

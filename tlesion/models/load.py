@@ -16,10 +16,12 @@ from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder
 from tlesion.models.convert import convert, has_language_head, neutral_folder
 from tlesion.models.quiet import quiet
+from tlesion.undisturbed import undisturbed
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
+@undisturbed
 def load_model(
     name: str | os.PathLike[str] | None = None,
     *,
@@ -58,8 +60,8 @@ def load_model(
         ('HookedEncoder', 12)
     """
     _require_one(name, hf_model, tokenizer)
-    precision = _dtype(dtype or getattr(hf_model, "dtype", "float32"))
-    place = _device(device or getattr(hf_model, "device", None))
+    precision = _dtype(getattr(hf_model, "dtype", "float32") if dtype is None else dtype)
+    place = _device(getattr(hf_model, "device", None) if device is None else device)
     with quiet(), torch.random.fork_rng(devices=[]):
         if hf_model is not None:
             given = Checkpoint(hf_model, tokenizer, type(hf_model).__name__)
@@ -121,6 +123,9 @@ def _device(device: torch.device | str | None) -> str:
 
 def _locate(name: str | os.PathLike[str] | None) -> tuple[str, Path | None, str]:
     """Return the name as text, the folder that it names, if any, and what kind of thing it is."""
+    if name is not None and not isinstance(name, str | os.PathLike):
+        way = "it is loaded already" if isinstance(name, Model) else "pass a model of transformers as hf_model="
+        raise TypeError(f"the name is a {type(name).__name__}; pass a name or a folder, such as 'toy-bert' ({way})")
     label = os.fspath(name) if name is not None else ""
     if not label.strip():
         raise ValueError(f"the name is empty ({label!r}); pass a folder or a name, such as 'toy-bert'")
@@ -153,10 +158,10 @@ def _by_transformer_lens(name: str, tokenizer: Any, *, dtype: torch.dtype, devic
     with neutral_folder() as folder:
         own = None if tokenizer is None else tokenizers.private_copy(tokenizer, folder)
         model = hub.load_by_transformer_lens(name, tokenizer=own, dtype=dtype, device=device)
-    if model.tokenizer is not None:
-        tokenizers.settle(model)
     if tokenizer is not None:
-        tokenizers.name_after(model.tokenizer, tokenizer.name_or_path)
+        tokenizers.give(model, tokenizer)
+    elif model.tokenizer is not None:
+        tokenizers.settle(model)
     architecture = str(model.cfg.original_architecture)
     provenance.record(model, name=name, source="hub", revision=hub.revision(name), architecture=architecture)
     return model.eval()

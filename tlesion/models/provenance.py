@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from tlesion.anatomy.model import Model
+from tlesion.anatomy.model import Model, require_model
 from tlesion.models.weights import known_fingerprint
+from tlesion.options import checked_options
 
 _ATTRIBUTE = "tlesion_info"
 
@@ -58,6 +59,7 @@ def record(
     setattr(model, _ATTRIBUTE, note)
 
 
+@checked_options
 def info(model: Model) -> ModelInfo:
     """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
 
@@ -69,11 +71,15 @@ def info(model: Model) -> ModelInfo:
     Returns:
         What the model is.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> info(tlesion.load_model("toy-bert")).name
         'toy-bert'
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     if note is None:
         note = ModelInfo(
@@ -107,15 +113,20 @@ def has_logits(model: Model) -> bool:
     Returns:
         False where the head is missing.
 
+    Raises:
+        TypeError: The model is of another kind.
+
     Example:
         >>> import tlesion
         >>> has_logits(tlesion.load_model("toy-bert"))
         True
     """
+    require_model(model)
     note = getattr(model, _ATTRIBUTE, None)
     return note is None or note.has_logits
 
 
+@checked_options
 def require_logits(model: Model, purpose: str) -> None:
     """Stop what needs logits if the model has none.
 

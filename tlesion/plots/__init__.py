@@ -11,11 +11,14 @@ layer, neuron or prompt, and value.
 """
 
 import ast as _ast
+from functools import wraps as _wraps
 from importlib import import_module as _import_module
 from pathlib import Path as _Path
 from typing import Any as _Any
+from typing import get_type_hints as _get_type_hints
 
 from tlesion.checks import one_of as _one_of
+from tlesion.checks import shown as _shown
 
 
 def _listed() -> dict[str, str]:
@@ -38,8 +41,27 @@ def __getattr__(name: str) -> _Any:
             _one_of("figure", name, __all__)
         except ValueError as error:
             raise AttributeError(f"module {__name__!r}: {error}") from None
-    figure = globals()[name] = getattr(_import_module(_MODULES[name]), name)
+    figure = globals()[name] = _of_results(getattr(_import_module(_MODULES[name]), name))
     return figure
+
+
+def _of_results(figure: _Any) -> _Any:
+    """A figure that says what it is drawn from, where it is given something else."""
+    first, kind = next(iter(_get_type_hints(figure).items()))
+    if not isinstance(kind, type):
+        return figure
+
+    @_wraps(figure)
+    def checked(*args: _Any, **options: _Any) -> _Any:
+        given = args[0] if args else options.get(first)
+        if given is not None and not isinstance(given, kind):
+            raise TypeError(
+                f"plots.{figure.__name__} draws a {kind.__name__}, and was given a {_shown(given)}; give the result "
+                "itself, or tlesion.load_result(folder)"
+            )
+        return figure(*args, **options)
+
+    return checked
 
 
 def __dir__() -> list[str]:

@@ -9,14 +9,23 @@ from torch import Tensor
 
 from tlesion.hooks import layer_of, short_form
 from tlesion.keep.results import Provenance
+from tlesion.options import checked_options
+from tlesion.selection.copies import different, warn_of_copies
 from tlesion.selection.result import NeuronSelection
-from tlesion.selection.stream import Kept, Streamed, rows_at
+from tlesion.selection.rounding import flatten_below, rounding_of
+from tlesion.selection.stream import rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
+from tlesion.undisturbed import undisturbed
+
+EXACT = 1e-5
+"""Units in the last place of float32 and float64 lie below, those of half precision above."""
 
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
 
+@checked_options
+@undisturbed
 def select_from_cache(
     cache_a: Any,
     cache_b: Any,
@@ -24,7 +33,7 @@ def select_from_cache(
     positions_b: Positions,
     *,
     hook_point: str = "mlp.hook_pre",
-    conditions: Sequence[str] = ("a", "b"),
+    conditions: Sequence[Any] = ("a", "b"),
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
@@ -51,7 +60,11 @@ def select_from_cache(
 
     Raises:
         ValueError: Bad options, a hook point that the caches lack, activations without a sentence axis, positions
-            that do not fit, unequal numbers of sentences in a paired test, NaN in activations.
+            that do not fit, unequal numbers of sentences in a paired test, NaN in activations; a condition in which
+            all sentences have the same activations.
+
+    Warns:
+        UserWarning: Sentences with the same activations in every layer, which count once.
 
     Example:
         >>> import torch, tlesion
@@ -61,22 +74,21 @@ def select_from_cache(
         >>> tlesion.select_from_cache(a, b, -1, -1, conditions=("him", "her")).t.shape
         torch.Size([1, 4])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
-    check_conditions(conditions)
+    names_of_conditions = check_conditions(conditions)
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
-    sinks: dict[str, Streamed | Kept] = {}
-    for name in names:
-        rows_a, rows_b = _rows(a[name], positions_a, name), _rows(b[name], positions_b, name)
-        if criterion.statistic.paired and len(rows_a) != len(rows_b):
-            raise ValueError(
-                f"test {test!r} needs pairs, and the caches hold {len(rows_a)} and {len(rows_b)} sentences; "
-                "give equally many in the same order, or use test='welch' or 'moderated'"
-            )
-        sinks[name] = criterion.sink(pairs=False)
-        sinks[name].take(rows_a, rows_b)
-    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(conditions)}
+    rows = [
+        {name: _rows(side[name], where, name) for name in names} for side, where in ((a, positions_a), (b, positions_b))
+    ]
+    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], criterion, names_of_conditions)
+    sinks = {name: criterion.sink(pairs=False) for name in names}
+    for name, sink in sinks.items():
+        sink.take(rows_a[name], rows_b[name])
+    n_rounding = flatten_below(sinks, {name: rows_a[name].dtype for name in names}, pairs=criterion.statistic.paired)
+    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(names_of_conditions)}
+    settings |= {"copies": n_copies, "rounding_only": n_rounding}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
         versions={},
@@ -87,11 +99,52 @@ def select_from_cache(
     return selection_from(
         sinks,
         criterion,
-        conditions=(conditions[0], conditions[1]),
+        conditions=names_of_conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
         provenance=unknown,
     )
+
+
+def _counted_once(
+    a: dict[str, Tensor], b: dict[str, Tensor], criterion: Criterion, conditions: Sequence[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+    """Rows of both conditions without copies, sentences that have the same activations in every layer; and how many."""
+    pairs = criterion.statistic.paired
+    n_a, n_b = (len(next(iter(side.values()))) for side in (a, b))
+    if pairs and n_a != n_b:
+        raise ValueError(
+            f"test {criterion.test!r} needs pairs, and the caches hold {n_a} and {n_b} sentences; "
+            "give equally many in the same order, or use test='welch' or 'moderated'"
+        )
+    held = _first_alike(a), _first_alike(b)
+    shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
+    first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
+    warn_of_copies(*held, conditions, shown, within_pairs=pairs, stacklevel=4)
+    n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
+    return (
+        {name: rows[first_a] for name, rows in a.items()},
+        {name: rows[first_b] for name, rows in b.items()},
+        n_copies,
+    )
+
+
+def _first_alike(side: dict[str, Tensor]) -> list[int]:
+    """For each sentence, the first one that has the same activations in every layer, within rounding.
+
+    In half precision, whose rounding is as large as differences may be, only what is equal to the last bit.
+    """
+    within = {name: rounding_of(rows) if torch.finfo(rows.dtype).eps < EXACT else 0.0 for name, rows in side.items()}
+    alike: Tensor | None = None
+    for name, rows in side.items():
+        mean = rows.double().mean(dim=1)
+        close = (mean[:, None] - mean).abs() <= within[name]
+        alike = close if alike is None else alike & close
+    assert alike is not None
+    for i, k in alike.triu(diagonal=1).nonzero().tolist():
+        # Their means are alike in every layer, which may be chance: now unit by unit.
+        alike[i, k] = all(bool(((rows[i] - rows[k]).abs() <= within[name]).all()) for name, rows in side.items())
+    return [int(alike[: k + 1, k].nonzero()[0]) for k in range(len(alike))]
 
 
 def _shared_names(a: dict[str, Tensor], b: dict[str, Tensor], hook_point: str) -> list[str]:

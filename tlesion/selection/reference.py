@@ -14,12 +14,16 @@ from tlesion.encoding import EncodedSentence, encode_sentence
 from tlesion.hooks import Model, in_layers, width
 from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def measure_reference(
     model: Model,
     contrast: Contrast,
@@ -88,6 +92,8 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
     return _median(rows) if statistic == "median" else rows
 
 
+@checked_options
+@undisturbed
 def reference_for(
     model: Model,
     contrast: Contrast,

@@ -1,22 +1,24 @@
 """`NeuronSelection`: the test of every neuron of every layer, and the masks that follow from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of
 from tlesion.keep.results import Result
+from tlesion.options import settle_by
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NeuronSelection(Result):
     """Test results of condition a against condition b, a row per layer.
 
-    Dead neurons (no variance) are NaN in ``t``, ``dof``, ``p``, ``log_p``, ``p_adjusted`` and ``effect_size``,
-    are in no mask, and belong to no correction's family.
+    Dead neurons (no variance, or none beyond rounding) are NaN in ``t``, ``dof``, ``p``, ``log_p``, ``p_adjusted`` and
+    ``effect_size``, are in no mask, and belong to no correction's family.
 
     Attributes:
         t: The statistic. Positive: larger in condition a.
@@ -65,7 +67,17 @@ class NeuronSelection(Result):
         """In how many pairs the model had read the same tokens by the tested position, so that nothing can differ."""
         return int(self.provenance.settings.get("identical_pairs", 0))
 
-    def mask(self, direction: str = "any") -> Bool[Tensor, "layer neuron"]:
+    @property
+    def n_copies(self) -> int:
+        """How many sentences, or pairs, were left out because the model reads the same in others."""
+        return int(self.provenance.settings.get("copies", 0))
+
+    @property
+    def n_rounding(self) -> int:
+        """How many neurons are dead because they vary by the rounding of batches only."""
+        return int(self.provenance.settings.get("rounding_only", 0))
+
+    def mask(self, direction: Any = "any") -> Bool[Tensor, "layer neuron"]:
         """The selected neurons.
 
         Args:
@@ -74,6 +86,7 @@ class NeuronSelection(Result):
         Raises:
             ValueError: An unknown direction.
         """
+        direction = label(direction, "direction")
         one_of("direction", direction, (*self.conditions, "any"))
         if direction == "any":
             return self.mask(self.conditions[0]) | self.mask(self.conditions[1])
@@ -81,7 +94,7 @@ class NeuronSelection(Result):
         chosen = (self.p_adjusted <= self.alpha) & (sign * self.t > 0)
         return chosen if self.top_k is None else _strongest(chosen, self.t.abs(), self.top_k)
 
-    def by_layer(self, direction: str = "any") -> dict[int, Bool[Tensor, " neuron"]]:
+    def by_layer(self, direction: Any = "any") -> dict[int, Bool[Tensor, " neuron"]]:
         """The mask of a ``direction`` as ``{layer: bool [neuron]}``."""
         return dict(zip(self.layers, self.mask(direction), strict=True))
 
@@ -118,6 +131,20 @@ class NeuronSelection(Result):
         for condition in self.conditions:
             frame.loc[self.mask(condition).flatten().numpy(), "direction"] = condition
         return frame
+
+
+def require_selection(name: str, value: Any) -> NeuronSelection:
+    """Refuse what is no selection.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, NeuronSelection):
+        return value
+    raise TypeError(f"the {name} is a {type(value).__name__}; give what tlesion.select_neurons returned")
+
+
+settle_by(require_selection, "selection")
 
 
 def _strongest(

@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tlesion.encoding import encode_sentence, reads_the_same
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
+from tlesion.selection.copies import counted_once
 from tlesion.selection.result import NeuronSelection
+from tlesion.selection.rounding import flatten_rounding
 from tlesion.selection.stream import stream_rows
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def select_neurons(
     model: Model,
     contrast: Contrast,
@@ -39,6 +45,10 @@ def select_neurons(
     sentences that begin alike): it counts as a difference of exactly zero, and ``n_identical_pairs`` says how many
     there are. If this is true of all pairs, nothing can be selected; choose sentences whose context differs
     (``tlesion.contrasts.him_her_in_context()``).
+
+    Copies count once: sentences (or pairs, in a test within pairs) of which the model has read the same by the tested
+    position are one observation, and ``n_copies`` says how many were left out. A neuron that varies by no more than the
+    same sentences do in other batches varies by rounding alone: it is dead, and ``n_rounding`` says how many are.
 
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
@@ -68,7 +78,10 @@ def select_neurons(
 
     Raises:
         ValueError: Bad options; a sentence that is too long, or lacks its word; NaN in activations; a paired test
-            of a contrast without pairs.
+            of a contrast without pairs; a condition without two sentences that are not copies.
+
+    Warns:
+        UserWarning: Copies were left out.
 
     Source:
         t and p agree with ``scipy.stats``, adjusted p with ``statsmodels.stats.multitest.multipletests``, on
@@ -81,7 +94,7 @@ def select_neurons(
         >>> selection.mask("him").shape
         torch.Size([12, 512])
     """
-    method = correction or default_correction(test)
+    method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names = in_layers(model, hook_point, layers)
     width(model, names[0])  # Refuses points that have no row for each sentence: patterns, scales.
@@ -93,13 +106,15 @@ def select_neurons(
     options: dict[str, Any] = {"position": position, "subword": contrast.subword, "prepend_bos": prepend_bos}
     a = [encode_sentence(model, sentence, **options) for sentence in contrast.a]
     b = [encode_sentence(model, sentence, **options) for sentence in contrast.b]
-    sinks = {name: criterion.sink(pairs=contrast.paired) for name in names}
-    stream_rows(model, a, b, dict(sinks), paired=contrast.paired, batch_size=batch_size)
+    pairs = criterion.statistic.within_pairs(pairs=contrast.paired)
+    rows = counted_once(model, contrast, a, b, within_pairs=pairs)
+    sinks = {name: criterion.sink(pairs=pairs) for name in names}
+    stream_rows(model, rows.a, rows.b, dict(sinks), paired=rows.pairs, batch_size=batch_size)
+    n_rounding = flatten_rounding(model, (*rows.a, *rows.b), sinks, pairs=pairs)
     settings = criterion.settings(pairs=contrast.paired) | options | recorded(position)
     settings |= {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
-    same = [contrast.paired and reads_the_same(model, *pair) for pair in zip(a, b, strict=False)]
-    settings["identical_pairs"] = sum(same)
+    settings |= {"identical_pairs": rows.n_identical, "copies": rows.n_copies, "rounding_only": n_rounding}
     return selection_from(
         sinks,
         criterion,

@@ -1,19 +1,23 @@
 """One row per sentence and hook point, taken inside the forward pass and streamed into sums."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
 from tlesion.anatomy.runners import runner_for
-from tlesion.encoding import EncodedSentence, reads_the_same
+from tlesion.encoding import EncodedSentence, what_is_read
 from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
 from tlesion.stats import Moments
-from tlesion.tokens import collate
+from tlesion.tokens import collate, pad_id
+
+Reads: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+"""Positions, and the tokens that the model has read by then: :func:`tlesion.encoding.what_is_read`."""
 
 
 @runtime_checkable
@@ -87,8 +91,8 @@ def stream_rows(
 ) -> None:
     """Run sentences through the model once and give every hook point's rows to its sink.
 
-    Where the model has read the same tokens in both sentences of a pair by the position that counts, their rows are
-    the same, and b's is taken from a's: any difference between them would be rounding in different batches.
+    Where the model has read the same in several sentences by the position that counts, they have one row, that of the
+    first: any difference between them would be rounding in different batches.
 
     The blocks after the last hook point, and the unembedding, are not run.
 
@@ -107,15 +111,15 @@ def stream_rows(
         raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
     runner = runner_for(model)
     last_layer = max(layer_of(name) or 0 for name in sinks)
-    taker = _Taker(sinks)
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
-    pad_id = getattr(model.tokenizer, "pad_token_id", None) or 0
+    reads = [[what_is_read(model, sentence) for sentence in (*few_a, *few_b)] for few_a, few_b in batches]
+    taker = _Taker(sinks, shared=_in_several(reads))
     with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, taker) for name in sinks]):
         # disable=None: a bar on a terminal, nothing in a log file.
-        for few_a, few_b in tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False):
-            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id)
-            same = torch.tensor([paired and reads_the_same(model, *pair) for pair in zip(few_a, few_b, strict=False)])
-            taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), same=same.bool())
+        bar = tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False)
+        for (few_a, few_b), read in zip(bar, reads, strict=True):
+            tokens, real = collate([sentence.ids for sentence in (*few_a, *few_b)], pad_id=pad_id(model))
+            taker.start([sentence.positions for sentence in (*few_a, *few_b)], n_a=len(few_a), reads=read)
             residual = runner.embed(tokens, real)
             for layer in range(last_layer + 1):
                 residual = runner.block(layer, residual)
@@ -124,12 +128,14 @@ def stream_rows(
 class _Taker:
     """The hook function: each sentence's row out of a batch's activation."""
 
-    def __init__(self, sinks: dict[str, RowSink]) -> None:
-        self._sinks = sinks
+    def __init__(self, sinks: dict[str, RowSink], *, shared: set[Reads]) -> None:
+        self._sinks, self._shared = sinks, shared
+        self._known: dict[tuple[str, Reads], Tensor] = {}
 
-    def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int, same: Bool[Tensor, " pair"]) -> None:
-        """Say which positions make the rows of the next batch, and in which pairs both sentences have the same row."""
-        self._n_a, self._same = n_a, same
+    def start(self, positions: Sequence[tuple[int, ...]], *, n_a: int, reads: Sequence[Reads]) -> None:
+        """Say which positions make the rows of the next batch, and what the model has read by then in each sentence."""
+        self._n_a, self._reads = n_a, reads
+        self._first = torch.tensor([reads.index(read) for read in reads])
         self._positions = positions
         self._single = torch.tensor([where[0] for where in positions])
         self._all_single = all(len(where) == 1 for where in positions)
@@ -142,10 +148,11 @@ class _Taker:
             precise = activation.to(torch.promote_types(activation.dtype, torch.float32))
             words = zip(precise, self._positions, strict=True)
             rows = torch.stack([one[list(where)].mean(0) for one, where in words]).flatten(1)
-        rows_a, rows_b = rows[: self._n_a], rows[self._n_a :]
-        if bool(self._same.any()):
-            rows_b = torch.where(self._same[:, None].to(rows.device), rows_a, rows_b)
-        self._sinks[str(hook.name)].take(rows_a, rows_b)
+        name, rows = str(hook.name), rows[self._first.to(rows.device)]
+        for index, read in enumerate(self._reads):
+            if read in self._shared:
+                rows[index] = self._known.setdefault((name, read), rows[index].clone())
+        self._sinks[name].take(rows[: self._n_a], rows[self._n_a :])
 
 
 def rows_at(
@@ -154,6 +161,12 @@ def rows_at(
     """Each sentence's activation at its position; heads and their units are laid side by side."""
     rows = torch.arange(len(activation), device=activation.device)
     return activation[rows, positions.to(activation.device)].flatten(1)
+
+
+def _in_several(reads: Sequence[Sequence[Reads]]) -> set[Reads]:
+    """What is read in more than one batch."""
+    counts = Counter(read for batch in reads for read in set(batch))
+    return {read for read, n_batches in counts.items() if n_batches > 1}
 
 
 def _batches(

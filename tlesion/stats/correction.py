@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Float64
 from statsmodels.stats.multitest import multipletests
 from torch import Tensor
 
+from tlesion.checks import number
+
 METHODS = (
     "none",
     "bonferroni",
@@ -113,7 +115,7 @@ def check_family(family: str) -> None:
 
 def check_alpha(alpha: float | int) -> None:
     """Refuse a level outside (0, 1)."""
-    if not 0 < alpha < 1:
+    if not 0 < number("alpha", alpha, finite=False) < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}; 0.05 is usual")
 
 

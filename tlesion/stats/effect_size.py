@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float64
 from scipy import special
 from torch import Tensor
 
+from tlesion.checks import number
 from tlesion.stats.moments import Moments
 from tlesion.stats.noncentral import noncentrality_interval
 from tlesion.stats.ttest import TTest, paired, student
@@ -139,7 +140,7 @@ def d_z(difference: Moments, *, dead: Bool[Tensor, "*unit"] | None = None, level
 
 def check_level(level: float | int) -> None:
     """Refuse a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
+    if not 0 < number("level", level, finite=False) < 1:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}; 0.95 is a 95 % interval")
 
 

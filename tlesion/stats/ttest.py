@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from tlesion.checks import number
 from tlesion.stats.moments import Moments
 from tlesion.stats.tails import p_and_log_p
 
@@ -237,7 +238,7 @@ def check_rows(moments: Moments, name: str, rows: str) -> None:
 
 def check_min_effect(min_effect: float | int) -> None:
     """Refuse a ``min_effect`` that is negative or not finite."""
-    if not (math.isfinite(min_effect) and min_effect >= 0):
+    if not (math.isfinite(number("min_effect", min_effect, finite=False)) and min_effect >= 0):
         raise ValueError(
             f"min_effect must be a finite number of standard deviations, 0 or more, got {min_effect!r}; "
             "0 is the ordinary test, 0.5 a medium effect"

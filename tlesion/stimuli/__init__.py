@@ -2,7 +2,8 @@
 
 from tlesion.keep.hashing import combined_hash, stimulus_hash
 from tlesion.stimuli import contrasts, prompts
-from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence, check_conditions
+from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence
+from tlesion.stimuli.labels import check_conditions
 from tlesion.stimuli.prompt import Prompt, require_one_mask
 
 __all__ = [

@@ -1,15 +1,19 @@
 """`Contrast`: two sets of sentences to select neurons with, each sentence with the word that matters in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, no_type_check
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.keep.hashing import stimulus_hash
-from tlesion.tokens import MASK, find_word
+from tlesion.options import settle_by
+from tlesion.stimuli.labels import check_conditions, labels_of
+from tlesion.tokens import MASK, find_word, require_span
 
 SUBWORDS = ("last", "first", "mean")
-RESERVED = ("any", "none")
-"""Names that a condition cannot have: masks and tables use them for "either" and "neither"."""
+
+
+_TO_BE_FOUND: Any = None
 
 
 @dataclass(frozen=True)
@@ -18,22 +22,27 @@ class Sentence:
 
     Args:
         text: The sentence.
-        word: The word, which occurs once.
+        word: The word, which occurs once. Accents may be coded otherwise than in the text (NFC or NFD).
+        span: The characters ``(start, end)`` of the word. They are found where they are not given. Give them where the
+            word occurs several times, or has no borders that could be seen, as in scripts without spaces.
 
     Raises:
-        ValueError: The word does not occur exactly once as a whole word.
+        TypeError: A span that is not two whole numbers.
+        ValueError: The word does not occur exactly once as a whole word, or does not stand where the span says.
+
+    Example:
+        >>> Sentence("We saw him.", "him").span, Sentence("他说她来了", "她", span=(2, 3)).masked
+        ((7, 10), '他说[MASK]来了')
     """
 
     text: str
     word: str
+    span: tuple[int, int] = _TO_BE_FOUND
 
     def __post_init__(self) -> None:
-        find_word(self.text, self.word)
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The characters ``(start, end)`` of the word."""
-        return find_word(self.text, self.word)
+        given = self.span is not None
+        found = require_span(self.text, self.word, self.span) if given else find_word(self.text, self.word)
+        object.__setattr__(self, "span", found)
 
     @property
     def masked(self) -> str:
@@ -47,6 +56,7 @@ class Sentence:
         return self.text[: self.span[0]].rstrip()
 
 
+@no_type_check  # Whole numbers are welcome as labels.
 @dataclass(frozen=True)
 class Contrast:
     """Two sets of sentences, condition a against condition b.
@@ -54,16 +64,18 @@ class Contrast:
     Args:
         a: Sentences of condition a; a neuron that is larger here has t > 0.
         b: Sentences of condition b.
-        conditions: What the conditions are called, ``("him", "her")``: the names of the masks.
+        conditions: What the conditions are called, ``("him", "her")``: the names of the masks. Whole numbers are
+            kept as text.
         paired: Whether ``a[i]`` and ``b[i]`` belong together.
         subword: Which token stands for a word of several tokens: its ``"last"``, its ``"first"``, or the ``"mean"`` of
             all.
-        groups: One label per sentence index (such as its template) for folds that keep like with like; empty: none
-            known.
+        groups: One label per sentence index (such as its template) for folds that keep like with like, text or whole
+            numbers, which are kept as text; empty: none known.
 
     Raises:
         ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal or
             reserved condition names, an unknown ``subword``.
+        TypeError: A group or the name of a condition that is no label.
     """
 
     a: tuple[Sentence, ...]
@@ -75,7 +87,8 @@ class Contrast:
 
     def __post_init__(self) -> None:
         one_of("subword", self.subword, SUBWORDS)
-        check_conditions(self.conditions)
+        object.__setattr__(self, "conditions", check_conditions(self.conditions))
+        object.__setattr__(self, "groups", labels_of(self.groups))
         for name, sentences in zip(self.conditions, (self.a, self.b), strict=True):
             if len(sentences) < 2:
                 raise ValueError(
@@ -95,9 +108,9 @@ class Contrast:
         pairs: Sequence[Sequence[str]],
         words: Sequence[str] | Sequence[Sequence[str]],
         *,
-        conditions: Sequence[str] | None = None,
+        conditions: Sequence[Any] | None = None,
         subword: str = "last",
-        groups: Sequence[str] = (),
+        groups: Any = (),
     ) -> "Contrast":
         """A paired contrast from pairs of sentences.
 
@@ -117,8 +130,11 @@ class Contrast:
             >>> contrast.conditions, len(contrast.a)
             (('him', 'her'), 2)
         """
+        pairs = _listed("pairs", pairs, "[(sentence of a, sentence of b), ...]")
         for number, pair in enumerate(pairs, start=1):
-            if isinstance(pair, str) or len(pair) != 2:
+            if isinstance(pair, str) or not (
+                isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+            ):
                 raise ValueError(f"pair {number} is {pair!r}; a pair is (sentence of a, sentence of b)")
         per_pair = _words_per_pair(words, len(pairs))
         if conditions is None:
@@ -129,9 +145,7 @@ class Contrast:
             conditions = per_pair[0]
         a = tuple(Sentence(text, word) for (text, _), (word, _) in zip(pairs, per_pair, strict=True))
         b = tuple(Sentence(text, word) for (_, text), (_, word) in zip(pairs, per_pair, strict=True))
-        check_conditions(conditions)
-        names = (conditions[0], conditions[1])
-        return cls(a=a, b=b, conditions=names, paired=True, subword=subword, groups=tuple(groups))
+        return cls(a=a, b=b, conditions=check_conditions(conditions), subword=subword, groups=labels_of(groups))
 
     @classmethod
     def from_sentences(
@@ -140,7 +154,7 @@ class Contrast:
         b: Sequence[str],
         words: Sequence[str] | Sequence[Sequence[str]],
         *,
-        conditions: Sequence[str] | None = None,
+        conditions: Sequence[Any] | None = None,
         subword: str = "last",
     ) -> "Contrast":
         """An unpaired contrast from two lists of sentences, of equal length or not.
@@ -161,13 +175,13 @@ class Contrast:
             >>> contrast.conditions, contrast.paired
             (('dog', 'cat'), False)
         """
+        a, b = _listed("a", a, "[sentence of a, ...]"), _listed("b", b, "[sentence of b, ...]")
         (word_a, word_b) = _words_per_pair(words, 1)[0]
-        names = (word_a, word_b) if conditions is None else conditions
-        check_conditions(names)
+        names = check_conditions((word_a, word_b) if conditions is None else conditions)
         return cls(
             a=tuple(Sentence(text, word_a) for text in a),
             b=tuple(Sentence(text, word_b) for text in b),
-            conditions=(names[0], names[1]),
+            conditions=names,
             paired=False,
             subword=subword,
         )
@@ -204,24 +218,34 @@ class Contrast:
         return tuple(dict.fromkeys(map(stimulus_hash, texts)))
 
 
-def check_conditions(conditions: Sequence[str]) -> None:
-    """Refuse names of conditions that could not name two masks.
+def require_contrast(name: str, value: Any) -> "Contrast":
+    """Refuse what is no contrast, and say how to make one.
 
     Raises:
-        ValueError: Not two names, the same name twice, or one of `RESERVED`.
+        TypeError: It is none.
     """
-    if isinstance(conditions, str) or len(conditions) != 2 or conditions[0] == conditions[1]:
-        raise ValueError(
-            f"conditions {conditions!r}: give two different names, that of a and that of b, conditions=(..., ...)"
-        )
-    taken = [name for name in conditions if name in RESERVED]
-    if taken:
-        raise ValueError(
-            f"condition name {taken[0]!r} is taken (masks use it); give other names, conditions=(..., ...)"
-        )
+    if isinstance(value, Contrast):
+        return value
+    raise TypeError(
+        f"{name} is a {shown(value)}; give a tlesion.Contrast: Contrast.from_pairs([(sentence of a, sentence of b), "
+        "...], words=('him', 'her')), tlesion.files.read_pairs(file), or tlesion.contrasts.him_her()"
+    )
 
 
-def _words_per_pair(words: Sequence[str] | Sequence[Sequence[str]], n_pairs: int) -> list[tuple[str, str]]:
+settle_by(require_contrast, "contrast")
+
+
+def _listed(name: str, given: Any, form: str) -> Sequence[Any]:
+    given = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        way = "list(...) of them" if isinstance(given, Iterator) else f"a list, {name}={form}"
+        raise TypeError(f"{name} is a {shown(given)}; give {way}; a file is read by tlesion.files.read_pairs(file)")
+    return given
+
+
+def _words_per_pair(words: Any, n_pairs: int) -> list[tuple[str, str]]:
+    if words is None:
+        raise ValueError("no words were given; give the word of a's and of b's sentences, words=('him', 'her')")
     if isinstance(words, str):
         raise ValueError(f"words {words!r} is one word; give two, (word of a's sentences, word of b's)")
     single = all(isinstance(word, str) for word in words)

@@ -67,7 +67,7 @@ def run_sweep(
     _refuse_mixing(readings, lesions)
     runner = runner_for(model)
     device = device_of(model)
-    budget = max_bytes or default_max_bytes(device)
+    budget = default_max_bytes(device) if max_bytes is None else max_bytes
     longest = max(len(reading.ids) for reading in readings)
     groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
     choices = choose_all(model, lesions, groups, plan)

@@ -1,6 +1,6 @@
 """Lesions as a sweep sees them: where they begin, in depth and along the text, and what they may share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.hooks import HookFunction, Model, layer_of, names, require_name, short_form
 from tlesion.interventions import Edit
 from tlesion.sweeps.groups import Group
@@ -73,13 +74,17 @@ class Lesion:
 _WHOLE_CONTEXT = {"attn.hook_rot_k", "attn.hook_attn_scores", "attn.hook_pattern"}
 
 
-def read_lesions(model: Model, lesions: Sequence[Any]) -> list[Lesion]:
+def read_lesions(model: Model, lesions: Any) -> list[Lesion]:
     """Check a sweep's lesions, and tell the edits that change something from those that do not.
 
     Raises:
         ValueError: There is no lesion; a hook name that the model lacks.
         TypeError: A lesion is not a list of ``(hook name, function)`` pairs.
     """
+    if isinstance(lesions, str | Mapping) or not isinstance(lesions, Sequence) or _is_pair(lesions):
+        raise TypeError(
+            f"lesions is a {shown(lesions)}; give a list of lesions, each a list of interventions: [[intervention]]"
+        )
     if not lesions:
         raise ValueError("no lesion was given; a sweep takes a list of lesions, each a list of interventions")
     read = []
@@ -105,7 +110,7 @@ def bind(function: HookFunction, group: Group) -> HookFunction:
 
 
 def _pairs(lesion: Any, index: int) -> list[tuple[str | Callable[[str], bool], HookFunction]]:
-    if isinstance(lesion, tuple) and len(lesion) == 2 and callable(lesion[1]):
+    if _is_pair(lesion):
         raise TypeError(
             f"lesion {index} is a single intervention; a lesion is a list of interventions: write [{lesion[0]!r}, ...] "
             "as [[intervention], [intervention], ...]"
@@ -113,9 +118,14 @@ def _pairs(lesion: Any, index: int) -> list[tuple[str | Callable[[str], bool], H
     if isinstance(lesion, str) or not isinstance(lesion, Sequence):
         raise TypeError(f"lesion {index} is {lesion!r}; a lesion is a list of (hook name, function) pairs")
     for entry in lesion:
-        if not (isinstance(entry, tuple) and len(entry) == 2 and callable(entry[1])):
+        if not _is_pair(entry):
             raise TypeError(f"lesion {index} contains {entry!r}, which is not a (hook name, function) pair")
     return list(lesion)
+
+
+def _is_pair(entry: Any) -> bool:
+    """Whether it is what ``fwd_hooks`` of TransformerLens holds."""
+    return isinstance(entry, tuple) and len(entry) == 2 and callable(entry[1])
 
 
 def _expanded(model: Model, entry: tuple[str | Callable[[str], bool], HookFunction]) -> list[tuple[str, HookFunction]]:

@@ -119,9 +119,9 @@ class TargetSink(Sink):
     def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`Sink`."""
         return {
-            "clean": Field(("prompt", self._n_read, self._n_targets), torch.float32),
-            "lesioned": Field(("lesion", "prompt", self._n_read, self._n_targets), torch.float32),
-            "global_change": Field(("lesion", "prompt", self._n_read), torch.float32),
+            "clean": Field(("prompt", self._n_read, self._n_targets)),
+            "lesioned": Field(("lesion", "prompt", self._n_read, self._n_targets)),
+            "global_change": Field(("lesion", "prompt", self._n_read)),
         }
 
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
@@ -131,8 +131,13 @@ class TargetSink(Sink):
         return {
             "lesioned": pick(lesioned, group.targets),
             "clean": pick(clean, group.targets),
-            "global_change": (lesioned.float() - clean.float()).square_().mean(dim=-1).sqrt_(),
+            "global_change": (precise(lesioned) - precise(clean)).square_().mean(dim=-1).sqrt_(),
         }
+
+
+def precise(values: Tensor) -> Tensor:
+    """Values in float32 at least: half precision would round what is computed from them."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def few_at_once(

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tlesion.sweeps.finite import require_finite_lesions
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.sinks import Field, Sink
@@ -41,7 +42,9 @@ class Store:
 
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> None:
         """Keep what the sink makes of the logits; see :meth:`tlesion.sweeps.sinks.Sink.logits`."""
-        self._put(self._sink.logits(lesions, group, lesioned, clean), lesions, group, layers=[])
+        values = self._sink.logits(lesions, group, lesioned, clean)
+        require_finite_lesions(values, lesions, group, clean)
+        self._put(values, lesions, group, layers=[])
 
     def begin_part(self) -> None:
         """From here on the fields count that :meth:`part` is to hold."""

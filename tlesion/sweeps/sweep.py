@@ -1,20 +1,22 @@
 """The public sweep: many lesions over many prompts, read at the prompts' readout positions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.encoding import encode_prompt
+from tlesion.encoding import bos_setting, encode_prompt, label_of
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.engine import run_sweep
@@ -24,6 +26,7 @@ from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sinks import TargetSink
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,10 +76,12 @@ class SweepResult(Result):
         return frame
 
 
+@checked_options
+@undisturbed
 def sweep(
     model: Model,
     prompts: Any,
-    lesions: Sequence[Any],
+    lesions: Any,
     *,
     plan: str = "auto",
     global_change: bool = True,
@@ -127,7 +132,7 @@ def sweep(
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
         "global_change": global_change,
-        "prepend_bos": prepend_bos,
+        **bos_setting(prompts, prepend_bos),
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
     provenance = provenance_of(model, settings=settings, stimuli=stimuli)
@@ -139,6 +144,7 @@ def sweep(
         stimuli=hashes_of_readings(readings),
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
     )
+    labels = [label_of(model, prompt) for prompt in prompts]
     sink = TargetSink(readings, global_change=global_change)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
@@ -149,8 +155,8 @@ def sweep(
         clean_logits=clean,
         lesioned_logits=sink.lesioned[:, :, 0].double(),
         global_change=sink.global_change[:, :, 0].double(),
-        prompts=tuple(prompt.text for prompt in prompts),
-        targets=tuple(prompt.targets for prompt in prompts),
+        prompts=tuple(label.text for label in labels),
+        targets=tuple(label.targets for label in labels),
         plan=settled.plan,
         reason=settled.reason,
         provenance=provenance,
@@ -177,8 +183,13 @@ def encode_prompts(model: Model, prompts: Any, *, prepend_bos: bool | None = Non
 def _require_list(prompts: Any) -> None:
     """Refuse anything but a list of prompts, above all a single one."""
     if isinstance(prompts, Prompt | str) or not isinstance(prompts, Sequence):
+        single = "single " if isinstance(prompts, Prompt | str) else ""
         way = "[prompt]" if isinstance(prompts, Prompt) else "[tlesion.Prompt(text, targets=(...)), ...]"
-        raise TypeError(f"prompts is a single {shown(prompts)}; give a list of tlesion.Prompt: {way}")
+        if isinstance(prompts, Iterator | np.ndarray):
+            way = "list(prompts)"
+        elif hasattr(prompts, "to_dict"):
+            way = "[tlesion.Prompt(**row) for row in prompts.to_dict('records')], or tlesion.files.read_prompts(file)"
+        raise TypeError(f"prompts is a {single}{shown(prompts)}; give a list of tlesion.Prompt: {way}")
     for index, prompt in enumerate(prompts):
         if not isinstance(prompt, Prompt):
             raise TypeError(

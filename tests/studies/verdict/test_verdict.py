@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tlesion import verdict
-from tlesion.studies.verdict.result import DAMAGE, NOTHING, SPECIFIC, UNCLEAR, VERDICTS
+from tlesion.studies.verdict.result import DAMAGE, NOT_CUT, NOTHING, SPECIFIC, UNCLEAR, VERDICTS
 
 
 def test_an_effect_beyond_its_controls_is_specific(by_hand):
@@ -14,7 +14,7 @@ def test_an_effect_beyond_its_controls_is_specific(by_hand):
     assert result.verdicts == ((NOTHING, SPECIFIC, NOTHING),)
     assert result.effect[0, 1].item() == pytest.approx(2.0)
     assert result.about == ("him",)
-    assert set(VERDICTS) == {SPECIFIC, DAMAGE, NOTHING, UNCLEAR}
+    assert set(VERDICTS) == {SPECIFIC, DAMAGE, NOTHING, UNCLEAR, NOT_CUT}
 
 
 def test_a_shift_of_both_targets_is_damage_by_the_margin_and_specific_by_the_drop(by_hand):
@@ -105,16 +105,16 @@ def test_beyond_the_controls_of_its_layer_alone_is_too_little_power(by_hand):
     assert one.detectable_effect[0, 0] < three.detectable_effect[0, 0]
 
 
-def test_a_layer_without_neurons_has_no_effect_and_no_p(by_hand):
+def test_in_a_layer_without_neurons_nothing_is_cut_and_there_is_no_p(by_hand):
     profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.drops(2.0, 0.0))
     empty = dataclasses.replace(profile, n_lesioned=torch.tensor([[7, 0, 7]]))
     result = verdict(empty)
-    assert result.verdicts == ((NOTHING, NOTHING, SPECIFIC),)
+    assert result.verdicts == ((NOTHING, NOT_CUT, SPECIFIC),)
     row = result.to_frame().query("layer == 1").iloc[0]
     assert row["n_lesioned"] == 0
     assert row[["p", "control_p", "control_p_corrected", "selective_p"]].isna().all()
     nowhere = dataclasses.replace(profile, n_lesioned=torch.zeros(1, 3, dtype=torch.long))
-    assert verdict(nowhere).verdicts == ((NOTHING,) * 3,)
+    assert verdict(nowhere).verdicts == ((NOT_CUT,) * 3,)
 
 
 def test_rounding_is_no_effect(by_hand):

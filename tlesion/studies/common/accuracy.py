@@ -102,7 +102,9 @@ def _right(
     targets: Sequence[Sequence[str]], correct: Sequence[str | None]
 ) -> tuple[Int64[Tensor, " known"], Int64[Tensor, " known"]]:
     """Which prompts name a right target, and its place among theirs."""
-    pairs = [(i, words.index(word)) for i, (words, word) in enumerate(zip(targets, correct, strict=True)) if word]
+    pairs = [
+        (i, words.index(word)) for i, (words, word) in enumerate(zip(targets, correct, strict=True)) if word is not None
+    ]
     found = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 from tlesion.hooks import Model
+from tlesion.options import checked_options
 from tlesion.stimuli import Prompt, contrasts, prompts
 from tlesion.studies.common.generation import generate_tokens, openings
 from tlesion.tokens import is_masked
 
 
+@checked_options
 def default_texts(
     model: Model,
     *,

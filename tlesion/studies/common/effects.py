@@ -4,12 +4,14 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of, plain, shown
+from tlesion.options import settle_by
 
 MEASURES = ("margin", "drop")
 PROMPTS = ("right", "all")
@@ -28,6 +30,11 @@ class OwnTargets:
     about: str
     prompts: Int64[Tensor, " prompt"]
     target: Int64[Tensor, " prompt"]
+
+    def only(self, prompts: Sequence[int]) -> "OwnTargets":
+        """The same on some of its prompts."""
+        kept = torch.isin(self.prompts, torch.tensor(prompts, dtype=torch.long))
+        return OwnTargets(about=self.about, prompts=self.prompts[kept], target=self.target[kept])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -53,9 +60,7 @@ class MaskEffect:
     clean: Float64[Tensor, " prompt"]
 
 
-def words_of_masks(
-    masks: Sequence[str], targets: Sequence[Sequence[str]], about: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about: Any = None) -> dict[str, str]:
     """The word that each mask is about, settled once for everything that is computed from it.
 
     Args:
@@ -69,6 +74,7 @@ def words_of_masks(
 
     Raises:
         ValueError: ``about`` names no mask, or a word that is no target of any prompt.
+        TypeError: ``about`` is no dict.
 
     Warns:
         UserWarning: A mask that ``about`` leaves out has one target's word in its name, and is about the right answer.
@@ -77,7 +83,7 @@ def words_of_masks(
         >>> words_of_masks(["him", "her_neurons"], [("him", "her")], {"her_neurons": "her"})
         {'him': 'him', 'her_neurons': 'her'}
     """
-    given = dict(about or {})
+    given = {} if about is None else settled_about("about", about)
     known = list(dict.fromkeys(word for words in targets for word in words))
     for name in given:
         one_of("mask", name, masks, otherwise="about={mask: word} names masks that were given")
@@ -93,6 +99,20 @@ def words_of_masks(
                 stacklevel=3,
             )
     return {name: given.get(name, name if name in known else "") for name in masks}
+
+
+def settled_about(name: str, about: Any) -> dict[str, str]:
+    """Words by the names of masks, as text.
+
+    Raises:
+        TypeError: It is no dict, or a key is no label.
+    """
+    if not isinstance(about, Mapping):
+        raise TypeError(f"{name} is a {shown(about)}; give each mask's word by the mask's name, {name}={{mask: word}}")
+    return {label(mask, "mask name"): plain(word) for mask, word in about.items()}
+
+
+settle_by(settled_about, "about")
 
 
 def _within(word: str, name: str) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tlesion.encoding import bos_setting, label_of
 from tlesion.hooks import Model
 from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
@@ -225,10 +226,10 @@ def prompt_frame(
         model=model,
         study=study,
         readings=tuple(readings),
-        labels=Labels.of(prompts),
+        labels=Labels.of([label_of(model, prompt) for prompt in prompts]),
         stimuli=tuple(stimulus for prompt in prompts for stimulus in prompt.stimuli),
         identities=tuple(hashes_of_readings(readings)),
-        settings={"prepend_bos": prepend_bos, **settings},
+        settings={**bos_setting(prompts, prepend_bos), **settings},
         plan=plan,
         max_bytes=max_bytes,
     )

@@ -7,11 +7,14 @@ from tqdm import tqdm
 
 from tlesion.anatomy.cache import empty_cache
 from tlesion.anatomy.model import device_of
+from tlesion.checks import shown
 from tlesion.hooks import Model
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.walk import inference
 from tlesion.tokens import encode, is_masked
+from tlesion.undisturbed import undisturbed
 
 
 def openings() -> tuple[str, ...]:
@@ -27,6 +30,8 @@ def openings() -> tuple[str, ...]:
     return tuple(shipped("openings.txt").read_text(encoding="utf-8").splitlines())
 
 
+@checked_options
+@undisturbed
 def generate_tokens(
     model: Model,
     opening: str,
@@ -66,6 +71,8 @@ def generate_tokens(
             "a masked model does not continue texts; give a causal model, or a text of your own in place of an opening"
         )
     require_logits(model, "generating a text")
+    if not isinstance(opening, str):
+        raise TypeError(f"the opening is a {shown(opening)}; give the first words, such as {openings()[0]!r}")
     if temperature < 0 or seed < 0 or n_tokens < 1:
         raise ValueError(
             f"temperature {temperature}, seed {seed} and n_tokens {n_tokens}: temperature and seed are 0 or more, "
@@ -90,7 +97,7 @@ def _continued(
         # disable=None: a bar on a terminal, nothing in a log file.
         for _ in tqdm(range(n_tokens), desc="generating", unit="token", disable=None, leave=False):
             logits = model(new[None].to(device), past_kv_cache=cache)[0, -1].float().cpu()
-            if end is not None:
+            if end is not None and end < len(logits):
                 logits[end] = -torch.inf
             new = _draw(logits, temperature, generator)
             drawn.append(new)

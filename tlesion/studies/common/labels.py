@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
-from tlesion.stimuli import Prompt
+from tlesion.encoding import PromptLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Labels:
     groups: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, prompts: Sequence[Prompt]) -> "Labels":
+    def of(cls, prompts: Sequence[PromptLabel]) -> "Labels":
         """The labels of some prompts."""
         return cls(
             prompts=tuple(prompt.text for prompt in prompts),
@@ -34,6 +34,30 @@ class Labels:
             correct=tuple(prompt.correct for prompt in prompts),
             groups=tuple(prompt.group for prompt in prompts),
         )
+
+
+def without_copies(
+    chosen: Sequence[int],
+    prompts: Sequence[str],
+    targets: Sequence[Sequence[str]],
+    correct: Sequence[str | None],
+) -> list[int]:
+    """Those of some prompts that are no copies of others among them: a copy is no further evidence.
+
+    Args:
+        chosen: Places of the prompts.
+        prompts: The texts of all; spaces do not count.
+        targets: Target words of each, in any order.
+        correct: The right one of each.
+
+    Example:
+        >>> without_copies([0, 1, 2], ["We saw", "We  saw", "We met"], [("him", "her")] * 3, [None] * 3)
+        [0, 2]
+    """
+    first: dict[tuple[object, ...], int] = {}
+    for i in chosen:
+        first.setdefault((" ".join(prompts[i].split()), frozenset(targets[i]), correct[i]), i)
+    return list(first.values())
 
 
 @runtime_checkable

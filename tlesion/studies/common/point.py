@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from tlesion.checks import label, shown
 from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.options import settle_by
 
 _WHOLE = {
     **dict.fromkeys(("mlp.hook_pre", "mlp.hook_post", "hook_mlp_out"), "whole MLP"),
@@ -74,12 +77,13 @@ class Point:
         """Named masks, checked; for None one mask of all units.
 
         Args:
-            given: Bool masks ``[layer, unit]`` by name.
+            given: Bool masks ``[layer, unit]`` by name; a whole number is kept as text.
             whole: Whether None is taken.
 
         Raises:
-            TypeError: Neither a dict nor, where it is taken, None.
-            ValueError: The dict is empty, or a mask is not bool or has another shape.
+            TypeError: Neither a dict nor, where it is taken, None; a name that is no label, a mask that is no tensor.
+            ValueError: The dict is empty, two names are the same, a mask is not bool or has another shape, or no mask
+                has a unit in any layer.
 
         Example:
             >>> point = Point(("blocks.0.mlp.hook_post", "blocks.1.mlp.hook_post"), (0, 1), n_units=3)
@@ -97,13 +101,43 @@ class Point:
             raise ValueError(
                 f"no mask was given; give a dict of named masks, such as {{'him': selection.mask('him')}}{otherwise}"
             )
-        for name, mask in given.items():
+        masks = settled_masks("masks", given)
+        for name, mask in masks.items():
             if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
                 raise ValueError(
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
                     f"of shape {self.shape}, [layer, unit]"
                 )
+        if not any(bool(mask.any()) for mask in given.values()):
+            several = "none of the masks has" if len(given) > 1 else f"mask {next(iter(given))!r} does not have"
+            raise ValueError(
+                f"{several} a single unit in any layer, so that nothing would be cut; if they come from a selection, "
+                "it has selected nothing: more sentences, another position or another alpha may select something"
+            )
         return {name: mask.cpu() for name, mask in given.items()}
+
+
+def settled_masks(name: str, masks: Any) -> Any:
+    """Masks by names that are text, with NumPy's arrays as tensors; what is no dict is for the function to refuse.
+
+    Raises:
+        TypeError: A name that is no label, a mask that is neither a tensor nor an array.
+        ValueError: Two masks of one name, or one without.
+    """
+    if not isinstance(masks, Mapping):
+        return masks
+    names = [label(one, "mask name") for one in masks]
+    if len(set(names)) < len(names) or "" in names:
+        raise ValueError(f"{name} are called {list(masks)}; give each a name of its own (1 and '1' are one name)")
+    wrong = next(((one, mask) for one, mask in masks.items() if not isinstance(mask, Tensor | np.ndarray)), None)
+    if wrong is not None:
+        raise TypeError(
+            f"mask {wrong[0]!r} is a {shown(wrong[1])}; give a bool tensor [layer, unit], such as selection.mask('him')"
+        )
+    return dict(zip(names, map(torch.as_tensor, masks.values()), strict=True))
+
+
+settle_by(settled_masks, "masks")
 
 
 def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:

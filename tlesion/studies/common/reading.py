@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -15,7 +16,7 @@ from tlesion.stimuli import stimulus_hash
 from tlesion.studies.common.frame import Frame
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.identity import hashes_of_readings
-from tlesion.tokens import encode, is_masked
+from tlesion.tokens import encode, special_tokens, written
 
 ALONE = ("as_text", "special", "bare")
 
@@ -31,6 +32,7 @@ class Texts:
         position: Its position in the sequence of that text.
         ids: Its id.
         words: Every token, as the tokenizer writes it.
+        bos_setting: What a record says of ``prepend_bos``; nothing where all texts are token ids, taken as they are.
     """
 
     sequences: tuple[Int[Tensor, " _"], ...]
@@ -40,6 +42,7 @@ class Texts:
     position: Int[Tensor, " token"]
     ids: Int[Tensor, " token"]
     words: tuple[str, ...]
+    bos_setting: Mapping[str, bool | None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
         TypeError: Neither texts nor token ids.
         ValueError: An empty text, one that is longer than the context, ids that the model does not know.
     """
-    sequences = [_sequence(model, one, prepend_bos) for one in _listed(text_or_tokens)]
+    listed = _listed(text_or_tokens)
+    sequences = [_sequence(model, one, prepend_bos) for one in listed]
     lead, tail = _specials(model, sequences)
     inner = [range(len(lead), len(ids) - len(tail)) for ids in sequences]
     for ids, positions in zip(sequences, inner, strict=True):
@@ -89,6 +93,7 @@ def read_texts(model: Model, text_or_tokens: Any, *, prepend_bos: bool | None = 
         position=torch.cat([torch.arange(positions.start, positions.stop) for positions in inner]),
         ids=token_ids,
         words=written(model, token_ids.tolist()),
+        bos_setting={"prepend_bos": prepend_bos} if any(isinstance(one, str) for one in listed) else {},
     )
 
 
@@ -138,7 +143,7 @@ def ways_of_being_alone(model: Model, texts: Texts, alone: str) -> list[Alone]:
         ValueError: An unknown way, or ``"special"`` where the tokenizer has no such token.
     """
     one_of("alone", alone, ALONE)
-    lead, tail = _special_ids(model)
+    lead, tail = special_tokens(model)
     ways = {"bare": Alone((), (), "by itself, without any other token")}
     if lead:
         shown = " and ".join(written(model, [*lead, *tail]))
@@ -152,20 +157,17 @@ def ways_of_being_alone(model: Model, texts: Texts, alone: str) -> list[Alone]:
     return sorted(ways.values(), key=lambda way: way is not ways[alone])
 
 
-def written(model: Model, ids: Sequence[int]) -> tuple[str, ...]:
-    """Tokens as readable text, with their leading space; ids in brackets for a model without a tokenizer."""
-    if model.tokenizer is None:
-        return tuple(f"[{token}]" for token in ids)
-    return tuple(str(model.tokenizer.decode([token])) for token in ids)
-
-
 def _listed(text_or_tokens: Any) -> list[Any]:
     if isinstance(text_or_tokens, str):
         return [text_or_tokens]
+    if isinstance(text_or_tokens, np.ndarray):
+        text_or_tokens = torch.from_numpy(text_or_tokens)
     if isinstance(text_or_tokens, Tensor):
         return [text_or_tokens] if text_or_tokens.ndim == 1 else list(text_or_tokens)
     if isinstance(text_or_tokens, Sequence) and text_or_tokens:
-        return [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int) else list(text_or_tokens)
+        return (
+            [torch.tensor(text_or_tokens)] if isinstance(text_or_tokens[0], int | np.integer) else list(text_or_tokens)
+        )
     if isinstance(text_or_tokens, Sequence):
         raise ValueError("no text was given; give a text, a list of texts, or token ids")
     raise TypeError(f"the text is a {type(text_or_tokens).__name__}; give a text, a list of texts, or token ids [pos]")
@@ -173,7 +175,7 @@ def _listed(text_or_tokens: Any) -> list[Any]:
 
 def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, " pos"]:
     if isinstance(one, str):
-        return encode(model, one, prepend_bos=prepend_bos).ids
+        return encode(model, one, prepend_bos=prepend_bos, instead="token ids").ids
     ids = torch.as_tensor(one).cpu()
     if ids.ndim != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
         raise TypeError(
@@ -194,25 +196,16 @@ def _sequence(model: Model, one: Any, prepend_bos: bool | None) -> Int[Tensor, "
     return ids.long()
 
 
-def _special_ids(model: Model) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids of the tokens that a tokenizer puts around a text, before and after."""
-    tokenizer = model.tokenizer
-    if tokenizer is None:
-        return (), ()
-    names = ("cls_token_id", "sep_token_id") if is_masked(model) else ("bos_token_id", None)
-    first, last = (getattr(tokenizer, name, None) if name else None for name in names)
-    return (() if first is None else (first,)), (() if last is None else (last,))
-
-
 def _specials(model: Model, sequences: Sequence[Tensor]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The special tokens around every text.
 
     Raises:
         ValueError: Some texts have them and others do not.
     """
-    lead, tail = _special_ids(model)
+    lead, tail = special_tokens(model)
+    n_lead, n_tail = len(lead), len(tail)
     having = [
-        bool(lead) and tuple(ids[:1].tolist()) == lead and (not tail or tuple(ids[-1:].tolist()) == tail)
+        bool(lead) and tuple(ids[:n_lead].tolist()) == lead and tuple(ids[len(ids) - n_tail :].tolist()) == tail
         for ids in sequences
     ]
     if any(having) and not all(having):

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.hooks import Model
-from tlesion.studies.common.reading import written
+from tlesion.tokens import written
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,8 @@ class Walk:
         self.model = model
         device = device_of(model)
         longest = max(len(ids) for ids in sequences)
-        max_tokens = tokens_per_step(model, longest, max_bytes or default_max_bytes(device), device)
+        budget = default_max_bytes(device) if max_bytes is None else max_bytes
+        max_tokens = tokens_per_step(model, longest, budget, device)
         self._batches = []
         for members in _alike(sequences, max_tokens):
             runner = runner_for(model)

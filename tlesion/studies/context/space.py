@@ -7,11 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tlesion.checks import shown
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
+from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.stats import Moments, adjust, paired
+from tlesion.stats.correction import check_method
 from tlesion.stimuli import stimulus_hash
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.frame import Frame, Run
@@ -19,7 +23,8 @@ from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alone
 from tlesion.studies.common.walk import Walk, inference, walk_layers
 from tlesion.studies.context.space_result import LayerSpace, NeuronSpace, SpaceModulation, WordSpace
-from tlesion.tokens import is_masked, require_tokenizer
+from tlesion.tokens import is_masked, require_known, require_tokenizer
+from tlesion.undisturbed import undisturbed
 
 
 def common_nouns() -> tuple[str, ...]:
@@ -36,6 +41,8 @@ def common_nouns() -> tuple[str, ...]:
     return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
 
 
+@checked_options
+@undisturbed
 def space_modulation(
     model: Model,
     words: Sequence[str],
@@ -43,7 +50,7 @@ def space_modulation(
     hook_point: str = "mlp.hook_post",
     layers: Literal["all"] | Sequence[int] = "all",
     correction: str = "fdr_bh",
-    level: float = 0.95,
+    level: float | int = 0.95,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
     checkpoint: Folder = None,
@@ -83,6 +90,8 @@ def space_modulation(
             "space modulation needs a causal model whose tokenizer keeps spaces; a masked model's tokenizer drops "
             'them, so that " apple" and "apple" are the same token'
         )
+    check_method(correction)
+    check_level(level)
     point = point_of(model, hook_point, layers)
     used, skipped = _usable(model, words)
     way = _way(model, used[0][0], prepend_bos)
@@ -120,20 +129,28 @@ def space_modulation(
 def _usable(model: Model, words: Sequence[str]) -> tuple[list[tuple[str, int, int]], tuple[tuple[str, str], ...]]:
     """Words with their tokens both ways, and the words that are not one token both ways."""
     tokenizer = require_tokenizer(model)
-    used, skipped = [], []
+    if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+        raise TypeError(f"words are a {shown(words)}; give a list of words, such as ['apple', 'dog', 'house']")
+    used: list[tuple[str, int, int]] = []
+    skipped = []
     for word in dict.fromkeys(word.strip() for word in words):
         spaced, plain = (tokenizer(text, add_special_tokens=False).input_ids for text in (f" {word}", word))
-        if len(spaced) == len(plain) == 1 and spaced != plain:
+        if tokenizer.unk_token_id in (*spaced, *plain):
+            skipped.append((word, "not in the vocabulary"))
+        elif (twin := next((one for one, *pair in used if pair == [*spaced, *plain]), None)) is not None:
+            skipped.append((word, f"the same tokens as {twin!r}"))
+        elif len(spaced) == len(plain) == 1 and spaced != plain:
+            require_known(model, [*spaced, *plain], f"word {word!r}")
             used.append((word, spaced[0], plain[0]))
         elif spaced == plain:
             skipped.append((word, "the same tokens with the space and without"))
         else:
             skipped.append((word, f"{len(spaced)} tokens with the space, {len(plain)} without"))
     if len(used) < 2:
-        shown = "; ".join(f"{word!r}: {why}" for word, why in skipped[:5])
+        reasons = "; ".join(f"{word!r}: {why}" for word, why in skipped[:5])
         raise ValueError(
             f"{len(used)} of {len(skipped) + len(used)} words are one token both with and without a leading space, and "
-            f"at least 2 are needed ({shown}); choose other words, or a model with a byte-level tokenizer"
+            f"at least 2 are needed ({reasons}); choose other words, or a model with a byte-level tokenizer"
         )
     return used, tuple(skipped)
 

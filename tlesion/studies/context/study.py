@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from tlesion.correlation.interval import check_level
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
 from tlesion.studies.common.token_axis import TokenAxis
@@ -19,11 +21,14 @@ from tlesion.studies.common.walk import inference
 from tlesion.studies.context.layers import LayerMeasures, LayerReader, Windows
 from tlesion.studies.context.result import ByLength, ContextModulation, NeuronContext
 from tlesion.studies.context.sums import IdentityShare, n_groups
+from tlesion.undisturbed import undisturbed
 
 MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
 
 
+@checked_options
+@undisturbed
 def context_modulation(
     model: Model,
     text_or_tokens: Any,
@@ -34,7 +39,7 @@ def context_modulation(
     context_lengths: Sequence[int] | None = None,
     n_windows: int = 128,
     keep: int | None = None,
-    level: float = 0.95,
+    level: float | int = 0.95,
     seed: int = 0,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
@@ -82,6 +87,7 @@ def context_modulation(
         >>> result.in_context.shape == (12, len(result.tokens), 512), result.correlation.shape
         (True, torch.Size([12]))
     """
+    check_level(level)
     texts = read_texts(model, text_or_tokens, prepend_bos=prepend_bos)
     ways = ways_of_being_alone(model, texts, alone)
     point = point_of(model, hook_point, layers)
@@ -92,7 +98,7 @@ def context_modulation(
         "alone": alone,
         "keep": keep,
         "seed": seed,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
         "begins_with_special_token": bool(texts.lead),
     }
     frame = text_frame(model, texts, study="context_modulation", settings=settings, max_bytes=max_bytes)

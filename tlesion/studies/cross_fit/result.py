@@ -83,7 +83,7 @@ class CrossFit(Result):
         return frame
 
     def effects(
-        self, *, level: float = 0.95, method: str = "bca", n_permutations: int = 10_000, seed: int = 0
+        self, *, level: float | int = 0.95, method: str = "bca", n_permutations: int = 10_000, seed: int = 0
     ) -> pd.DataFrame:
         """The held-out effect of every mask and layer, with interval and p; templates are resampled and flipped whole.
 

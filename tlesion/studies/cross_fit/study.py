@@ -8,22 +8,32 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
-from tlesion.positions import PromptPosition, SentencePosition, recorded
+from tlesion.models import require_logits
+from tlesion.options import checked_options
+from tlesion.positions import PromptPosition, SentencePosition, check_prompt_position, recorded
 from tlesion.provenance import provenance_of
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt
+from tlesion.studies.common.labels import Labels
+from tlesion.studies.common.point import point_of
 from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
+from tlesion.sweeps.sweep import encode_prompts
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def cross_fit(
     model: Model,
     contrast: Contrast,
@@ -80,7 +90,8 @@ def cross_fit(
 
     Raises:
         ValueError: An unpaired contrast, fewer templates than folds, a pair with one word, a word that begins its
-            sentence (causal models), or what :func:`tlesion.select_neurons` and :func:`tlesion.laminar_profile` refuse.
+            sentence (causal models), nothing selected in any fold, or what :func:`tlesion.select_neurons` and
+            :func:`tlesion.laminar_profile` refuse.
 
     Example:
         >>> import tlesion
@@ -110,25 +121,54 @@ def cross_fit(
         "plan": plan,
         "prepend_bos": prepend_bos,
     }
+    if n_controls < 0:
+        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
     group = template_groups(contrast, groups=groups, causal=causal)
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
+    _check_lesions(model, prompts, lesioning, selected_at=hook_point)
     rest = [contrast.subset(_indices(fold != one)) for one in range(k)]
     selected = _select(model, rest, prompts, selecting | {"batch_size": batch_size})
+    if not bool(selected.any()):
+        raise ValueError(
+            f"nothing was selected in any of the {k} folds, so that nothing would be cut; more sentences, another "
+            "position or another alpha may select something"
+        )
     controls = _controls(selected, n_controls=n_controls, seed=seed, match=match)
     profiles = []
     for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
         names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
         masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
         reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
+        if not any(bool(mask.any()) for mask in masks.values()):
+            masks["everything"] = torch.ones_like(
+                selected[0, one]
+            )  # Nothing was selected without this fold: its drops are 0.
         # Only drops are taken from these profiles: what a mask is about does not enter.
-        about = dict.fromkeys(names, "")
+        about = dict.fromkeys(masks, "")
         profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, about=about, **lesioning))
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
     provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
-    return _result(contrast, fold, prompts, selected, profiles, provenance)
+    return _result(model, contrast, fold, prompts, selected, profiles, provenance)
+
+
+def _check_lesions(
+    model: Model, prompts: Sequence[Sequence[Prompt]], lesioning: dict[str, Any], *, selected_at: str
+) -> None:
+    """Refuse, before any fold is selected, what its lesions could not be made with."""
+    require_logits(model, "cross-fitting")
+    ablations.named(lesioning["ablation"])
+    check_prompt_position(lesioning["position"])
+    cut, selected = point_of(model, lesioning["hook_point"]), point_of(model, selected_at)
+    if cut.shape != selected.shape:
+        raise ValueError(
+            f"neurons are selected at {selected.short!r}, {selected.shape} [layer, unit], and {cut.short!r} has "
+            f"{cut.shape}; give a lesion_hook_point whose units are the selected ones"
+        )
+    for few in prompts:
+        encode_prompts(model, few, prepend_bos=lesioning["prepend_bos"])
 
 
 def _indices(where: Bool[Tensor, " pair"]) -> list[int]:
@@ -154,8 +194,6 @@ def _controls(
 ) -> Bool[Tensor, "fold both layer unit"]:
     """Every fold's controls: of control 0 both masks, then of control 1, and so on."""
     n_masks, k, *shape = selected.shape
-    if n_controls < 0:
-        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     if not n_controls:
         return selected.new_zeros(k, 0, *shape)
     drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)
@@ -163,6 +201,7 @@ def _controls(
 
 
 def _result(
+    model: Model,
     contrast: Contrast,
     fold: Int64[Tensor, " pair"],
     prompts: Sequence[Sequence[Prompt]],
@@ -172,12 +211,12 @@ def _result(
 ) -> CrossFit:
     layers = profiles[0].layers
     overlaps = [mask_overlap({str(i): mask for i, mask in enumerate(one)}, layers=layers) for one in selected]
-    every = [prompt for few in prompts for prompt in few]
-    drop = torch.cat([one.logit_drop for one in profiles], dim=2)
-    n_masks = len(selected)
+    labels = Labels.of([label_of(model, prompt) for few in prompts for prompt in few])
+    n_masks, n_swept = len(selected), min(len(one.masks) for one in profiles)
+    drop = torch.cat([one.logit_drop[:n_swept] for one in profiles], dim=2)
     return CrossFit(
         logit_drop=drop[:n_masks],
-        global_change=torch.cat([one.global_change for one in profiles], dim=2)[:n_masks],
+        global_change=torch.cat([one.global_change[:n_masks] for one in profiles], dim=2),
         clean_logits=torch.cat([one.clean_logits for one in profiles]),
         control_logit_drop=drop[n_masks:].reshape(-1, n_masks, *drop.shape[1:]).transpose(0, 1),
         selected=selected,
@@ -187,9 +226,9 @@ def _result(
         fold_of_pair=fold,
         masks=contrast.conditions,
         layers=layers,
-        prompts=tuple(prompt.text for prompt in every),
-        targets=tuple(prompt.targets for prompt in every),
-        correct=tuple(prompt.correct for prompt in every),
-        groups=tuple(prompt.group for prompt in every),
+        prompts=labels.prompts,
+        targets=labels.targets,
+        correct=labels.correct,
+        groups=labels.groups,
         provenance=provenance,
     )

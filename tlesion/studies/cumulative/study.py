@@ -4,7 +4,7 @@ A model may make up for one lesioned layer in the next. Lesions of layers 0 to l
 once, show where it no longer can. Of every lesion the whole prediction is measured.
 """
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int64
@@ -13,25 +13,28 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
-from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of, stream_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.cumulative.result import CumulativeLesion
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def cumulative_lesion(
     model: Model,
-    masks: Mapping[str, Tensor] | None,
-    prompts: Sequence[Prompt],
+    masks: Any,
+    prompts: Any,
     *,
     n_controls: int = 0,
     match: Tensor | str | None = None,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,

@@ -20,7 +20,8 @@ way, and so is the head (dense layer, GELU, norm). They are part of z: "direct" 
 later attention and MLP adds what it added in the clean run. The GELU is not frozen, so that z is not linear there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64
@@ -31,8 +32,8 @@ from tlesion.hooks import Model
 from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
-from tlesion.stimuli import Prompt
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.decomposition.path_trace import PathTrace
@@ -42,17 +43,20 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
+@checked_options
+@undisturbed
 def decompose_drop(
     model: Model,
-    masks: Mapping[str, Tensor] | None,
-    prompts: Sequence[Prompt],
+    masks: Any,
+    prompts: Any,
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,

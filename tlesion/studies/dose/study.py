@@ -19,22 +19,26 @@ from tlesion.checks import DoesNotApply, one_of
 from tlesion.hooks import Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
+from tlesion.provenance import require_same_model
 from tlesion.selection import NeuronSelection
-from tlesion.stimuli import Prompt
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.dose.result import DoseResponse
+from tlesion.undisturbed import undisturbed
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
 
+@checked_options
+@undisturbed
 def dose_response(
     model: Model,
     selection: NeuronSelection,
-    prompts: Sequence[Prompt],
+    prompts: Any,
     *,
     layers: str | Sequence[int] = "all",
     doses: Sequence[float | int] = DOSES,
@@ -44,7 +48,7 @@ def dose_response(
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     allow_shared: bool = False,
     plan: str = "auto",
@@ -160,6 +164,7 @@ def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[i
             f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
             "ranks the neurons of a dose"
         )
+    require_same_model(selection, model)
     if isinstance(layers, str) and layers == "all":
         return list(selection.layers)
     chosen = layer_indices(model, layers)

@@ -11,28 +11,40 @@ from typing import Any
 
 from torch import Tensor
 
+from tlesion.encoding import label_of
 from tlesion.hooks import Model
-from tlesion.positions import PromptPosition, position_of_record
+from tlesion.inference import require_independent
+from tlesion.interventions import ablations
+from tlesion.keep.checkpoint import check_checkpoint
+from tlesion.models import require_logits
+from tlesion.options import checked_options
+from tlesion.positions import PromptPosition, check_prompt_position, position_of_record
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
 from tlesion.studies.common.default_texts import default_prompts
-from tlesion.studies.common.effects import own_targets
+from tlesion.studies.common.effects import own_targets, words_of_masks
+from tlesion.studies.common.labels import Labels
+from tlesion.studies.common.point import point_of
 from tlesion.studies.common.registry import studies
 from tlesion.studies.evidence.activation_histogram import activation_histogram
 from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
 from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
+from tlesion.sweeps.sweep import encode_prompts
+from tlesion.undisturbed import undisturbed
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
+@checked_options
+@undisturbed
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
-    prompts: Sequence[Prompt] | None = None,
+    prompts: Any = None,
     *,
     selection: NeuronSelection | None = None,
     ablation: str = "zero",
@@ -87,9 +99,22 @@ def laminar(
         check_run_folder(out, result_names())
     contrast = contrasts.him_her() if contrast is None else contrast
     prompts = default_prompts(model) if prompts is None else prompts
+    check_lesion(
+        model,
+        contrast,
+        prompts,
+        ablation=ablation,
+        hook_point=hook_point,
+        position=position,
+        about=about,
+        allow_shared=allow_shared,
+        prepend_bos=prepend_bos,
+        checkpoint=checkpoint,
+    )
     shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
     selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
     masks = {condition: selected.mask(condition) for condition in selected.conditions}
+    _require_neurons(selected)
     lesion: dict[str, Any] = {
         "ablation": ablation,
         "hook_point": hook_point,
@@ -105,7 +130,7 @@ def laminar(
         masks,
         prompts,
         about=about,
-        n_controls=n_controls if _about_words(masks, prompts, about or {}) else 0,
+        n_controls=n_controls if _about_words(model, masks, prompts, about or {}) else 0,
         selected_on=selected,
         allow_shared=allow_shared,
         checkpoint=checkpoint,
@@ -119,6 +144,35 @@ def laminar(
     if out is not None:
         made.write(out)
     return made
+
+
+def check_lesion(
+    model: Model,
+    contrast: Contrast,
+    prompts: Any,
+    *,
+    ablation: str,
+    hook_point: str,
+    position: PromptPosition,
+    about: Any = None,
+    allow_shared: bool,
+    prepend_bos: bool | None,
+    checkpoint: str | os.PathLike[str] | None = None,
+) -> None:
+    """Refuse, before neurons are selected, what the lesions of a laminar study could not be made with.
+
+    Raises:
+        ValueError, TypeError: See :func:`tlesion.laminar_profile`.
+    """
+    require_logits(model, "the laminar profile")
+    ablations.named(ablation)
+    check_prompt_position(position)
+    point_of(model, hook_point)
+    encode_prompts(model, prompts, prepend_bos=prepend_bos)
+    require_independent(contrast, prompts, allow_shared=allow_shared)
+    if about is not None:
+        words_of_masks(contrast.conditions, [prompt.targets for prompt in prompts], about)
+    check_checkpoint(checkpoint)
 
 
 def require_enough(n_controls: int) -> None:
@@ -140,6 +194,17 @@ def result_names() -> list[str]:
     return [study.folder, *study.beside]
 
 
+def _require_neurons(selected: NeuronSelection) -> None:
+    """Refuse a study of lesions that would cut nothing."""
+    if not bool(selected.mask("any").any()):
+        a, b = selected.conditions
+        raise ValueError(
+            f"no neuron tells {a!r} from {b!r} ({selected.test} t-test, {selected.correction}, alpha "
+            f"{selected.alpha:g}, {selected.n_a} against {selected.n_b} sentences): there is nothing to lesion; "
+            "more or other sentences, another position, test or alpha may select some"
+        )
+
+
 def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:
     """The selection, once it is clear that it was made on the contrast."""
     if selection.provenance.stimuli_hash != combined_hash(contrast.stimuli):
@@ -150,12 +215,14 @@ def _from(contrast: Contrast, selection: NeuronSelection) -> NeuronSelection:
     return selection
 
 
-def _about_words(masks: Mapping[str, Tensor], prompts: Sequence[Prompt], about: Mapping[str, str]) -> bool:
+def _about_words(
+    model: Model, masks: Mapping[str, Tensor], prompts: Sequence[Prompt], about: Mapping[str, str]
+) -> bool:
     """Whether it is known of every mask which word it should cost, so that there can be a verdict."""
-    targets, correct = [p.targets for p in prompts], [p.correct for p in prompts]
+    labels = Labels.of([label_of(model, prompt) for prompt in prompts])
     try:
         for mask in masks:
-            own_targets(mask, targets, correct, about=about.get(mask))
+            own_targets(mask, labels.targets, labels.correct, about=about.get(mask))
     except ValueError:
         return False
     return True

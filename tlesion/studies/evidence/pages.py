@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlesion.checks import shown
 from tlesion.keep.results import Result
 from tlesion.keep.writing import write_whole
 from tlesion.paper import Page, Section, Table
@@ -31,6 +32,7 @@ class Report:
 
     Raises:
         ValueError: A list with two results of one kind.
+        TypeError: A path, or something that is no result.
 
     Example:
         >>> import tlesion
@@ -44,7 +46,13 @@ class Report:
     def __init__(
         self, results: Mapping[str, Result] | Iterable[Result], *, left_out: Mapping[str, str] | None = None
     ) -> None:
-        self.results: dict[str, Result] = dict(results) if isinstance(results, Mapping) else _named(list(results))
+        if isinstance(results, str | os.PathLike):
+            raise TypeError(f"results is the path {str(results)!r}; read them with tlesion.Report.read(folder)")
+        given = list(results.values() if isinstance(results, Mapping) else results)
+        wrong = [one for one in given if not isinstance(one, Result)]
+        if wrong:
+            raise TypeError(f"a report is of results, and there is a {shown(wrong[0])}; give what studies returned")
+        self.results: dict[str, Result] = dict(results) if isinstance(results, Mapping) else _named(given)
         self.left_out: dict[str, str] = dict(left_out or {})
 
     @classmethod

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
+from tlesion.options import settle_by
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
-from tlesion.studies.common.labels import tidy_rows
+from tlesion.studies.common.labels import tidy_rows, without_copies
 from tlesion.studies.common.point import whole_of
 
 
@@ -93,6 +94,8 @@ class LaminarProfile(Result):
     def effect_of(self, mask: str, *, measure: str = "margin", prompts: str = "right") -> MaskEffect:
         """What a mask costs the word that it is about, prompt by prompt, beside its controls.
 
+        Copies of a prompt count once.
+
         Args:
             mask: One of `masks`.
             measure: ``"margin"`` or ``"drop"``, see :func:`tlesion.studies.common.effects.own_effect`.
@@ -104,6 +107,7 @@ class LaminarProfile(Result):
         one_of("mask", mask, self.masks)
         row = self.masks.index(mask)
         own = own_targets(mask, self.targets, self.correct, about=self.about[mask], prompts=prompts)
+        own = own.only(without_copies(own.prompts.tolist(), self.prompts, self.targets, self.correct))
         drop = self.logit_drop[row]
         return MaskEffect(
             own=own,
@@ -180,3 +184,19 @@ class LaminarProfile(Result):
         about = self.about
         frame["about"] = [about.get(mask, "") for mask in frame["mask"]]
         return frame
+
+
+def require_profile(name: str, value: Any) -> LaminarProfile:
+    """Refuse what is no laminar profile.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, LaminarProfile):
+        return value
+    raise TypeError(
+        f"{name} is a {shown(value)}; give a LaminarProfile, of tlesion.laminar_profile or tlesion.load_result(folder)"
+    )
+
+
+settle_by(require_profile, "profile")

@@ -18,26 +18,31 @@ from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
+from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
+from tlesion.provenance import require_same_model
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
+from tlesion.undisturbed import undisturbed
 
 __all__ = ["LaminarProfile", "laminar_profile"]
 
 
+@checked_options
+@undisturbed
 def laminar_profile(
     model: Model,
-    masks: Mapping[str, Tensor],
+    masks: Any,
     prompts: Any,
     *,
     ablation: str = "zero",
     hook_point: str = "mlp.hook_post",
     position: PromptPosition = "readout",
-    reference: Tensor | None = None,
+    reference: Any = None,
     seed: int = 0,
     plan: str = "auto",
     max_bytes: int | None = None,
@@ -84,18 +89,20 @@ def laminar_profile(
         Effects per mask, layer and prompt, beside the clean logits, two reference rows and the controls.
 
     Raises:
-        ValueError: No mask, a mask of the wrong shape, no prompt, a target that is not one token, an unknown ablation,
-            position or hook point, a word of ``about`` that is no target, NaN in the clean logits, prompts from
-            sentences of ``selected_on``, a checkpoint of another run.
+        ValueError: No mask, masks without a single unit, a mask of the wrong shape, no prompt, a target
+            that is not one token, an unknown ablation, position or hook point, a word of ``about`` that is no target,
+            logits that are NaN or infinite, prompts from sentences of ``selected_on``, a ``selected_on`` of another
+            model, a checkpoint of another run.
         TypeError: The masks are not a dict, or the prompts not a list of `Prompt`.
 
     Example:
         >>> import torch, tlesion
         >>> model = tlesion.load_model("toy-bert")
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(model, {"none": nothing}, [prompt])
-        >>> profile.logit_drop.shape, profile.logit_drop.abs().max().item()
+        >>> some = torch.zeros(12, 512, dtype=torch.bool)
+        >>> some[11, :100] = True
+        >>> profile = tlesion.laminar_profile(model, {"some": some}, [prompt], about={"some": "him"})
+        >>> profile.logit_drop.shape, profile.logit_drop[:, :11].abs().max().item()
         (torch.Size([1, 12, 1, 2]), 0.0)
     """
     frame = lesion_frame(
@@ -117,7 +124,7 @@ def laminar_profile(
     settings = {
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
         "about": words_of_masks(list(named), frame.labels.targets, about),
-        "selected_on": _checked_source(selected_on, prompts, allow_shared=allow_shared),
+        "selected_on": _checked_source(model, selected_on, prompts, allow_shared=allow_shared),
         **controls.settings,
     }
     run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
@@ -164,11 +171,12 @@ def _measure_controls(
     return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1])
 
 
-def _checked_source(selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
+def _checked_source(model: Model, selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
     """The hash of the sentences that the masks were selected on, once it is clear that the prompts are others."""
     if selected_on is None:
         return None
     require_independent(selected_on, prompts, allow_shared=allow_shared)
     if isinstance(selected_on, Contrast):
         return combined_hash(selected_on.stimuli)
+    require_same_model(selected_on, model)
     return str(selected_on.provenance.stimuli_hash)

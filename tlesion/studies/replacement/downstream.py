@@ -14,10 +14,10 @@ from tlesion.activations import in_float64
 from tlesion.anatomy.norm import Norm
 from tlesion.hooks import Model
 from tlesion.measures import cosine, kl_divergence, top_k
-from tlesion.studies.common.reading import written
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
+from tlesion.tokens import written
 
 SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift_normed")
 

@@ -3,7 +3,7 @@
 What an ablation puts in comes from reference texts, token by token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,18 +11,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import integer, one_of, plain
 from tlesion.hooks import Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
+from tlesion.options import checked_options
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
+from tlesion.undisturbed import undisturbed
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
 
 
+@checked_options
+@undisturbed
 def head_variants(
     model: Model,
     *,
@@ -88,10 +92,11 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
         ValueError: A head that does not exist; in a grouped-query model the message says what heads count there.
     """
     n_heads = width(model, name)[0] or 0
-    if isinstance(heads, str):
+    if isinstance(plain(heads), str):
         one_of("heads", heads, ["each"])
         return [(head,) for head in range(n_heads)]
-    group = [int(head) for head in (heads if isinstance(heads, Sequence) else [heads])]
+    several = plain(heads)
+    group = [integer("a head", head) for head in (several if isinstance(several, Iterable) else [several])]
     wrong = [head for head in group if not -n_heads <= head < n_heads]
     if wrong or not group:
         problem = f"{part} heads {wrong} do not exist" if wrong else "no head was given"

@@ -10,9 +10,10 @@ import torch
 
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.norm import final_norm
-from tlesion.checks import one_of
+from tlesion.checks import one_of, shown
 from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
+from tlesion.options import checked_options
 from tlesion.studies.common.frame import Run, prompt_frame
 from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
@@ -23,6 +24,7 @@ from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 PLANS = ("auto", "loop", "batched", "fanout")
 
@@ -30,6 +32,8 @@ MAX_DETAIL_BYTES = 2**26
 """Up to this size (64 MiB) standard deviations are kept token by token, for as many of the first prompts as fit."""
 
 
+@checked_options
+@undisturbed
 def replacement(
     model: Model,
     prompts: Any,
@@ -113,7 +117,9 @@ def replacement(
     )
 
 
-def _check_variants(variants: Sequence[Any]) -> None:
+def _check_variants(variants: Any) -> None:
+    if not isinstance(variants, Sequence) or isinstance(variants, str):
+        raise TypeError(f"variants is a {shown(variants)}; give a list of them, as tlesion.scale_variants makes it")
     wrong = [variant for variant in variants if not isinstance(variant, Variant)]
     if wrong:
         raise TypeError(
@@ -152,5 +158,5 @@ def _outlying(run: Run, lesions: Sequence[Lesion]) -> Outlying:
 def _groups(model: Model, readings: Sequence[Reading], max_bytes: int | None) -> list[Group]:
     device = device_of(model)
     longest = max(len(reading.ids) for reading in readings)
-    budget = max_bytes or default_max_bytes(device)
+    budget = default_max_bytes(device) if max_bytes is None else max_bytes
     return list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))

@@ -11,6 +11,8 @@ from typing import Any, Literal
 from tlesion import interventions as iv
 from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
+from tlesion.options import checked_options
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class Variant:
         return max((layer_of(name) or 0 for name, _ in self.interventions), default=0)
 
 
+@checked_options
+@undisturbed
 def noise_variants(
     model: Model,
     *,
@@ -81,6 +85,8 @@ def noise_variants(
     return variants
 
 
+@checked_options
+@undisturbed
 def scale_variants(
     model: Model,
     *,

@@ -30,8 +30,7 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
     n_dead = int(selection.dead.sum())
     if n_dead:
         text.append(f"{n_dead} neurons never change and cannot be tested; they are in no set.")
-    if alike := words.identical_pairs(selection):
-        text.append(alike)
+    text += [said for said in (words.identical_pairs(selection), words.copies(selection)) if said]
     drawings = [
         Drawing(
             figures.selective_share(selection), caption="Share of each layer's neurons in the two sets.", half=True

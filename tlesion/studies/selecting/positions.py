@@ -7,20 +7,26 @@ which question a selection answers.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import label, one_of, shown
+from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance, Result
-from tlesion.positions import SentencePosition
+from tlesion.options import checked_options
+from tlesion.positions import SentencePosition, settled_position
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
+from tlesion.selection.result import require_selection
 from tlesion.stimuli import Contrast, combined_hash
+from tlesion.stimuli.contrast import require_contrast
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,18 +53,19 @@ class SelectionComparison(Result):
     n_b: tuple[int, ...]
     tests: tuple[str, ...]
 
-    def masks(self, direction: str = "any") -> dict[str, Bool[Tensor, "layer neuron"]]:
+    def masks(self, direction: Any = "any") -> dict[str, Bool[Tensor, "layer neuron"]]:
         """The mask of every selection by its name; ``direction`` is a condition or ``"any"``.
 
         Raises:
             ValueError: An unknown direction.
         """
+        direction = label(direction, "direction")
         one_of("direction", direction, (*self.conditions, "any"))
         a, b = self.mask_a, self.mask_b
         chosen = {self.conditions[0]: a, self.conditions[1]: b, "any": a | b}[direction]
         return dict(zip(self.names, chosen, strict=True))
 
-    def overlap(self, direction: str = "any") -> MaskOverlap:
+    def overlap(self, direction: Any = "any") -> MaskOverlap:
         """How much the selections' masks of one ``direction`` have in common, beside chance.
 
         See :func:`tlesion.mask_overlap`.
@@ -81,6 +88,8 @@ class SelectionComparison(Result):
         return frame
 
 
+@checked_options
+@undisturbed
 def compare_positions(
     model: Model,
     contrasts: Contrast | Mapping[str, Contrast],
@@ -90,8 +99,8 @@ def compare_positions(
     test: str = "welch",
     correction: str | None = None,
     family: str = "layer",
-    alpha: float = 0.05,
-    min_effect: float = 0.0,
+    alpha: float | int = 0.05,
+    min_effect: float | int = 0.0,
     batch_size: int = 32,
 ) -> SelectionComparison:
     """Select at several positions, in one contrast or several, and compare.
@@ -117,7 +126,12 @@ def compare_positions(
         {'mask': 16, 'word': 42}
     """
     several = contrasts if isinstance(contrasts, Mapping) else {"": contrasts}
-    where = positions or ("word", "mask" if is_masked(model) else "before")
+    given: Any = None if positions is None else [settled_position("position", one) for one in positions]
+    where: Any = given if given is not None else ("word", "mask" if is_masked(model) else "before")
+    for contrast in several.values():
+        for position in where:  # Before the first of them is selected at.
+            for sentence in (*require_contrast("contrast", contrast).a, *contrast.b):
+                encode_sentence(model, sentence, position=position, subword=contrast.subword)
     selections = {
         f"{name}, {position}" if name else str(position): select_neurons(
             model,
@@ -137,6 +151,7 @@ def compare_positions(
     return compare_selections(selections)
 
 
+@undisturbed
 def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionComparison:
     """Lay selections of the same neurons side by side, whatever they differ in: position, sentences, test.
 
@@ -157,6 +172,10 @@ def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionCo
         >>> sorted(tlesion.compare_selections(found).to_frame()["selection"].unique())
         ['paired', 'student']
     """
+    if not isinstance(selections, Mapping):
+        raise TypeError(f"selections is a {shown(selections)}; give a dict of them by name, {{'word': selection, ...}}")
+    for name, one in selections.items():
+        require_selection(f"selection {name!r}", one)
     if len(selections) < 2:
         raise ValueError(f"{len(selections)} selection(s) to compare; give two or more by name")
     first = next(iter(selections.values()))

@@ -15,12 +15,14 @@ from torch import Tensor
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
+from tlesion.options import checked_options
 from tlesion.positions import position_of_record
-from tlesion.provenance import provenance_of
+from tlesion.provenance import provenance_of, require_same_model
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stats import jaccard, jaccard_by_chance
 from tlesion.stats.noncentral import noncentral_p
 from tlesion.stimuli import Contrast
+from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -86,6 +88,8 @@ class SelectionStability(Result):
         return frame
 
 
+@checked_options
+@undisturbed
 def selection_stability(
     model: Model, selection: NeuronSelection, contrast: Contrast, *, batch_size: int = 32
 ) -> SelectionStability:
@@ -168,17 +172,12 @@ def selection_stability(
 def _settings(model: Model, selection: NeuronSelection, contrast: Contrast) -> dict[str, Any]:
     """The options with which the selection was made, for `select_neurons`."""
     made: Mapping[str, Any] = selection.provenance.settings
-    here = provenance_of(model, settings={}, stimuli=())
     if "position" not in made:
         raise ValueError(
             "the selection was not made by select_neurons (its record lacks the position), so that it cannot be "
             "repeated; make it from sentences with tlesion.select_neurons"
         )
-    if selection.provenance.model["fingerprint"] != here.model["fingerprint"]:
-        raise ValueError(
-            f"the selection is of model {selection.provenance.model['name']!r} and the model given is "
-            f"{here.model['name']!r} with other weights; repeat it with the model that it was made with"
-        )
+    require_same_model(selection, model)
     if selection.conditions != contrast.conditions:
         raise ValueError(
             f"the selection is of {selection.conditions} and the contrast of {contrast.conditions}; give a contrast "

@@ -20,6 +20,16 @@ def identical_pairs(selection: NeuronSelection) -> str:
     )
 
 
+def copies(selection: NeuronSelection) -> str:
+    """The number of sentences that were left out as copies; "" where there is none."""
+    if not selection.n_copies:
+        return ""
+    return (
+        f"{selection.n_copies} {'pairs' if selection.is_paired else 'sentences'} were left out: the model reads the "
+        "same in others up to the tested position, and copies count once."
+    )
+
+
 def needed(curve: PowerCurve, unit: str, name: str) -> str:
     """How many sentences a large, a medium and a small effect need."""
     said = [f"{curve.n_needed(effect)} for {name} = {effect:g}" for effect in (1.0, 0.5, 0.2)]

@@ -74,7 +74,7 @@ class Fitting:
         if self.method != GIVEN:
             one_of("method", self.method, METHODS)
         one_of("control", self.control, CONTROLS)
-        for name in ("rank", "n_random"):
+        for name in ("rank", "n_random", "n_sampled"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name} must be a whole number, 0 or more, got {value!r}")

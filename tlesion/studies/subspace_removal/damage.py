@@ -105,7 +105,7 @@ class DropTest:
 
 
 def measure_drops(
-    drop: Float64[Tensor, "*lesion predicted"], text: Int[Tensor, " predicted"], *, level: float = 0.95
+    drop: Float64[Tensor, "*lesion predicted"], text: Int[Tensor, " predicted"], *, level: float | int = 0.95
 ) -> DropTest:
     """Test logit drops against zero.
 

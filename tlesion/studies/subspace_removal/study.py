@@ -18,6 +18,7 @@ from tlesion.hooks import Model, user_hooks
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
+from tlesion.options import checked_options
 from tlesion.studies.common.frame import Run
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Texts, read_texts, text_frame
@@ -27,14 +28,18 @@ from tlesion.studies.subspace_removal.damage import SubspaceSink, measure_drops
 from tlesion.studies.subspace_removal.parts import LayerCovariance, MainCut, OtherCuts
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
 from tlesion.subspace import ObliqueEraser, Subspace
+from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
+from tlesion.undisturbed import undisturbed
 
 STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
+@checked_options
+@undisturbed
 def subspace_removal(
     model: Model,
     text_or_tokens: Any,
@@ -92,9 +97,9 @@ def subspace_removal(
 
     Raises:
         TypeError: Neither texts nor token ids; subspaces that are not `Subspace` or `ObliqueEraser`.
-        ValueError: A text of fewer than two tokens; a rank above what the tokens have; constant activations or ones
-            that are not finite; a subspace of the wrong width; an unknown method, hook point, layer or plan; a
-            checkpoint of another run.
+        ValueError: A text of fewer than two tokens, or one given twice; a rank above what the tokens have; constant
+            activations or ones that are not finite; a subspace of the wrong width; an unknown method, hook point, layer
+            or plan; a checkpoint of another run.
 
     Example:
         >>> import tlesion
@@ -129,8 +134,9 @@ def subspace_removal(
         "layers": layers if isinstance(layers, str) else list(layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
-        "prepend_bos": prepend_bos,
+        **texts.bos_setting,
     }
+    _refuse_copies(texts)
     readings = _readings(model, texts)
     frame = text_frame(model, texts, study=STUDY, settings=settings, readings=readings, plan=plan, max_bytes=max_bytes)
     run = frame.opened(checkpoint)
@@ -152,6 +158,18 @@ def _factors(subspace: Subspace | ObliqueEraser) -> Tensor:
     """What a given subspace is known by."""
     parts = (subspace.basis,) if isinstance(subspace, Subspace) else (subspace.left, subspace.right)
     return torch.cat([*parts, subspace.mean[None]])
+
+
+def _refuse_copies(texts: Texts) -> None:
+    """The test is over texts: a text that is given twice would count as two observations."""
+    first: dict[tuple[int, ...], int] = {}
+    for index, ids in enumerate(texts.sequences):
+        earlier = first.setdefault(tuple(ids.tolist()), index)
+        if earlier != index:
+            raise ValueError(
+                f"text {index} is a copy of text {earlier}, and the test is over texts: a copy is no further evidence; "
+                "give each text once"
+            )
 
 
 def _readings(model: Model, texts: Texts) -> list[Reading]:
@@ -183,8 +201,7 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
     # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
     chosen = plan if plan != "auto" else "loop" if user_hooks(model) else "fanout"
     settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
-    if not bool(sink.clean.isfinite().all()):
-        raise ValueError("clean logits are NaN or infinite, so no effect can be measured; look at weights and dtype")
+    require_finite_logits(sink.clean, where="tokens")
     return sink, settled.reason if plan != "auto" else f"{chosen}: hidden states of all positions are needed"
 
 

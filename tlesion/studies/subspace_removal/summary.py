@@ -9,8 +9,10 @@ from torch import Tensor
 
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
+from tlesion.undisturbed import undisturbed
 
 
+@undisturbed
 def correlate_with_variance(result: SubspaceRemoval) -> pd.DataFrame:
     """Do layers that lose more variance lose more of the logit? Over lesioned layers, for the cut and for its controls.
 

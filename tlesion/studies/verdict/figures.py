@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from tlesion.drawing.style import NEUTRAL, Figure, TemplateLike, finish, translucent
 from tlesion.drawing.targets import chosen_masks, target_colours
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict.result import DAMAGE, NOTHING, SPECIFIC, UNCLEAR, Verdict
+from tlesion.studies.verdict.result import DAMAGE, NOT_CUT, NOTHING, SPECIFIC, UNCLEAR, Verdict
 
-SYMBOLS = {SPECIFIC: "star", DAMAGE: "x", NOTHING: "circle-open", UNCLEAR: "diamond-open"}
+SYMBOLS = {SPECIFIC: "star", DAMAGE: "x", NOTHING: "circle-open", UNCLEAR: "diamond-open", NOT_CUT: "line-ew-open"}
 """How each verdict is drawn."""
 
 

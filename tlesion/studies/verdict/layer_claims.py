@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.inference import cluster_permutation, double_dissociation
+from tlesion.studies.common.labels import without_copies
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.judgement import FEW, Rules, n_independent
 
@@ -69,8 +70,10 @@ def dissociation_of(
 
 def group_labels(profile: LaminarProfile, prompts: Sequence[int]) -> list[Any] | None:
     """Labels of some prompts, one of its own for each without; None where no prompt has a label."""
-    labels = [profile.groups[i] or i for i in prompts]
-    return labels if any(isinstance(label, str) for label in labels) else None
+    if not any(profile.groups[i] for i in prompts):
+        return None
+    # A group may be called "3": what has no label gets one that no label can be.
+    return [profile.groups[i] or f"\0{i}" for i in prompts]
 
 
 def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
@@ -83,5 +86,6 @@ def _pair(profile: LaminarProfile) -> tuple[tuple[str, ...], list[int]]:
         pair = [word for word in words if word in of_word]
         if len(pair) == 2:
             chosen = [i for i, others in enumerate(profile.targets) if set(pair) <= set(others)]
+            chosen = without_copies(chosen, profile.prompts, profile.targets, profile.correct)
             return tuple(of_word[word] for word in pair), chosen
     return (), []

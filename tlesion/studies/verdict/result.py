@@ -1,4 +1,4 @@
-"""`Verdict`: what can be said about every lesion of a profile, in numbers and in one of four phrases."""
+"""`Verdict`: what can be said about every lesion of a profile, in numbers and in one of five phrases."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ SPECIFIC = "specific"
 DAMAGE = "unspecific damage"
 NOTHING = "no effect found"
 UNCLEAR = "too little power"
-VERDICTS = (SPECIFIC, DAMAGE, NOTHING, UNCLEAR)
+NOT_CUT = "nothing cut"
+VERDICTS = (SPECIFIC, DAMAGE, NOTHING, UNCLEAR, NOT_CUT)
 RIGHT_ANSWER = "right answer"
 
 PER_LESION = (

@@ -10,16 +10,29 @@ from torch import Tensor
 from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
 from tlesion.keep.results import Provenance
+from tlesion.options import checked_options
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS, MaskEffect
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.judgement import MAX, Judgement, Rules, judge, n_independent
 from tlesion.studies.verdict.layer_claims import dissociation_of, group_labels, stretches
-from tlesion.studies.verdict.result import DAMAGE, NOTHING, PER_LESION, RIGHT_ANSWER, SPECIFIC, UNCLEAR, Verdict
+from tlesion.studies.verdict.result import (
+    DAMAGE,
+    NOT_CUT,
+    NOTHING,
+    PER_LESION,
+    RIGHT_ANSWER,
+    SPECIFIC,
+    UNCLEAR,
+    Verdict,
+)
+from tlesion.undisturbed import undisturbed
 
 ROUNDING = 4  # units in the last place
 
 
+@checked_options
+@undisturbed
 def verdict(
     profile: LaminarProfile,
     *,
@@ -36,14 +49,14 @@ def verdict(
     n_permutations: int = 10_000,
     seed: int = 0,
 ) -> Verdict:
-    r"""Judge every lesion of a profile: specific, unspecific damage, no effect found, or too little power.
+    r"""Judge every lesion of a profile: specific, unspecific damage, no effect found, too little power, nothing cut.
 
     The effect of a mask that is about a word (``profile.about``) is what its lesion costs that word *against the other
     targets*: the drop of the margin, mean over the prompts in which the word is the right answer. Of any other mask it
     is the drop of the right answer's margin. A lesion that lowers all targets alike leaves the choice between them
     as it was; that is damage. The first rule that holds gives the verdict:
 
-    1. *no effect found*: the mask has no neuron in the layer.
+    1. *nothing cut*: the mask has no neuron in the layer.
     2. *specific*: the effect is positive; it is not zero over prompts (``p``); it is larger than that of random lesions
        of as many neurons in the same layer (``control_p_corrected``); and it is larger than theirs per unit of global
        change (counted from the median change in the layer), so that it is not just more damage of the usual kind
@@ -96,7 +109,7 @@ def verdict(
         >>> masks = {word: planted.truth.mask("causal", word) for word in ("him", "her")}
         >>> profile = tlesion.laminar_profile(planted.model, masks, planted.language.prompts(20, seed=1), n_controls=50)
         >>> tlesion.verdict(profile).verdicts
-        (('no effect found', 'specific'), ('no effect found', 'specific'))
+        (('nothing cut', 'specific'), ('nothing cut', 'specific'))
     """
     rules = Rules(
         alpha=float(alpha),
@@ -157,7 +170,7 @@ def _words(one: Judgement, active: Tensor, *, smallest: float, rounding: float, 
     words = []
     for layer in range(len(active)):
         if not active[layer]:
-            words.append(NOTHING)
+            words.append(NOT_CUT)
         elif specific[layer]:
             words.append(SPECIFIC)
         elif alone[layer] or unseen[layer]:

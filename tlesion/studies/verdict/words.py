@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from tlesion.paper.prose import interval, layer_list, listed, p_value, signed
-from tlesion.studies.verdict.result import DAMAGE, NOTHING, RIGHT_ANSWER, SPECIFIC, UNCLEAR, VERDICTS, Verdict
+from tlesion.studies.verdict.result import DAMAGE, NOT_CUT, NOTHING, RIGHT_ANSWER, SPECIFIC, UNCLEAR, VERDICTS, Verdict
 
 
 def judged(verdict: Verdict, mask: str) -> str:
@@ -21,6 +21,8 @@ def judged(verdict: Verdict, mask: str) -> str:
         text += f"{interval(verdict.low[row, i], verdict.high[row, i])}), {float(verdict.standardised[row, i]):.1f} "
         text += f"standard deviations from the controls; {100 * float(verdict.opposite[row, i]):.0f} % of the prompts "
         text += "go the other way."
+    if set(verdict.verdicts[row]) == {NOT_CUT}:
+        return text
     return text + f" Effects of {float(verdict.smallest_effect[row]):.2g} logits or more would have been found."
 
 
@@ -29,6 +31,7 @@ _MEANING = {
     DAMAGE: "unspecific damage",
     NOTHING: "no effect found",
     UNCLEAR: "too little power to tell",
+    NOT_CUT: "nothing cut",
 }
 
 
