@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from operator import index
 from typing import Any
 
 
@@ -31,6 +32,30 @@ def one_of(what: str, value: object, allowed: Iterable[str], *, otherwise: str =
     hint = f" (did you mean {closest[0]!r}?)" if closest else ""
     way = f"; {otherwise}" if otherwise else ""
     raise ValueError(f"{what} {value!r} is unknown; allowed: {', '.join(map(repr, names))}{hint}{way}")
+
+
+def whole_numbers(what: str, values: Any) -> list[int]:
+    """A list of indices as Python's own whole numbers, from any list, array or range of them.
+
+    Args:
+        what: What they are, as the message should call them (``"layers"``).
+        values: The values received.
+
+    Raises:
+        TypeError: No list, or one with something in it that is no whole number. A bool is none: a mask of them would
+            become the indices 0 and 1.
+
+    Example:
+        >>> whole_numbers("layers", range(2)), whole_numbers("layers", (0, -1))
+        ([0, 1], [0, -1])
+    """
+    try:
+        given = list(values)
+        if any(str(getattr(one, "dtype", type(one).__name__)).endswith("bool") for one in given):
+            raise TypeError
+        return [index(one) for one in given]
+    except TypeError:
+        raise TypeError(f"{what} are {shown(values)}; give a list of whole numbers, such as [0, 1]") from None
 
 
 class DoesNotApply(ValueError):

@@ -14,6 +14,7 @@ from transformer_lens import HookedEncoder, HookedTransformer
 from transformer_lens.components.bert_block import BertBlock
 from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint as HookPoint
+from transformer_lens.utilities.architectures import POST_NORM_ARCHITECTURES
 from typing_extensions import TypeIs
 
 from tlesion.checks import shown
@@ -105,6 +106,32 @@ def mlp_width(model: Model) -> int:
     """How many neurons a layer's MLP has. TransformerLens fills the number in where a configuration leaves it out."""
     assert model.cfg.d_mlp is not None
     return model.cfg.d_mlp
+
+
+def first_norm_reads_heads(model: Model) -> bool:
+    """Whether a block's first norm is given a copy of the stream for each head, which a setting of some models does."""
+    cfg = model.cfg
+    before_attention = not is_masked(model) and cfg.original_architecture not in POST_NORM_ARCHITECTURES
+    return before_attention and (cfg.use_split_qkv_input or cfg.use_attn_in)
+
+
+def never_called(model: Model, point: str) -> str:
+    """Why TransformerLens has a hook point in this model and yet never calls it; "" where nothing says so.
+
+    Args:
+        model: The model.
+        point: The name, without its block.
+    """
+    cfg = model.cfg
+    if point in ("hook_mlp_out", "hook_mlp_in") and cfg.attn_only:
+        return "it has attention only, and no MLPs"
+    if point == "mlp.hook_pre_linear" and cfg.is_layer_norm_activation():
+        return f"with the activation function {cfg.act_fn!r} its MLPs have no linear part"
+    if point == "hook_pos_embed" and cfg.positional_embedding_type not in ("standard", "shortformer"):
+        return f"its positions are {cfg.positional_embedding_type!r}, which are not added to the stream"
+    if point == "attn.hook_attn_input":
+        return "nothing in the path to its logits goes through it"
+    return ""
 
 
 def device_of(model: Model) -> torch.device:

@@ -7,11 +7,20 @@ stands for that point in every layer.
 import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from torch import Tensor
 
-from tlesion.anatomy.model import Model, is_masked, mlp_width, require_model
+from tlesion.anatomy.model import Model, is_masked, never_called, require_model
+from tlesion.checks import whole_numbers
+from tlesion.hooks.layouts import layout_of, width
+
+if TYPE_CHECKING:
+    Layers: TypeAlias = str | Sequence[int] | np.ndarray | Tensor
+    """``"all"``, or layer indices."""
+else:
+    Layers = Any  # At run time anything gets through to the check, whose message names what is allowed.
 
 HookFunction = Callable[..., Tensor | None]
 FwdHook = tuple[str, HookFunction]
@@ -73,12 +82,13 @@ def short_form(name: str) -> str:
     return match[2] if match else name
 
 
-def require_name(model: Model, name: str) -> None:
+def require_name(model: Model, name: str, *, units: bool = False) -> None:
     """Refuse a full hook name that the model lacks or never calls.
 
     Args:
         model: The model.
         name: A full hook name.
+        units: Also refuse a point whose activation is not ``[batch, pos, unit]`` or ``[batch, pos, head, unit]``.
 
     Raises:
         ValueError: The name is not a hook point of this model, or the model's settings switch it off.
@@ -91,15 +101,13 @@ def require_name(model: Model, name: str) -> None:
     require_model(model)
     if name not in model.hook_dict:
         raise ValueError(_unknown(model, name))
-    switch = _switch_of(name)
-    if switch and not getattr(model.cfg, switch):
-        raise ValueError(
-            f"hook point {name!r} is never called in this model, because model.cfg.{switch} is False; "
-            f"switch it on with model.cfg.{switch} = True"
-        )
+    if problem := _silent(model, name):
+        raise ValueError(f"hook point {name!r} is never called in this model, because {problem}")
+    if units:
+        width(model, name)
 
 
-def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> list[str]:
+def in_layers(model: Model, hook_point: str, layers: Layers = "all") -> list[str]:
     """The full names of a hook point in the given layers.
 
     Args:
@@ -133,7 +141,7 @@ def in_layers(model: Model, hook_point: str, layers: str | Sequence[int] = "all"
     return full
 
 
-def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int]:
+def layer_indices(model: Model, layers: Layers = "all") -> list[int]:
     """Layer indices from 0, for ``"all"`` or a list that may count from the end.
 
     Args:
@@ -145,6 +153,7 @@ def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int
 
     Raises:
         ValueError: A layer does not exist or comes twice, or the list is empty.
+        TypeError: Anything but whole numbers.
 
     Example:
         >>> import tlesion
@@ -157,7 +166,7 @@ def layer_indices(model: Model, layers: str | Sequence[int] = "all") -> list[int
         if layers != "all":
             raise ValueError(f"layers {layers!r} are not understood; give 'all' or a list of layer indices")
         return list(range(n_layers))
-    chosen = [int(layer) for layer in layers]
+    chosen = whole_numbers("layers", layers)
     wrong = [layer for layer in chosen if not -n_layers <= layer < n_layers]
     if wrong or not chosen:
         problem = f"layers {wrong} do not exist" if wrong else "no layer was given"
@@ -190,67 +199,45 @@ def hidden_state(model: Model, layer: int) -> str:
     return f"blocks.{layer_indices(model, [layer])[0]}.{point}"
 
 
-def width(model: Model, name: str) -> tuple[int | None, int]:
-    """How many heads and units an activation at a hook point has: ``(heads or None, units)``.
-
-    Args:
-        model: The model.
-        name: A full hook name.
-
-    Returns:
-        ``(None, units)`` for ``[batch, pos, unit]``, ``(heads, units)`` for ``[batch, pos, head, unit]``.
-
-    Raises:
-        ValueError: The point's activation is not ``[batch, pos, unit]`` or ``[batch, pos, head, unit]``.
-
-    Example:
-        >>> import tlesion
-        >>> model = tlesion.load_model("toy-bert")
-        >>> width(model, "blocks.3.mlp.hook_post"), width(model, "blocks.3.attn.hook_z")
-        ((None, 512), (4, 32))
-    """
-    require_model(model)
-    cfg = model.cfg
-    point = short_form(name).rsplit(".", 1)[-1]
-    grouped = cfg.n_key_value_heads is not None and not cfg.ungroup_grouped_query_attention
-    n_key_heads = cfg.n_key_value_heads if grouped else cfg.n_heads
-    if point in {"hook_pre", "hook_post", "hook_pre_linear", "hook_mid"}:
-        return None, mlp_width(model)
-    if point in {"hook_q", "hook_z", "hook_rot_q"}:
-        return cfg.n_heads, cfg.d_head
-    if point in {"hook_k", "hook_v", "hook_rot_k"}:
-        return n_key_heads, cfg.d_head
-    if point in {"hook_k_input", "hook_v_input"}:
-        return n_key_heads, cfg.d_model
-    if point in {"hook_q_input", "hook_attn_in", "hook_result"}:
-        return cfg.n_heads, cfg.d_model
-    residual = ("resid", "_out", "embed", "mlp_in", "normalized")
-    if any(part in point for part in residual) and not name.startswith("unembed"):
-        return None, cfg.d_model
-    raise ValueError(
-        f"hook point {name!r} has no [batch, pos, unit] activation that an edit could address; "
-        "pass your own hook function as (name, function) instead"
-    )
+_SWITCHES = {
+    "attn.hook_result": "use_attn_result",
+    "hook_q_input": "use_split_qkv_input",
+    "hook_k_input": "use_split_qkv_input",
+    "hook_v_input": "use_split_qkv_input",
+    "hook_mlp_in": "use_hook_mlp_in",
+    "hook_attn_in": "use_attn_in",
+}
+"""The settings without which TransformerLens does not call a hook point."""
 
 
-def _switch_of(name: str) -> str | None:
-    """The setting without which TransformerLens does not call a hook point."""
-    point: dict[str, str] = {
-        "attn.hook_result": "use_attn_result",
-        "hook_q_input": "use_split_qkv_input",
-        "hook_k_input": "use_split_qkv_input",
-        "hook_v_input": "use_split_qkv_input",
-        "hook_mlp_in": "use_hook_mlp_in",
-        "hook_attn_in": "use_attn_in",
-    }
-    return point.get(short_form(name))
+def _silent(model: Model, name: str) -> str:
+    """Why a hook point is never called in this model, and the way out if there is one; "" where it is called."""
+    point = short_form(name)
+    if problem := never_called(model, point):
+        return problem
+    switch = _SWITCHES.get(point)
+    if switch and not getattr(model.cfg, switch):
+        return f"model.cfg.{switch} is False; switch it on with model.cfg.{switch} = True"
+    return ""
 
 
 def _unknown(model: Model, name: Any) -> str:
     n_layers = model.cfg.n_layers
     layer = layer_of(str(name))
     message = f"hook point {name!r} is not in this model ({n_layers} layers, 0 to {n_layers - 1})"
-    same_layer = [n for n in names(model) if layer is None or layer >= n_layers or layer_of(n) == layer]
-    closest = get_close_matches(str(name), same_layer, n=1)
-    hint = f"; did you mean {closest[0]!r}?" if closest and (layer is None or layer < n_layers) else ""
+    inner = short_form(str(name))
+    if inner.startswith("mlp.") and layer is not None and layer < n_layers:
+        if model.cfg.attn_only:
+            return f"{message}: it has attention only, and no MLPs; give a point of attention, such as 'attn.hook_z'"
+        if model.cfg.num_experts:
+            return (
+                f"{message}: its MLPs are mixtures of experts, which see only the tokens routed to them, so that no "
+                "neuron has a value at every position; give 'hook_mlp_out', the output of all of them"
+            )
+    hint = ""
+    if layer is None or layer < n_layers:
+        # Only what every study could use: with units, and called.
+        useful = [n for n in names(model) if layer_of(n) == layer and layout_of(model, n).has_units]
+        closest = get_close_matches(str(name), [n for n in useful if not _silent(model, n)], n=1)
+        hint = f"; did you mean {closest[0]!r}?" if closest else ""
     return f"{message}{hint}; see tlesion.hooks.names(model)"

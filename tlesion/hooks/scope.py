@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
+from torch import Tensor
+
 from tlesion.anatomy.model import HookPoint, Model
 from tlesion.hooks.points import FwdHook, require_name
 
@@ -82,3 +85,28 @@ def user_hooks(model: Model) -> list[str]:
         []
     """
     return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
+
+
+def require_same(first: Tensor, again: Tensor, name: str) -> None:
+    """Refuse a hook point that is called several times in one pass with different activations.
+
+    The norm before attention is called for queries, keys and values: usually with the same, and then the first call
+    stands for all of them. With inputs that are split by head it need not be.
+
+    Args:
+        first: What it was called with first.
+        again: What it was called with later in the same pass.
+        name: Its name.
+
+    Raises:
+        ValueError: They differ.
+
+    Example:
+        >>> import torch
+        >>> require_same(torch.ones(2), torch.ones(2), "blocks.0.ln1.hook_normalized")  # nothing happens
+    """
+    if first.shape != again.shape or not torch.equal(first, again):
+        raise ValueError(
+            f"hook point {name!r} was called several times in one pass through its block, with different activations; "
+            "a study takes one for each token: give another hook point, such as 'attn.hook_q' or 'attn.hook_k'"
+        )

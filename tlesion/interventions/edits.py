@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlesion.hooks import HookPoint
+from tlesion.hooks import HookPoint, without_units
 from tlesion.interventions.region import READOUT, Positions, Region
 
 
@@ -66,8 +66,18 @@ class Edit(ABC):
             activation: ``[batch, pos, unit]`` or ``[batch, pos, head, unit]``.
             at: One position for each row, ``[batch]``, instead of the region's own positions.
             offset: Sequence index of the activation's first position, where only a tail of it is present.
+
+        Raises:
+            ValueError: The activation has other axes, or not one row for each of the positions.
         """
+        if activation.ndim not in (3, 4):
+            raise ValueError(f"{without_units(self.hook_name)} (shape {tuple(activation.shape)})")
         batch, n_here = activation.shape[:2]
+        if at is not None and len(at) != batch:
+            raise ValueError(
+                f"{self.hook_name!r} has {batch} rows, and a position was given for each of {len(at)} prompts: its "
+                "rows are not the prompts"
+            )
         device = activation.device
         if at is not None:
             positions = at[:, None].to(device)

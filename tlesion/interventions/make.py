@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tlesion.checks import one_of, shown
-from tlesion.hooks import layer_of
+from tlesion.hooks import layer_of, layout_without_model, without_units
 from tlesion.interventions.edits import Gaussian, Replace, Scale, Zero
 from tlesion.interventions.region import Positions, Region, Units
 from tlesion.options import checked_options
@@ -180,11 +180,9 @@ def region_at(hook_name: str, units: Units, heads: Units, positions: Positions) 
             f"hook point {hook_name!r} is the short form for every layer; an intervention names one: "
             f"'blocks.<layer>.{hook_name}'"
         )
-    if hook_name.endswith(("hook_attn_scores", "hook_pattern", "hook_scale")):
-        raise ValueError(
-            f"hook point {hook_name!r} has no [batch, pos, unit] activation that an edit could address; "
-            "pass your own hook function as (name, function) instead"
-        )
+    layout = layout_without_model(hook_name)
+    if layout is not None and layout.by_prompt:
+        raise ValueError(without_units(hook_name))
     return Region(units=units, heads=heads, positions=positions)
 
 

@@ -5,15 +5,20 @@ An activation is ``[batch, pos, unit]`` or, inside attention, ``[batch, pos, hea
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from operator import index
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Part: TypeAlias = slice | int | Sequence[Any] | np.ndarray | Tensor | None
-Units: TypeAlias = Part
-Positions: TypeAlias = Part | str
+if TYPE_CHECKING:
+    Part: TypeAlias = slice | int | Sequence[Any] | np.ndarray | Tensor | None
+    Units: TypeAlias = Part
+    Positions: TypeAlias = Part | str
+else:
+    # At run time anything gets through to the check, whose message names what is allowed.
+    Units = Positions = Any
 
 READOUT = "readout"
 
@@ -22,17 +27,21 @@ READOUT = "readout"
 class Region:
     """Units, heads and positions of one activation; None means all of them.
 
+    Whole numbers are indices, and negative ones count from the end; an index may come twice. An empty list, an empty
+    slice and a mask without a True name nothing: the edit then changes nothing at all. A slice that is not empty as it
+    stands must lie within its axis, as an index must; ``slice(5, None)`` goes to the end of any.
+
     Args:
         units: A bool mask over the last axis, indices into it, a slice, or None. Inside attention a bool mask may
             also span all heads side by side, ``head * d_head + i``, as a selection at such a point does.
         heads: An index, indices, a slice or a bool mask over the head axis, or None.
-        positions: An index (negative ones count from the end), indices, a slice, a bool mask over the
-            positions, ``"readout"`` (each prompt's readout position: the sweep fills it in), or None.
+        positions: An index, indices, a slice, a bool mask over the positions, ``"readout"`` (each prompt's readout
+            position: the sweep fills it in), or None.
 
     What is given is copied: a mask that changes later does not change the region.
 
     Raises:
-        ValueError: A part is none of these.
+        ValueError: A part is none of these, or a mask of whole numbers, 0 and 1: as indices it would name two units.
     """
 
     units: Units = None
@@ -108,20 +117,42 @@ def _canonical(part: Any, what: str) -> slice | Tensor | str | None:
     if part is None or (what == "positions" and isinstance(part, str) and part == READOUT):
         return part
     if isinstance(part, slice):
-        if part.step is not None and part.step < 1:
-            raise ValueError(f"{what} {part} have a negative step; give a slice with a step of 1 or more")
-        return part
+        return _whole_slice(part, what)
     values = part.detach().clone() if isinstance(part, Tensor) else _tensor(part, what)
     if values.dtype == torch.bool and values.ndim == 1:
         return values
     whole = not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
     if values.ndim <= 1 and (whole or values.numel() == 0):
-        return values.reshape(-1).long()
+        values = values.reshape(-1).long()
+        _refuse_mask_of_numbers(values, what)
+        return values
     hint = "; a mask [layer, unit] is given a layer at a time, mask[layer]" if values.ndim == 2 else ""
     raise ValueError(
         f"{what} of shape {tuple(values.shape)} and type {values.dtype} name no part of one axis; "
         f"give {_ALLOWED[what]}{hint}"
     )
+
+
+def _whole_slice(part: slice, what: str) -> slice:
+    """A slice of Python's own whole numbers."""
+    try:
+        start, stop, step = (None if one is None else index(one) for one in (part.start, part.stop, part.step))
+    except TypeError:
+        raise ValueError(f"{what} {part} are not understood; a slice is between whole numbers, slice(0, 5)") from None
+    if step is not None and step < 1:
+        raise ValueError(
+            f"{what} {part} have a {'negative step' if step else 'step of 0'}; give a slice with a step of 1 or more"
+        )
+    return slice(start, stop, step)
+
+
+def _refuse_mask_of_numbers(values: Tensor, what: str) -> None:
+    """Refuse zeros and ones of which one comes again: no list of indices is like that, and any longer mask is."""
+    if len(values) > 1 and bool(((values == 0) | (values == 1)).all()) and len(values.unique()) < len(values):
+        raise ValueError(
+            f"{what} are {len(values)} whole numbers, all 0 or 1: they look like a mask, and would be taken for "
+            "indices; make it a mask of bools (mask.astype(bool), mask.bool()), or give each index once"
+        )
 
 
 _ONE_AXIS = "an index, a list of indices, a slice, a bool mask over the axis, or None for all"
@@ -130,6 +161,8 @@ _ALLOWED = {"units": _ONE_AXIS, "heads": _ONE_AXIS, "positions": f"{READOUT!r}, 
 
 def _tensor(part: Any, what: str) -> Tensor:
     try:
+        if isinstance(part, Sequence) and len({isinstance(one, bool | np.bool_) for one in part}) > 1:
+            raise TypeError("bools among numbers, which would become 0 and 1")
         return torch.from_numpy(np.array(part))
     except (TypeError, ValueError):
         raise ValueError(f"{what} {part!r} are not understood; give {_ALLOWED[what]}") from None
@@ -161,6 +194,8 @@ def _axis_mask(part: Any, size: int, device: torch.device, *, what: str, hook_na
             )
         return part.to(device)
     mask = torch.zeros(size, dtype=torch.bool, device=device)
+    if isinstance(part, slice):
+        _require_inside(part, size, what, hook_name)
     if not isinstance(part, Tensor):
         mask[slice(None) if part is None else part] = True
         return mask
@@ -172,3 +207,20 @@ def _axis_mask(part: Any, size: int, device: torch.device, *, what: str, hook_na
         )
     mask[part.to(device)] = True
     return mask
+
+
+def _require_inside(part: slice, size: int, what: str, hook_name: str) -> None:
+    """Refuse a slice of which a part, or all, lies outside an axis; Python would quietly take what is left of it."""
+    if _is_empty(part):
+        return
+    bounds = [bound for bound in (part.start, part.stop) if bound is not None]
+    if any(not -size <= bound <= size for bound in bounds):
+        raise ValueError(
+            f"{what} {part} at {hook_name!r} go outside; the activation there has {size} {what}, 0 to {size - 1} "
+            "(slice(5, None) goes to the end of any, slice(None, 5) begins at its beginning)"
+        )
+    if not range(size)[part]:
+        raise ValueError(
+            f"{what} {part} at {hook_name!r} name none of the {size} {what} there; give a slice that begins before it "
+            "ends, or an empty list to change nothing"
+        )

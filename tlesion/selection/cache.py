@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlesion.hooks import layer_of, short_form
+from tlesion.hooks import layer_of, layout_without_model, short_form
 from tlesion.keep.results import Provenance
 from tlesion.options import checked_options
 from tlesion.selection.copies import different, warn_of_copies
@@ -20,6 +20,8 @@ from tlesion.undisturbed import undisturbed
 
 EXACT = 1e-5
 """Units in the last place of float32 and float64 lie below, those of half precision above."""
+
+_BY_HEAD = {f"attn.hook_{part}" for part in ("q", "k", "v", "z", "result", "rot_q", "rot_k")}
 
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
@@ -77,6 +79,12 @@ def select_from_cache(
     method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
     names_of_conditions = check_conditions(conditions)
+    for cache in (cache_a, cache_b):
+        if not getattr(cache, "has_batch_dim", True):
+            raise ValueError(
+                "a cache has lost its sentences' axis, so that its tokens would be taken for sentences; run "
+                "run_with_cache(remove_batch_dim=False)"
+            )
     a, b = dict(cache_a.items()), dict(cache_b.items())
     names = _shared_names(a, b, hook_point)
     rows = [
@@ -162,7 +170,8 @@ def _shared_names(a: dict[str, Tensor], b: dict[str, Tensor], hook_point: str) -
 
 
 def _rows(activation: Tensor, positions: Positions, name: str) -> Tensor:
-    if activation.ndim < 3 or name.endswith(("hook_pattern", "hook_attn_scores")):
+    by_head = short_form(name) in _BY_HEAD
+    if layout_without_model(name) is not None or activation.ndim not in ((4,) if by_head else (3, 4)):
         raise ValueError(
             f"the cache at {name!r} has shape {tuple(activation.shape)}; a test needs [sentence, pos, unit] there "
             "(run_with_cache(remove_batch_dim=False)), as at mlp.hook_pre"

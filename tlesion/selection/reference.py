@@ -1,6 +1,6 @@
 """Reference values of every unit over a set of sentences: to put in place of an activation, or to match controls on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.encoding import EncodedSentence, encode_sentence
-from tlesion.hooks import Model, in_layers, width
+from tlesion.hooks import Layers, Model, in_layers, width
 from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
 from tlesion.options import checked_options
@@ -31,7 +31,7 @@ def measure_reference(
     statistic: str = "mean",
     hook_point: str = "mlp.hook_post",
     position: SentencePosition = "word",
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
     seed: int = 0,
@@ -100,7 +100,7 @@ def reference_for(
     ablation: str,
     *,
     hook_point: str = "mlp.hook_post",
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
     seed: int = 0,

@@ -1,10 +1,9 @@
 """Select neurons: a contrast through the model, every neuron of every layer tested on the way."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from tlesion.encoding import encode_sentence
-from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
 from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
@@ -33,7 +32,7 @@ def select_neurons(
     top_k: int | None = None,
     n_permutations: int = 10_000,
     seed: int = 0,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
 ) -> NeuronSelection:

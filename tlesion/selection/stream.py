@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.encoding import EncodedSentence, what_is_read
-from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, require_same, scoped
 from tlesion.stats import Moments
 from tlesion.tokens import collate, pad_id
 
@@ -136,6 +136,7 @@ class _Taker:
         """Say which positions make the rows of the next batch, and what the model has read by then in each sentence."""
         self._n_a, self._reads = n_a, reads
         self._first = torch.tensor([reads.index(read) for read in reads])
+        self._taken: dict[str, Tensor] = {}
         self._positions = positions
         self._single = torch.tensor([where[0] for where in positions])
         self._all_single = all(len(where) == 1 for where in positions)
@@ -148,7 +149,13 @@ class _Taker:
             precise = activation.to(torch.promote_types(activation.dtype, torch.float32))
             words = zip(precise, self._positions, strict=True)
             rows = torch.stack([one[list(where)].mean(0) for one, where in words]).flatten(1)
-        name, rows = str(hook.name), rows[self._first.to(rows.device)]
+        name = str(hook.name)
+        if name in self._taken:
+            # A second call in one pass would count every sentence twice.
+            require_same(self._taken[name], rows, name)
+            return
+        self._taken[name] = rows
+        rows = rows[self._first.to(rows.device)]
         for index, read in enumerate(self._reads):
             if read in self._shared:
                 rows[index] = self._known.setdefault((name, read), rows[index].clone())

@@ -12,7 +12,7 @@ from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
 from tlesion.hooks import Model, in_eval_mode
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
-from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.lesions import Lesion, require_positions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 from tlesion.sweeps.plans.choosing import Choice, choose_all
 from tlesion.sweeps.plans.fanout import fan_out
@@ -70,6 +70,7 @@ def run_sweep(
     budget = default_max_bytes(device) if max_bytes is None else max_bytes
     longest = max(len(reading.ids) for reading in readings)
     groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
+    require_positions(lesions, groups)
     choices = choose_all(model, lesions, groups, plan)
     by_plan: dict[str, list[Lesion]] = {}
     for choice, lesion in zip(choices, lesions, strict=True):

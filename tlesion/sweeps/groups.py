@@ -26,6 +26,22 @@ class Reading:
     targets: Int[Tensor, "read target"]
 
 
+def require_position(readings: Sequence[Reading], position: object, name: str) -> None:
+    """Refuse the index of a token that one of the texts does not have; other positions are left alone.
+
+    Raises:
+        ValueError: A text is too short for it.
+    """
+    if isinstance(position, int):
+        for number, reading in enumerate(readings):
+            n = len(reading.ids)
+            if not -n <= position < n:
+                raise ValueError(
+                    f"positions [{position}] at {name!r} do not exist: prompt {number} has {n} tokens, 0 to {n - 1}; "
+                    "give one that every prompt has (negative ones count from the end), 'readout' or 'all'"
+                )
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """Readings of equal length, as one batch.

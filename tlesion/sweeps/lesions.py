@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.hooks import HookFunction, Model, layer_of, names, require_name, short_form
+from tlesion.hooks import HookFunction, Model, layer_of, layout_of, names, require_name, short_form
 from tlesion.interventions import Edit
 from tlesion.sweeps.groups import Group
 
@@ -24,11 +24,14 @@ class Lesion:
         index: Place in the sweep's list.
         all_pairs: ``(full hook name, function)``, as they were given.
         pairs: The same, without the edits that change nothing.
+        unshared: Names among them whose activation does not hold each prompt's part as a row, or of which nothing is
+            known: the rows of other lesions beside it could not be told from its own.
     """
 
     index: int
     all_pairs: tuple[tuple[str, HookFunction], ...]
     pairs: tuple[tuple[str, HookFunction], ...]
+    unshared: tuple[str, ...] = ()
     _starts: dict[Group, int] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -78,7 +81,8 @@ def read_lesions(model: Model, lesions: Any) -> list[Lesion]:
     """Check a sweep's lesions, and tell the edits that change something from those that do not.
 
     Raises:
-        ValueError: There is no lesion; a hook name that the model lacks.
+        ValueError: There is no lesion; a hook name that the model lacks; an edit at a point without units, or of units
+            or heads that are not there.
         TypeError: A lesion is not a list of ``(hook name, function)`` pairs.
     """
     if isinstance(lesions, str | Mapping) or not isinstance(lesions, Sequence) or _is_pair(lesions):
@@ -91,22 +95,54 @@ def read_lesions(model: Model, lesions: Any) -> list[Lesion]:
     for index, lesion in enumerate(lesions):
         pairs = [pair for entry in _pairs(lesion, index) for pair in _expanded(model, entry)]
         live = [(name, function) for name, function in pairs if not (isinstance(function, Edit) and function.is_null)]
-        read.append(Lesion(index=index, all_pairs=tuple(pairs), pairs=tuple(live)))
+        for name, function in live:
+            if isinstance(function, Edit):
+                _require_there(model, name, function)
+        unshared = tuple(name for name, _ in live if not layout_of(model, name).by_prompt)
+        read.append(Lesion(index=index, all_pairs=tuple(pairs), pairs=tuple(live), unshared=unshared))
     return read
+
+
+def require_positions(lesions: Sequence[Lesion], groups: Sequence[Group]) -> None:
+    """Refuse edits of positions that a prompt does not have, before anything runs.
+
+    Raises:
+        ValueError: A position lies outside one of the prompts.
+    """
+    for n_positions in sorted({group.n_positions for group in groups}):
+        for lesion in lesions:
+            for edit in lesion.edits:
+                if not edit.at_readout:
+                    edit.region.position_index(n_positions, torch.device("cpu"), edit.hook_name)
+
+
+def require_rows(activation: Tensor, n_rows: int, n_positions: int, name: str) -> None:
+    """Refuse an activation that is not ``[batch, pos, unit]`` or ``[batch, pos, head, unit]`` of the rows that run.
+
+    Raises:
+        ValueError: It has other axes: an edit would take them for positions and units.
+    """
+    if activation.ndim not in (3, 4) or tuple(activation.shape[:2]) != (n_rows, n_positions):
+        raise ValueError(
+            f"the activation at {name!r} has shape {tuple(activation.shape)}, where {n_rows} prompts of {n_positions} "
+            "tokens run: it has no [batch, pos, unit] that an edit could address; pass your own hook function as "
+            "(name, function) instead"
+        )
 
 
 def bind(function: HookFunction, group: Group) -> HookFunction:
     """A hook function for one plain run over a group: ``"readout"`` becomes each prompt's position."""
-    if not (isinstance(function, Edit) and function.at_readout) or function.is_null:
+    if not isinstance(function, Edit) or function.is_null:
         return function
-    edit, at = function, group.readout[:, 0]
+    edit, at = function, group.readout[:, 0] if function.at_readout else None
 
-    def edit_at_readout(activation: Tensor, hook: object) -> Tensor:
+    def edit_rows(activation: Tensor, hook: object) -> Tensor:
+        require_rows(activation, group.n_prompts, group.n_positions, edit.hook_name)
         edited = activation.clone()
         edit.apply_(edited, at=at)
         return edited
 
-    return edit_at_readout
+    return edit_rows
 
 
 def _pairs(lesion: Any, index: int) -> list[tuple[str | Callable[[str], bool], HookFunction]]:
@@ -138,6 +174,16 @@ def _expanded(model: Model, entry: tuple[str | Callable[[str], bool], HookFuncti
     if not matching:
         raise ValueError("a hook-name filter matches no hook point of this model; see tlesion.hooks.names(model)")
     return [(candidate, function) for candidate in matching]
+
+
+def _require_there(model: Model, name: str, edit: Edit) -> None:
+    """Refuse an edit whose units or heads the activation at a point does not have."""
+    layout = layout_of(model, name)
+    if not layout.axes:
+        return  # Nothing is known of it: the edit itself looks when it meets the activation.
+    require_name(model, name, units=True)
+    channels = (layout.units,) if layout.heads is None else (layout.heads, layout.units)
+    edit.region.channel_mask(torch.Size((1, 1, *channels)), torch.device("cpu"), name)
 
 
 def _first_position(edit: Edit, group: Group) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlesion.anatomy.runners import runner_for
 from tlesion.checks import one_of, shown
-from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, layer_of, require_same, scoped
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
 from tlesion.options import settle_by
@@ -133,7 +133,7 @@ def measure_activity(
     sums = _Sums(position)
     with in_eval_mode(model), torch.no_grad(), scoped(model, [(name, sums) for name in names]):
         for group in groups_of_equal_length(readings, max_tokens=MAX_TOKENS):
-            sums.group = group
+            sums.start(group)
             residual = runner.embed(group.ids)
             for layer in range(last_layer + 1):
                 residual = runner.block(layer, residual)
@@ -143,12 +143,15 @@ def measure_activity(
 class _Sums:
     """The hook function: absolute activations at the position, summed over prompts."""
 
-    group: Group
-
     def __init__(self, position: PromptPosition) -> None:
         self.position = position
         self.total: dict[str, Tensor] = {}
         self.count: dict[str, int] = {}
+
+    def start(self, group: Group) -> None:
+        """Say which prompts come next."""
+        self.group = group
+        self._taken: dict[str, Tensor] = {}
 
     def __call__(self, activation: Tensor, hook: HookPoint) -> None:
         name = str(hook.name)
@@ -158,5 +161,10 @@ class _Sums:
         elif isinstance(self.position, int):
             activation = activation[:, self.position]
         rows = activation.detach().cpu().double().abs().flatten(0, -2)
-        self.total[name] = self.total.get(name, torch.zeros_like(rows[0])) + rows.sum(dim=0)
+        total = rows.sum(dim=0)
+        if name in self._taken:
+            require_same(self._taken[name], total, name)
+            return
+        self._taken[name] = total
+        self.total[name] = self.total.get(name, torch.zeros_like(total)) + total
         self.count[name] = self.count.get(name, 0) + len(rows)

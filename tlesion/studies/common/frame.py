@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlesion.encoding import bos_setting, label_of
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.interventions.ablation import Ablation, ablation_of
 from tlesion.keep.checkpoint import Checkpoint, Folder
 from tlesion.keep.hashing import tensor_hash
@@ -31,7 +31,7 @@ from tlesion.provenance import checkpoint_of, provenance_of
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import Point, point_of
 from tlesion.sweeps.engine import Settled, run_sweep
-from tlesion.sweeps.groups import Reading
+from tlesion.sweeps.groups import Reading, require_position
 from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import settled_max_bytes
@@ -165,7 +165,7 @@ def lesion_frame(
     plan: str,
     max_bytes: int | None,
     prepend_bos: bool | None,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
 ) -> LesionFrame:
     """Check and settle what a study that ablates units was asked for.
 
@@ -205,6 +205,7 @@ def lesion_frame(
         max_bytes=max_bytes,
         prepend_bos=prepend_bos,
     )
+    require_position(read.readings, position, point.names[0])
     return LesionFrame(**vars(read), point=point, position=position, ablation=make)
 
 

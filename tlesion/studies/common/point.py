@@ -1,6 +1,6 @@
 """A hook point in the layers of a study, how many units it has there, and named masks over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tlesion.checks import label, shown
-from tlesion.hooks import Model, in_layers, layer_of, short_form, width
+from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
 from tlesion.options import settle_by
 
 _WHOLE = {
@@ -77,7 +77,8 @@ class Point:
         """Named masks, checked; for None one mask of all units.
 
         Args:
-            given: Bool masks ``[layer, unit]`` by name; a whole number is kept as text.
+            given: Bool masks ``[layer, unit]`` by name (a whole number is kept as text): tensors, arrays, or lists of
+                lists of bools.
             whole: Whether None is taken.
 
         Raises:
@@ -104,24 +105,25 @@ class Point:
         masks = settled_masks("masks", given)
         for name, mask in masks.items():
             if tuple(mask.shape) != self.shape or mask.dtype != torch.bool:
+                way = "" if mask.dtype == torch.bool else "; mask.bool() makes one of zeros and ones"
                 raise ValueError(
                     f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; this model needs a bool mask "
-                    f"of shape {self.shape}, [layer, unit]"
+                    f"of shape {self.shape}, [layer, unit]{way}"
                 )
-        if not any(bool(mask.any()) for mask in given.values()):
-            several = "none of the masks has" if len(given) > 1 else f"mask {next(iter(given))!r} does not have"
+        if not any(bool(mask.any()) for mask in masks.values()):
+            several = "none of the masks has" if len(masks) > 1 else f"mask {next(iter(masks))!r} does not have"
             raise ValueError(
                 f"{several} a single unit in any layer, so that nothing would be cut; if they come from a selection, "
                 "it has selected nothing: more sentences, another position or another alpha may select something"
             )
-        return {name: mask.cpu() for name, mask in given.items()}
+        return {name: mask.cpu() for name, mask in masks.items()}
 
 
 def settled_masks(name: str, masks: Any) -> Any:
-    """Masks by names that are text, with NumPy's arrays as tensors; what is no dict is for the function to refuse.
+    """Masks by names that are text, as tensors; what is no dict is for the function to refuse.
 
     Raises:
-        TypeError: A name that is no label, a mask that is neither a tensor nor an array.
+        TypeError: A name that is no label, a mask that nothing can be made of.
         ValueError: Two masks of one name, or one without.
     """
     if not isinstance(masks, Mapping):
@@ -129,18 +131,30 @@ def settled_masks(name: str, masks: Any) -> Any:
     names = [label(one, "mask name") for one in masks]
     if len(set(names)) < len(names) or "" in names:
         raise ValueError(f"{name} are called {list(masks)}; give each a name of its own (1 and '1' are one name)")
-    wrong = next(((one, mask) for one, mask in masks.items() if not isinstance(mask, Tensor | np.ndarray)), None)
-    if wrong is not None:
-        raise TypeError(
-            f"mask {wrong[0]!r} is a {shown(wrong[1])}; give a bool tensor [layer, unit], such as selection.mask('him')"
-        )
-    return dict(zip(names, map(torch.as_tensor, masks.values()), strict=True))
+    return {name: _tensor(name, mask) for name, mask in zip(names, masks.values(), strict=True)}
 
 
 settle_by(settled_masks, "masks")
 
 
-def point_of(model: Model, hook_point: str, layers: str | Sequence[int] = "all") -> Point:
+def _tensor(name: str, mask: Any) -> Tensor:
+    """A mask as a tensor.
+
+    Raises:
+        TypeError: It is a dict of layers, or nothing that a tensor can be made of.
+    """
+    if isinstance(mask, Tensor):
+        return mask
+    try:
+        return torch.from_numpy(np.array(mask))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"mask {name!r} is a {shown(mask)}; give a bool tensor [layer, unit] with a row for every layer, such as "
+            "selection.mask('him')"
+        ) from None
+
+
+def point_of(model: Model, hook_point: str, layers: Layers = "all") -> Point:
     """A hook point in some layers, with the units of all its heads.
 
     Args:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tlesion.anatomy.layout import laid_out
 from tlesion.anatomy.model import blocks, device_of
 from tlesion.anatomy.runners import Runner, runner_for
-from tlesion.hooks import HookPoint, Model, in_eval_mode, scoped
+from tlesion.hooks import HookPoint, Model, in_eval_mode, require_same, scoped
 from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 
@@ -176,9 +176,8 @@ def _alike(sequences: Sequence[Tensor], max_tokens: int) -> Iterator[tuple[int, 
 
 
 def _one(seen: list[Tensor], name: str) -> Tensor:
-    if len(seen) != 1:
-        raise ValueError(
-            f"hook point {name!r} was called {len(seen)} times in one pass through its block; activations are "
-            "compared where there is one for each token"
-        )
+    if not seen:
+        raise ValueError(f"hook point {name!r} was not called in a pass through its block; give another one")
+    for again in seen[1:]:
+        require_same(seen[0], again, name)
     return seen[0]

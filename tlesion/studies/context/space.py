@@ -1,7 +1,6 @@
 """Space modulation: what a leading space does to a word's activations (" apple" against "apple")."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +9,7 @@ from torch import Tensor
 from tlesion.checks import shown
 from tlesion.correlation import CoMoments, jackknife_interval, spearman, spearman_without_each
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.options import checked_options
@@ -48,7 +47,7 @@ def space_modulation(
     words: Sequence[str],
     *,
     hook_point: str = "mlp.hook_post",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     correction: str = "fdr_bh",
     level: float | int = 0.95,
     max_bytes: int | None = None,
@@ -104,7 +103,7 @@ def space_modulation(
         settings={"hook_point": hook_point, "correction": correction, "prepend_bos": prepend_bos},
         max_bytes=max_bytes,
     )
-    run = frame.opened(checkpoint, options={"layers": layers if isinstance(layers, str) else list(layers)})
+    run = frame.opened(checkpoint, options={"layers": layers if isinstance(layers, str) else list(point.layers)})
     x, y = _activations(run, point, sequences, len(way.lead))
     run.checkpoint.finish()
     return SpaceModulation(

@@ -4,14 +4,14 @@ A text is run as a whole, and every token of it by itself. Where the two activat
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model
+from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.options import checked_options
 from tlesion.studies.common.point import point_of
@@ -34,7 +34,7 @@ def context_modulation(
     text_or_tokens: Any,
     *,
     hook_point: str = "mlp.hook_post",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     alone: str = "as_text",
     context_lengths: Sequence[int] | None = None,
     n_windows: int = 128,
@@ -94,7 +94,7 @@ def context_modulation(
     kept = _kept(len(texts.ids), keep, bytes_per_token=2 * 4 * point.n_units * len(point.names), seed=seed)
     settings = {
         "hook_point": hook_point,
-        "layers": layers if isinstance(layers, str) else list(layers),
+        "layers": layers if isinstance(layers, str) else list(point.layers),
         "alone": alone,
         "keep": keep,
         "seed": seed,

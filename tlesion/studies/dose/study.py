@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from tlesion.checks import DoesNotApply, one_of
-from tlesion.hooks import Model, layer_indices
+from tlesion.hooks import Layers, Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.options import checked_options
@@ -40,7 +40,7 @@ def dose_response(
     selection: NeuronSelection,
     prompts: Any,
     *,
-    layers: str | Sequence[int] = "all",
+    layers: Layers = "all",
     doses: Sequence[float | int] = DOSES,
     direction: str = "any",
     n_controls: int = 20,
@@ -158,7 +158,7 @@ def dose_response(
     )
 
 
-def _chosen(model: Model, selection: Any, layers: str | Sequence[int]) -> list[int]:
+def _chosen(model: Model, selection: Any, layers: Layers) -> list[int]:
     if not isinstance(selection, NeuronSelection):
         raise TypeError(
             f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "

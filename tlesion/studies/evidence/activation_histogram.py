@@ -4,9 +4,9 @@ Zeroing has no effect on a value that the GELU has already brought close to zero
 ``mlp.hook_pre`` and ``mlp.hook_post`` at the positions of a contrast show how many such values there are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from tlesion.anatomy.model import activation_function
 from tlesion.checks import DoesNotApply
 from tlesion.encoding import encode_sentence
-from tlesion.hooks import Model, in_layers, layer_of
+from tlesion.hooks import Layers, Model, in_layers, layer_of
 from tlesion.keep.results import Result
 from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
@@ -99,7 +99,7 @@ def activation_histogram(
     *,
     position: SentencePosition = "word",
     threshold: float | int = 0.1,
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     batch_size: int = 32,
     prepend_bos: bool | None = None,
 ) -> ActivationHistogram:

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from tlesion.checks import DoesNotApply
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
@@ -68,7 +66,7 @@ def evidence_on(
     profile: LaminarProfile,
     model: Model,
     selection: NeuronSelection,
-    masks: Mapping[str, Tensor],
+    masks: Mapping[str, Any],
     prompts: Sequence[Prompt],
     lesion: Mapping[str, Any],
     *,

@@ -3,16 +3,16 @@
 What an ablation puts in comes from reference texts, token by token.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.checks import integer, one_of, plain
-from tlesion.hooks import Model, width
+from tlesion.checks import one_of, plain, whole_numbers
+from tlesion.hooks import Layers, Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
 from tlesion.options import checked_options
@@ -32,7 +32,7 @@ def head_variants(
     *,
     part: str = "key",
     heads: Any = "each",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     ablation: str = "zero",
     reference: Sequence[str] = (),
     positions: Positions = None,
@@ -61,6 +61,7 @@ def head_variants(
     Raises:
         ValueError: An unknown part or ablation; a head that does not exist; an ablation that needs reference texts
             without any.
+        TypeError: Heads or layers that are no whole numbers.
 
     Example:
         >>> import tlesion
@@ -95,8 +96,8 @@ def _heads_of(model: Model, name: str, part: str, heads: Any) -> list[tuple[int,
     if isinstance(plain(heads), str):
         one_of("heads", heads, ["each"])
         return [(head,) for head in range(n_heads)]
-    several = plain(heads)
-    group = [integer("a head", head) for head in (several if isinstance(several, Iterable) else [several])]
+    one = isinstance(heads, int) or getattr(heads, "ndim", 1) == 0
+    group = whole_numbers("heads", [heads] if one else heads)
     wrong = [head for head in group if not -n_heads <= head < n_heads]
     if wrong or not group:
         problem = f"{part} heads {wrong} do not exist" if wrong else "no head was given"

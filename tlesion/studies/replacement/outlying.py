@@ -13,7 +13,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.anatomy.model import device_of
-from tlesion.hooks import HookFunction, HookPoint, Model, scoped
+from tlesion.hooks import HookFunction, HookPoint, Model, layout_of, scoped
 from tlesion.stats import Moments
 from tlesion.studies.common.walk import inference
 from tlesion.sweeps.groups import Group
@@ -26,7 +26,8 @@ class Outlying:
 
     Attributes:
         z_of_mean: Mean of the values that were put in, in standard deviations of the layer's clean distribution (all
-            units of the hook point, all tokens), from its mean.
+            units of the hook point, all tokens), from its mean. A point without units (an attention pattern) counts as
+            one unit with many values.
         outside_layer: Share of them outside the layer's clean range, over all units.
         outside_unit: Share of them outside the clean range of their own unit.
         changed: Share of the hook point's values that the lesion changes.
@@ -42,12 +43,22 @@ class Outlying:
 class _Clean:
     """The clean distribution at one hook point, unit by unit."""
 
+    has_units: bool
     moments: Moments | None = None
     low: Tensor | None = None
     high: Tensor | None = None
 
+    def rows(self, activation: Tensor) -> Tensor:
+        """``[token, unit]``; of a point without units every value, one below the other."""
+        return activation.flatten(0, 1).flatten(1) if self.has_units else activation.reshape(-1, 1)
+
     def take(self, activation: Tensor) -> None:
-        rows = activation.flatten(0, 1).flatten(1)
+        """Add a batch; masked scores, which are minus infinity, are no part of a distribution."""
+        rows = self.rows(activation)
+        if not self.has_units:
+            rows = rows[rows.isfinite().flatten()]
+            if not len(rows):
+                return
         if self.moments is None or self.low is None or self.high is None:
             self.moments = Moments.zeros(rows.shape[1:], rows.device)
             self.low, self.high = rows.amin(0), rows.amax(0)
@@ -74,10 +85,10 @@ class _Counts:
     outside_unit: int = 0
 
     def take(self, before: Tensor, after: Tensor, clean: _Clean) -> None:
+        if clean.low is None or clean.high is None:
+            return  # No value came by: no token was sent to this expert.
         mean, deviation = clean.spread
-        assert clean.low is not None
-        assert clean.high is not None
-        before, after = before.flatten(0, 1).flatten(1), after.flatten(0, 1).flatten(1)
+        before, after = clean.rows(before), clean.rows(after)
         changed = before != after
         self.n += int(changed.sum())
         self.n_seen += changed.numel()
@@ -91,7 +102,7 @@ class _Counts:
 class _Run:
     """What hooks of the two passes share."""
 
-    clean: dict[str, _Clean] = field(default_factory=lambda: defaultdict(_Clean))
+    clean: dict[str, _Clean]
     counts: dict[int, _Counts] = field(default_factory=lambda: defaultdict(_Counts))
 
 
@@ -106,11 +117,11 @@ def measure_outlying(model: Model, groups: Sequence[Group], lesions: Sequence[Le
         groups: Prompts in groups of equal length.
         lesions: The lesions, told apart by their ``index``.
     """
-    run = _Run()
     by_name: dict[str, list[tuple[int, HookFunction]]] = defaultdict(list)
     for lesion in lesions:
         for name, function in lesion.pairs:
             by_name[name].append((lesion.index, function))
+    run = _Run({name: _Clean(layout_of(model, name).has_units) for name in by_name})
 
     def see(activation: Tensor, hook: HookPoint) -> None:
         run.clean[str(hook.name)].take(activation)

@@ -140,7 +140,8 @@ def _whole_rows(model: Model, lesions: Sequence[Lesion], plan: str) -> str:
     """The fastest plan that carries all positions of every prompt."""
     if plan != "auto":
         return plan
-    return "loop" if user_hooks(model) or any(lesion.outside_blocks for lesion in lesions) else "fanout"
+    alone = any(lesion.outside_blocks or lesion.unshared for lesion in lesions)
+    return "loop" if user_hooks(model) or alone else "fanout"
 
 
 def _sink(model: Model, readings: Sequence[Reading], n_lesions: int, k: int) -> DownstreamSink:

@@ -6,10 +6,10 @@ Each maker returns a list of `Variant`, one per lesion of a replacement study. A
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tlesion import interventions as iv
-from tlesion.hooks import FwdHook, Model, hidden_state, in_layers, layer_indices, layer_of
+from tlesion.hooks import FwdHook, Layers, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
 from tlesion.options import checked_options
 from tlesion.undisturbed import undisturbed
@@ -46,7 +46,7 @@ def noise_variants(
     seed: int = 0,
     mode: str = "substitute",
     hook_point: str = "mlp.hook_post",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     positions: Positions = None,
 ) -> list[Variant]:
     """Put Gaussian noise in place of neurons, or on top of them: a variant per layer.
@@ -91,7 +91,7 @@ def scale_variants(
     model: Model,
     *,
     factors: Sequence[float | int] = (0.1, 10.0),
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     positions: Positions = None,
 ) -> list[Variant]:
     """Multiply a block's output: a variant per factor and layer.

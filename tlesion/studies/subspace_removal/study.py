@@ -6,7 +6,7 @@ zero, the mean is added back, and the model runs on: one lesion for every layer,
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from tlesion import interventions as iv
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
-from tlesion.hooks import Model, user_hooks
+from tlesion.hooks import Layers, Model, user_hooks
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
@@ -46,7 +46,7 @@ def subspace_removal(
     *,
     rank: int | None = None,
     hook_point: str = "mlp.hook_pre",
-    layers: Literal["all"] | Sequence[int] = "all",
+    layers: Layers = "all",
     method: str = "svd",
     components: Sequence[int] | None = None,
     subspaces: Any = None,
@@ -131,7 +131,7 @@ def subspace_removal(
     )
     settings = asdict(fitting) | {
         "hook_point": hook_point,
-        "layers": layers if isinstance(layers, str) else list(layers),
+        "layers": layers if isinstance(layers, str) else list(point.layers),
         "subspaces": None if subspaces is None else [tensor_hash(_factors(subspaces[one])) for one in point.layers],
         "level": level,
         **texts.bos_setting,

@@ -59,6 +59,8 @@ def _against_a_shared_batch(lesion: Lesion, foreign: Sequence[str]) -> str:
         return f"the model carries hooks of its own (at {foreign[0]}), which would see the rows of other lesions"
     if lesion.outside_blocks:
         return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
+    if lesion.unshared:
+        return f"the activation at {lesion.unshared[0]!r} does not hold each prompt as a row of its own"
     return ""
 
 

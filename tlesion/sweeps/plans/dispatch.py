@@ -8,7 +8,7 @@ from torch import Tensor
 from tlesion.hooks import FwdHook, HookFunction, HookPoint
 from tlesion.interventions import Edit
 from tlesion.sweeps.groups import Group
-from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.lesions import Lesion, require_rows
 
 
 @dataclass(eq=False)
@@ -54,6 +54,11 @@ class Dispatcher:
         if 0 in activation.stride() or name.endswith("hook_resid_pre"):
             activation = activation.clone()
         n = self.group.n_prompts
+        if len(activation) != (end - first) * n:
+            raise ValueError(
+                f"the activation at {name!r} has {len(activation)} rows, where {(end - first) * n} prompts run: the "
+                "rows of one lesion cannot be told from those of others; use plan='loop'"
+            )
         for slot in here:
             rows = activation[(slot - first) * n : (slot - first + 1) * n]
             for function in self._at[name][slot]:
@@ -76,6 +81,7 @@ class Dispatcher:
 
     def _apply(self, function: HookFunction, rows: Tensor, hook: HookPoint) -> None:
         if isinstance(function, Edit):
+            require_rows(rows, self.group.n_prompts, self.group.n_positions - self.offset, str(hook.name))
             at = self.group.readout[:, 0].to(rows.device) if function.at_readout else None
             function.apply_(rows, at=at, offset=self.offset)
             return
