@@ -69,7 +69,7 @@ def test_a_model_of_transformers_is_to_be_converted(hf_model):
         tlesion.load_model(hf_model)
     with pytest.raises(TypeError, match="HookedTransformer"):
         tlesion.load_model(MODEL)
-    assert require_model("model", MODEL) is MODEL
+    assert require_model(MODEL) is MODEL
 
 
 def test_types_that_transformer_lens_knows_by_name_are_not_said_to_have_no_converter(tmp_path):

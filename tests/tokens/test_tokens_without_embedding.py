@@ -220,7 +220,7 @@ OTHER_KIND = """
         try:
             function(model, *given)
         except TypeError as error:
-            assert "the model is a HookedEncoderDecoder; give a HookedTransformer" in str(error), (function, error)
+            assert "model is a HookedEncoderDecoder; its decoder reads along" in str(error), (function, error)
         else:
             raise AssertionError(function)
 """

@@ -39,12 +39,12 @@ class LanguageHead(NamedTuple):
     activation: Callable[[Tensor], Tensor]
 
 
-def require_model(name: str, value: Any) -> Model:
+def require_model(value: Any, name: str = "model") -> Model:
     """Refuse what is no model of TransformerLens that a text can be read with, and say what makes one of it.
 
     Args:
-        name: What the option is called.
         value: The value received.
+        name: What the option is called.
 
     Raises:
         TypeError: It is none.
@@ -71,7 +71,7 @@ def require_model(name: str, value: Any) -> Model:
     raise TypeError(f"{name} is a {what}; {way}")
 
 
-settle_by(require_model, "model")
+settle_by(lambda name, value: require_model(value, name), "model")
 
 
 def is_masked(model: Model) -> TypeIs[HookedEncoder]:
@@ -82,19 +82,6 @@ def is_masked(model: Model) -> TypeIs[HookedEncoder]:
     """
     require_model(model)
     return isinstance(model, HookedEncoder)
-
-
-def require_model(model: Any) -> None:
-    """Refuse what is not one of the two kinds of models that this package works on.
-
-    Raises:
-        TypeError: Anything else, such as TransformerLens' HookedEncoderDecoder.
-    """
-    if not isinstance(model, HookedTransformer | HookedEncoder):
-        raise TypeError(
-            f"the model is a {type(model).__name__}; give a HookedTransformer (causal) or a HookedEncoder (masked), "
-            "such as tlesion.load_model(name) or tlesion.load_model(hf_model=...) returns"
-        )
 
 
 def blocks(model: Model) -> list[Block]:

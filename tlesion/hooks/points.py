@@ -45,7 +45,7 @@ def names(model: Any) -> list[str]:
         >>> names(tlesion.load_model("toy-bert"))[0]
         'embed.ln.hook_scale'
     """
-    return list(require_model("model", model).hook_dict)
+    return list(require_model(model).hook_dict)
 
 
 def layer_of(name: str) -> int | None:
