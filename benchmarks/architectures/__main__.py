@@ -20,7 +20,7 @@ NOTES = (
     "largest logit (`select_neurons`: from scipy's t, relative to the largest t). Under a plan: over all kinds of "
     "lesions; under a kind of lesion: over all plans. '−': the model has no such hook point.",
     "'refused' with a letter: tlesion raised ValueError or TypeError for the letter's reason, below. After a number: "
-    "some lesions ran, others were refused.",
+    "some lesions ran, others were refused; which, the reasons say. Under a kind of lesion only what ran is shown.",
     "A test (`make matrix`) refuses any cell that is neither equal within rounding nor refused where it may be.",
     "Qwen 1 is missing: its code is no part of transformers and would have to be fetched. Its dynamic rotary embedding "
     "is among the models that were made from a configuration by hand.",
@@ -34,7 +34,7 @@ class Reasons:
         self.letters: dict[str, str] = {}
 
     def letter(self, reason: str) -> str:
-        """The reason's letter; names of models and numbers of lesions do not make another reason."""
+        """The reason's letter; the plan and the number of the lesion do not make another reason."""
         key = _general(reason)
         number = len(self.letters)
         return self.letters.setdefault(
@@ -43,9 +43,8 @@ class Reasons:
 
 
 def _general(reason: str) -> str:
-    for prefix in ("plan ",):
-        if reason.startswith(prefix) and ": " in reason:
-            reason = reason.split(": ", 1)[1]
+    if reason.startswith("plan ") and ": " in reason:
+        reason = reason.split(": ", 1)[1]
     return reason.split("; ")[0].strip()[:240]
 
 
@@ -62,7 +61,8 @@ def rows(records: list[dict[str, Any]]) -> tuple[list[dict[str, str]], Reasons]:
                 letter = reasons.letter(record["refused"])
                 row |= dict.fromkeys(columns, "") | {PLANS[0]: f"not loaded ({letter})"}
             else:
-                row |= {column: _shown(_cells(record, column), reasons) for column in columns}
+                for column in columns:
+                    row[column] = _shown(_cells(record, column), reasons, refusals=column not in KINDS)
             table.append(row)
     return table, reasons
 
@@ -71,14 +71,14 @@ def _cells(record: dict[str, Any], column: str) -> list[dict[str, Any]]:
     return [one for one in record["cells"] if column in (one["what"], one["kind"])]
 
 
-def _shown(cells: list[dict[str, Any]], reasons: Reasons) -> str:
+def _shown(cells: list[dict[str, Any]], reasons: Reasons, *, refusals: bool) -> str:
     if not cells:
         return "−"
     differences = [one["difference"] for one in cells if one["difference"] is not None]
     refused = sorted({reasons.letter(one["refused"]) for one in cells if one["refused"]})
     wrong = [one["fault"] for one in cells if one["fault"]]
     parts = [f"{max(differences):.0e}"] if differences else []
-    parts += [f"refused ({', '.join(refused)})"] if refused else []
+    parts += [f"refused ({', '.join(refused)})"] if refused and (refusals or not differences) else []
     return "; ".join([*parts, *(["WRONG"] if wrong else [])])
 
 

@@ -39,7 +39,8 @@ def test_a_row_says_what_came_of_every_column():
     row = shown["GPT-2", "float32"]
     assert (row["loop"], row["fanout"], row["batched"]) == ("3e-07", "2e-06", "−")
     assert row["prefix"] == "1e-06; refused (a)"
-    assert row["hook_z"] == "2e-06; refused (a)"
+    assert row["hook_z"] == "2e-06"
+    assert row["noise"] == "5e-01; WRONG"
     assert row["auto"] == "5e-01; WRONG"
     assert shown["Gemma", "float32"]["loop"] == "not loaded (b)"
     assert reasons.letters == {"it begins early": "a", "its configuration is not read": "b"}
