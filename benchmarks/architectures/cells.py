@@ -112,7 +112,7 @@ def _has_to_run(plan: str, kind: str, late: bool) -> bool:
     """Whether a plan serves these lesions in an ordinary model: what is stated of it in `tlesion.sweep`."""
     if plan in ("loop", "auto") or kind == "nothing":
         return True
-    if kind in (PERMANENT, "outside the blocks"):
+    if kind in (PERMANENT, EXPERTS, "outside the blocks"):
         return False
     return late or plan != "prefix"
 
