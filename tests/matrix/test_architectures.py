@@ -7,38 +7,35 @@ benchmarks/results/architectures.md.
 import json
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 from benchmarks.architectures.cells import PLANS, STUDIES, Cell, cell, together
 from benchmarks.architectures.lesions import EXPERTS, KINDS
 from benchmarks.architectures.table import ARCHITECTURES, DTYPES, columns, stated
 
-CELLS = 2
-"""How many of an architecture's cells are in the sample, beside those that few architectures have."""
-
-OF_FEW = {
+ALWAYS = {
+    "BERT": ("laminar_profile", ""),
+    "GPT-2": ("select_neurons", ""),
+    "Llama": ("decompose_drop", ""),
     "experts": ("auto", EXPERTS),
     "inputs of queries, keys and values apart": ("auto", "inputs and results of heads"),
     "inputs of heads apart": ("fanout", "inputs and results of heads"),
     "results of heads apart": ("prefix", "inputs and results of heads"),
 }
+"""What few architectures have, and the studies; any other architecture has one of the other columns."""
 
 
 def sample() -> dict[str, tuple[str, list[tuple[str, str]]]]:
-    """For every architecture a dtype and some columns; a new shuffle of all columns begins when one is used up."""
-    rng = np.random.default_rng(0)
-    common = [column for column in columns() if column[1] not in {kind for _, kind in OF_FEW.values()}]
-    deck: list[tuple[str, str]] = []
-    drawn = {}
+    """For every architecture a dtype and a column, plans and kinds of lesions in turn."""
+    kinds = [kind for kind in KINDS if kind not in {kind for _, kind in ALWAYS.values()}]
+    drawn: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    n = 0
     for number, (name, architecture) in enumerate(ARCHITECTURES.items()):
         dtype = architecture.dtypes[number % len(architecture.dtypes)]
-        chosen = [OF_FEW[name]] if name in OF_FEW else []
-        if architecture.not_loaded(dtype) is None:
-            if len(deck) < CELLS:
-                deck = [common[i] for i in rng.permutation(len(common))]
-            chosen += [deck.pop() for _ in range(CELLS)]
-        drawn[name] = (dtype, chosen)
+        drawn[name] = (dtype, [ALWAYS[name]] if name in ALWAYS else [])
+        if name not in ALWAYS and architecture.not_loaded(dtype) is None:
+            drawn[name][1].append((PLANS[(n + n // len(kinds)) % len(PLANS)], kinds[n % len(kinds)]))
+            n += 1
     return drawn
 
 
