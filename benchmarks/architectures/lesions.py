@@ -92,10 +92,6 @@ def noise(name: str, **options: Any) -> Edit:
     return Edit(iv.gaussian(name, **options), None, {"positions": options.get("positions")})
 
 
-def own(name: str, function: Callable[..., Any]) -> Edit:
-    return Edit((name, function), None, {})
-
-
 def _drawn(*shape: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(5).standard_normal(shape))
 
@@ -186,16 +182,16 @@ def _subspace(model: Any) -> list[Lesion]:
 def _own_functions(model: Any) -> list[Lesion]:
     late = zero(layers(model, "attn.hook_z")[-1], heads=1, positions=-1)
     return [
-        [own(layers(model, "attn.hook_pattern")[1], halve)],
-        [own("blocks.0.hook_resid_pre", negate), late],
-        [own(layers(model, "hook_attn_out")[1], negate)],
-        [own(layers(model, "attn.hook_q")[1], halve)],
+        [Edit((layers(model, "attn.hook_pattern")[1], halve), None, {})],
+        [Edit(("blocks.0.hook_resid_pre", negate), None, {}), late],
+        [Edit((layers(model, "hook_attn_out")[1], negate), None, {})],
+        [Edit((layers(model, "attn.hook_q")[1], halve), None, {})],
     ]
 
 
 def _outside_blocks(model: Any) -> list[Lesion]:
     point = next(name for name in ("hook_full_embed", "hook_embed") if name in names(model))
-    return [[scale(point, 0.5, positions=-1)], [own(point, halve)]]
+    return [[scale(point, 0.5, positions=-1)], [Edit((point, halve), None, {})]]
 
 
 def _inputs(model: Any) -> list[Lesion]:
@@ -216,7 +212,9 @@ def _nothing(model: Any) -> list[Lesion]:
 
 
 def _experts(model: Any) -> list[Lesion]:
-    return [[own(name, halve)] for name in names(model) if ".experts." in name and name.endswith("hook_post")]
+    return [
+        [Edit((name, halve), None, {})] for name in names(model) if ".experts." in name and name.endswith("hook_post")
+    ]
 
 
 KINDS: dict[str, Callable[[Any], list[Lesion]]] = {
