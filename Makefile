@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= auto
 SUITE := $(BIN)/python -m pytest -n $(WORKERS)
 
-.PHONY: demo test quick test-kernels mutants lint bench notebooks figures docs clean
+.PHONY: demo test quick test-kernels matrix mutants lint bench notebooks figures docs clean
 
 demo: $(READY)
 	$(BIN)/tlesion demo --out demo-report
@@ -28,6 +28,14 @@ test-kernels: $(READY)
 	  'import sys, torch; sys.exit(torch.backends.cpu.get_cpu_capability() != "AVX512")'; \
 	then env -u OPENBLAS_CORETYPE ATEN_CPU_CAPABILITY=avx512 $(SUITE); \
 	else echo 'this processor has no AVX-512: not run with it'; fi
+
+# Every architecture, made tiny, under every plan and kind of lesion, and long histories of hooks and patches: minutes, without
+# the shapes' checks, which `make test` has and which take most of the time. Writes benchmarks/results/architectures.md.
+matrix: $(READY)
+	rm -f matrix.jsonl
+	env JAXTYPING_DISABLE=1 $(SUITE) -m matrix tests/matrix --cells=matrix.jsonl
+	$(BIN)/python -m benchmarks.architectures matrix.jsonl
+	rm matrix.jsonl
 
 # Which share of 200 sampled faults the tests notice, and which they do not; SAMPLE='--since main' looks at changed modules.
 mutants: $(READY)

@@ -14,16 +14,25 @@ import pytest
 import torch
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the tests of the matrix write what they measured."""
+    parser.addoption("--cells", type=Path, metavar="FILE", help="append every cell of the matrix to this file, as JSON")
+
+
 def pytest_configure() -> None:
     """One thread for each worker: the models here are small, and threads that wait for each other spin."""
     torch.set_num_threads(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Examples count as slow: most of them load a model, and a docstring cannot be marked."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Examples count as slow: most of them load a model, and a docstring cannot be marked. `-m` has to name matrix."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(pytest.mark.slow)
+    if "matrix" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("matrix")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def no_run(monkeypatch):
     monkeypatch.setattr(MODEL, "forward", run)
 
 
-@pytest.mark.parametrize(("study", "options", "message"), BAD, ids=lambda one: str(one)[:40])
+@pytest.mark.parametrize(("study", "options", "message"), BAD, ids=lambda one: str(getattr(one, "__name__", one))[:40])
 def test_what_cannot_be_is_refused_before_the_model_runs(study, options, message, no_run):
     with pytest.raises((TypeError, ValueError), match=message):
         study(**options)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import Any
 
 from tlesion.anatomy.foreign import foreign_change, replaced_method
@@ -43,12 +44,18 @@ def provenance_of(
         settings |= {"special_tokens": unusual} if unusual else {}
     return Provenance(
         model=asdict(info(model)),
-        versions={name: version(package) for name, package in _PACKAGES.items()},
+        versions={name: _version(package) for name, package in _PACKAGES.items()},
         settings=settings,
         stimuli=tuple(stimuli),
         stimuli_hash=combined_hash(stimuli),
         contexts=tuple(contexts),
     )
+
+
+@cache
+def _version(package: str) -> str:
+    """Read once: to parse four packages' descriptions takes longer than a sweep of a small model."""
+    return metadata.version(package)
 
 
 def require_same_model(selected: Result, model: Model) -> None:
