@@ -1,25 +1,24 @@
 """Matched controls: random masks with as many neurons in the same layers, and equally active ones if asked for."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
-from tlesion.options import checked_options
-from tlesion.undisturbed import undisturbed
+from tlesion.public import public
 
 SMALLEST_BIN = 5  # units
 
 
-@checked_options
-@undisturbed
+@public
 def matched_controls(
     mask: Shaped[Tensor, "..."],
     *,
     n_controls: int,
     seed: int,
-    match: Shaped[Tensor, "..."] | None = None,
+    match: Any = None,
     n_bins: int = 20,
 ) -> Bool[Tensor, "control layer unit"]:
     r"""Random masks with as many units in every layer as a given one has, and equally active ones if asked for.
@@ -64,14 +63,13 @@ def matched_controls(
     return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
 
 
-@checked_options
-@undisturbed
+@public
 def joint_controls(
     masks: Shaped[Tensor, "..."],
     *,
     n_controls: int,
     seed: int,
-    match: Shaped[Tensor, "..."] | None = None,
+    match: Any = None,
     n_bins: int = 20,
 ) -> Bool[Tensor, "control mask layer unit"]:
     """Matched controls of several masks at once, which overlap as the masks do.
@@ -116,10 +114,8 @@ def joint_controls(
     return controls
 
 
-@checked_options
-def log_n_controls(
-    mask: Shaped[Tensor, "..."], *, match: Shaped[Tensor, "..."] | None = None, n_bins: int = 20
-) -> Float64[Tensor, " layer"]:
+@public
+def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 20) -> Float64[Tensor, " layer"]:
     """Natural logarithm of how many different masks a layer's matched controls are drawn from.
 
     0 where there is only the mask itself (an empty layer, a whole one): its p is then 1 whatever its effect. The
@@ -160,13 +156,18 @@ def _require_mask(mask: Tensor) -> None:
         )
 
 
-def _bins(mask: Tensor, match: Tensor | None, n_bins: int) -> Int64[Tensor, "layer unit"]:
+def _bins(mask: Tensor, match: Any, n_bins: int) -> Int64[Tensor, "layer unit"]:
     """The bin of every unit: by rank within its layer, whatever the mask."""
     n_units = mask.shape[1]
     if match is None:
         return torch.zeros(mask.shape, dtype=torch.long)
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; give 1 (no matching) or more")
+    if isinstance(match, str):
+        raise TypeError(
+            f"match is {match!r}, which is measured where a model is at hand, as in tlesion.laminar_profile(match="
+            f"{match!r}); give the values to match on, a tensor {tuple(mask.shape)}"
+        )
     if match.shape != mask.shape or not bool(match.isfinite().all()):
         raise ValueError(
             f"match has shape {tuple(match.shape)} with {int((~match.isfinite()).sum())} values that are not finite; "

@@ -16,9 +16,9 @@ from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
 from tlesion.models import require_logits
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, SentencePosition, check_prompt_position, recorded
 from tlesion.provenance import provenance_of
+from tlesion.public import public
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
@@ -29,11 +29,9 @@ from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.sweeps.sweep import encode_prompts
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def cross_fit(
     model: Model,
     contrast: Contrast,

@@ -17,8 +17,8 @@ from tlesion.inference import require_independent
 from tlesion.interventions import ablations
 from tlesion.keep.checkpoint import check_checkpoint
 from tlesion.models import require_logits
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, check_prompt_position, position_of_record
+from tlesion.public import public
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
@@ -33,14 +33,12 @@ from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
 from tlesion.sweeps.sweep import encode_prompts
-from tlesion.undisturbed import undisturbed
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
-@checked_options
-@undisturbed
+@public
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
