@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlesion.checks import flag, integer, label, number, one_of, plain, shown
+from tlesion.checks import flag, integer, label, number, one_of, plain, shown, whole_numbers
 from tlesion.positions import settled_position
 
 P = ParamSpec("P")
@@ -85,7 +85,7 @@ def indices(name: str, value: Any) -> str | list[int]:
     if not isinstance(value, Iterable):
         what = f"{value!r}, one number" if isinstance(value, int) else f"{value!r} ({type(value).__name__})"
         raise TypeError(f"{name} is {what}; give a list, {name}=[{value if isinstance(value, int) else 0}]")
-    return [integer(f"one of {name}", one) for one in value]
+    return whole_numbers(name, value)
 
 
 def settled_masks(name: str, masks: Any) -> Any:

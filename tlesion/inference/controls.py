@@ -49,6 +49,7 @@ def matched_controls(
     Raises:
         ValueError: A mask that is not a bool ``[layer, unit]``, no controls, or a ``match`` of another shape or with
             values that are not finite.
+        TypeError: A ``match`` that is a word.
 
     Source:
         Phipson & Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
@@ -148,6 +149,19 @@ def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: in
     return found
 
 
+def require_values(match: Any) -> None:
+    """Refuse the name of something to match on, where nothing can be measured.
+
+    Raises:
+        TypeError: It is a word.
+    """
+    if isinstance(match, str):
+        raise TypeError(
+            f"match is {match!r}, which tlesion.laminar_profile measures on its prompts; here give the values to match "
+            "on, a tensor [layer, unit]"
+        )
+
+
 def _require_mask(mask: Tensor) -> None:
     if mask.ndim != 2 or mask.dtype != torch.bool or not mask.numel():
         raise ValueError(
@@ -163,16 +177,12 @@ def _bins(mask: Tensor, match: Any, n_bins: int) -> Int64[Tensor, "layer unit"]:
         return torch.zeros(mask.shape, dtype=torch.long)
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; give 1 (no matching) or more")
-    if isinstance(match, str):
-        raise TypeError(
-            f"match is {match!r}, which is measured where a model is at hand, as in tlesion.laminar_profile(match="
-            f"{match!r}); give the values to match on, a tensor {tuple(mask.shape)}"
-        )
+    require_values(match)
     if match.shape != mask.shape or not bool(match.isfinite().all()):
         raise ValueError(
             f"match has shape {tuple(match.shape)} with {int((~match.isfinite()).sum())} values that are not finite; "
             f"give one finite number for each unit of the mask, {tuple(mask.shape)}"
         )
-    rank = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
+    rank: Tensor = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
     n_bins = max(1, min(n_bins, math.floor(n_units / SMALLEST_BIN)))
     return rank * n_bins // n_units

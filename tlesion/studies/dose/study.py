@@ -156,12 +156,7 @@ def dose_response(
     )
 
 
-def _chosen(model: Model, selection: Any, layers: Layers) -> list[int]:
-    if not isinstance(selection, NeuronSelection):
-        raise TypeError(
-            f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
-            "ranks the neurons of a dose"
-        )
+def _chosen(model: Model, selection: NeuronSelection, layers: Layers) -> list[int]:
     require_same_model(selection, model)
     if isinstance(layers, str) and layers == "all":
         return list(selection.layers)

@@ -97,31 +97,19 @@ def laminar(
         check_run_folder(out, result_names())
     contrast = contrasts.him_her() if contrast is None else contrast
     prompts = default_prompts(model) if prompts is None else prompts
-    check_lesion(
-        model,
-        contrast,
-        prompts,
-        ablation=ablation,
-        hook_point=hook_point,
-        position=position,
-        about=about,
-        allow_shared=allow_shared,
-        prepend_bos=prepend_bos,
-        checkpoint=checkpoint,
-    )
-    shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
-    selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
-    masks = {condition: selected.mask(condition) for condition in selected.conditions}
-    _require_neurons(selected)
     lesion: dict[str, Any] = {
         "ablation": ablation,
         "hook_point": hook_point,
         "position": position,
-        "reference": reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared),
-        "seed": seed,
-        "plan": plan,
         "prepend_bos": prepend_bos,
     }
+    check_lesion(model, contrast, prompts, **lesion, about=about, allow_shared=allow_shared, checkpoint=checkpoint)
+    shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
+    selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
+    masks = {condition: selected.mask(condition) for condition in selected.conditions}
+    _require_neurons(selected)
+    reference = reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared)
+    lesion |= {"reference": reference, "seed": seed, "plan": plan}
     comparison = compare_in_context(model, contrast, selected, **shared)
     profile = laminar_profile(
         model,
