@@ -22,9 +22,7 @@ def test_every_public_function_with_an_option_settles_it(room):
     functions = [getattr(room, name) for name in dir(room) if not name.startswith("_")]
     ours = [one for one in functions if inspect.isfunction(one) and one.__module__.startswith("tlesion.")]
     left_out = [one.__name__ for one in ours if settled(one) and not hasattr(one, "__wrapped__")]
-    assert not left_out, (
-        f"{left_out} have options that tlesion.options settles: decorate them, @public"
-    )
+    assert not left_out, f"{left_out} have options that tlesion.options settles: decorate them, @public"
 
 
 def test_what_controls_are_matched_on_may_be_an_array():

@@ -48,10 +48,10 @@ def whole_numbers(what: str, values: Any) -> list[int]:
         >>> whole_numbers("layers", range(2)), whole_numbers("layers", (0, -1))
         ([0, 1], [0, -1])
     """
-    given = values.tolist() if hasattr(values, "tolist") else values
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"{what} are {shown(values)}; give a list of whole numbers, such as [0, 1]")
-    return [integer(f"one of {what}", one) for one in given]
+    try:
+        return [integer(what, one) for one in (values.tolist() if hasattr(values, "tolist") else values)]
+    except TypeError:
+        raise TypeError(f"{what} are {shown(values)}; give a list of whole numbers, such as [0, 1]") from None
 
 
 class DoesNotApply(ValueError):

@@ -150,7 +150,7 @@ def test_ids_are_checked_against_the_model_before_it_runs(bare, ids, targets, me
 
 
 def test_words_need_a_text_and_ids_need_ids():
-    with pytest.raises(TypeError, match=r"targets are words; for token ids .*Prompt\.from_tokens"):
+    with pytest.raises(TypeError, match=r"targets are words, .*; for token ids .*Prompt\.from_tokens"):
         Prompt("She thanked", (11, 12))
 
 
