@@ -135,8 +135,8 @@ def _counted_once(
     held = _first_alike(a), _first_alike(b)
     shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
     first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
-    whole = [_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True)]
-    warn_of_copies(*whole, conditions, shown, within_pairs=pairs, stacklevel=4)
+    whole_a, whole_b = (_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True))
+    warn_of_copies(whole_a, whole_b, conditions, shown, within_pairs=pairs, stacklevel=4)
     n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
     return (
         {name: rows[first_a] for name, rows in a.items()},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from itertools import combinations
 
 import pandas as pd
@@ -60,7 +61,7 @@ class MaskOverlap:
 
 
 @public
-def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = None) -> MaskOverlap:
+def mask_overlap(masks: Any, *, layers: Sequence[int] | None = None) -> MaskOverlap:
     r"""Compare every two of several masks.
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
