@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 import torch
