@@ -98,7 +98,7 @@ HEAD = "text,targets\nShe saw [MASK].,him|her\n"
         ("spaced.csv", HEAD + 'She saw [MASK]., "him|her"\n', "line 3: a quote after a space"),
         ("twice.csv", "text,targets,text\na [MASK],him,b [MASK]\n", "the column 'text' stands there twice"),
         ("cases.csv", "text,targets,Text\na [MASK],him,b [MASK]\n", "has the column 'text' twice"),
-        ("first nameless.csv", ",text,targets\nWell, a [MASK],him|her\n", "line 2: 'Well' stands in a column without a name"),
+        ("first.csv", ",text,targets\nWell, a [MASK],him|her\n", "line 2: 'Well' stands in a column without a name"),
         ("nameless.csv", "text,targets,\na [MASK],him,her\n", "line 2: 'her' stands in a column without a name"),
         ("headless.csv", "She saw [MASK].,him|her\nHe saw [MASK].,him|her\n", r"has no text in \['text', 'targets'\]"),
         ("blank.csv", HEAD + ",him|her\n", r"row 2 .*has no text in \['text'\].*\(line 3\)"),
