@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pandas as pd
 import pytest
 
 from tlesion.files import read_pairs, read_prompts
@@ -39,6 +40,8 @@ LINES = "\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
         ("case.csv", csv_text(header=("Text", " TARGETS ", "Correct", "template")).encode()),
         ("quoted header.csv", csv_text(header=('"text"', '"targets"', '"correct"', '"template"')).encode()),
         ("more.csv", csv_text(header=("text", "targets", "correct", "template")).replace("\n", ",\n").encode()),
+        ("numbered.csv", pd.DataFrame(ROWS).assign(targets="him|her").to_csv().encode()),
+        ("semicolons, numbered.csv", pd.DataFrame(ROWS).assign(targets="him|her").to_csv(sep=";").encode()),
         ("lines.JSONL", LINES.replace("\n", "\r\n\n").encode()),
         ("list.json", json.dumps(ROWS, indent=2).encode()),
         ("list.jsonl", json.dumps(ROWS).encode()),
@@ -95,6 +98,7 @@ HEAD = "text,targets\nShe saw [MASK].,him|her\n"
         ("spaced.csv", HEAD + 'She saw [MASK]., "him|her"\n', "line 3: a quote after a space"),
         ("twice.csv", "text,targets,text\na [MASK],him,b [MASK]\n", "the column 'text' stands there twice"),
         ("cases.csv", "text,targets,Text\na [MASK],him,b [MASK]\n", "has the column 'text' twice"),
+        ("first.csv", ",text,targets\nWell, a [MASK],him|her\n", "line 2: 'Well' stands in a column without a name"),
         ("nameless.csv", "text,targets,\na [MASK],him,her\n", "line 2: 'her' stands in a column without a name"),
         ("headless.csv", "She saw [MASK].,him|her\nHe saw [MASK].,him|her\n", r"has no text in \['text', 'targets'\]"),
         ("blank.csv", HEAD + ",him|her\n", r"row 2 .*has no text in \['text'\].*\(line 3\)"),

@@ -109,6 +109,8 @@ def _separated(text: str, known: Sequence[str]) -> Iterator[tuple[int, dict[str,
                 "a line break in it stands in double quotes, and a missing one is left empty"
             )
         pairs = list(zip(header, fields, strict=True))
+        if not header[0] and fields[0].strip().isdecimal():
+            pairs = pairs[1:]  # pandas numbers the rows it writes, in a first column without a name.
         nameless = [field for name, field in pairs if not name and field.strip()]
         if nameless:
             raise ValueError(f"line {line}: {nameless[0]!r} stands in a column without a name; name it in the header")
