@@ -1,5 +1,7 @@
 """Dose and response: doses against plain runs, controls, collapse by scipy and by hand, planted truth, errors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -250,8 +252,7 @@ def test_what_cannot_be_meant_is_refused(model, selection, options, message):
 
 
 def test_a_mask_is_no_selection_and_its_own_sentences_are_no_evidence(model, selection):
-    # __wrapped__: the tests' type checker would speak first.
-    unchecked = getattr(dose_response, "__wrapped__", dose_response)
+    unchecked: Any = dose_response
     with pytest.raises(TypeError, match=r"the selection is a Tensor; give what tlesion\.select_neurons returned"):
         unchecked(model, selection.mask("any"), prompts_for(model))
     some = select_neurons(model, Contrast.from_pairs(PAIRS, words=("him", "her")), layers=[0, 2])
