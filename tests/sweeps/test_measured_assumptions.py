@@ -245,3 +245,17 @@ def test_what_a_settings_hash_sees():
         changed = tiny()
         change(changed)
         assert settings_hash(changed) != usual
+
+
+def test_weights_loaded_between_two_sweeps():
+    """While output weights are zero, as training may begin, attention in both directions leaves no trace."""
+    trained = tiny(attention_dir="bidirectional")
+    model = tiny(attention_dir="bidirectional")
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attn.W_O.zero_()
+    assert swept(model)[1].plan == "prefix"
+    model.load_state_dict(trained.state_dict())
+    found, settled = swept(model)
+    torch.testing.assert_close(found, plain(model), atol=2e-5, rtol=1e-4)
+    assert settled.plan == "fanout"

@@ -63,6 +63,8 @@ def require_model(value: Any, name: str = "model") -> Model:
             "its decoder reads along with an encoder, for which no lesion here is made; load a causal or a masked "
             "model: tlesion.load_model('gpt2')"
         )
+    elif isinstance(getattr(value, "_orig_mod", None), HookedTransformer | HookedEncoder):
+        way = "a compiled model calls no hook that is added later; give the model inside: model._orig_mod"
     elif module.startswith("transformer_lens."):
         way = "load it as a HookedTransformer or HookedEncoder: tlesion.load_model(name)"
     else:

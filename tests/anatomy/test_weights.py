@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tlesion.models import info, weights
-from tlesion.models.weights import fingerprint, known_fingerprint
+from tlesion.anatomy.weights import fingerprint, known_fingerprint
 
 WIDE, LONG = 700, 900
 SMALL, LARGE = "small", "large"
