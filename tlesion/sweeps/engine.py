@@ -146,8 +146,8 @@ def _require_no_new_hooks(before: dict[str, tuple[int, ...]], after: dict[str, t
     if changed:
         raise ValueError(
             f"a hook function of a lesion has changed the hooks at {changed[0]!r} while lesions ran together, and "
-            "those beside it met them, too; take them away (model.reset_hooks(), handle.remove()) and use plan='loop', or "
-            "give each hook of a lesion as a (name, function) pair of its own"
+            "those beside it met them, too; take them away (model.reset_hooks(), handle.remove()) and use "
+            "plan='loop', or give each hook of a lesion as a (name, function) pair of its own"
         )
 
 
