@@ -8,6 +8,7 @@ import torch
 
 import tlesion
 from tlesion import Contrast, Prompt
+from tlesion.inference.folds import template_groups
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +103,7 @@ def test_words_given_twice_count_once(toy_gpt):
 @COPIES
 def test_copies_stay_on_one_side_of_a_fold(toy_bert):
     contrast = Contrast.from_pairs([*PAIRS, *spaced(PAIRS)], WORDS)
-    groups = tlesion.inference.folds.template_groups(contrast)
+    groups = template_groups(contrast)
     assert groups[:4].tolist() == groups[4:].tolist()
     found = tlesion.cross_fit(toy_bert, Contrast.from_pairs(PAIRS * 2, WORDS), 2, test="paired", correction="none")
     assert len(set(found.prompts)) == len(found.prompts)

@@ -90,7 +90,8 @@ def select_from_cache(
     rows = [
         {name: _rows(side[name], where, name) for name in names} for side, where in ((a, positions_a), (b, positions_b))
     ]
-    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], criterion, names_of_conditions)
+    last = a[names[-1]], b[names[-1]]
+    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], last, criterion, names_of_conditions)
     sinks = {name: criterion.sink(pairs=False) for name in names}
     for name, sink in sinks.items():
         sink.take(rows_a[name], rows_b[name])
@@ -115,9 +116,17 @@ def select_from_cache(
 
 
 def _counted_once(
-    a: dict[str, Tensor], b: dict[str, Tensor], criterion: Criterion, conditions: Sequence[str]
+    a: dict[str, Tensor],
+    b: dict[str, Tensor],
+    last: tuple[Tensor, Tensor],
+    criterion: Criterion,
+    conditions: Sequence[str],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-    """Rows of both conditions without copies, sentences that have the same activations in every layer; and how many."""
+    """Rows of both conditions without copies, sentences that have the same activations in every layer; and how many.
+
+    Sentences that a causal model has read the same of by the tested position are counted once without a word; those
+    that are the same at every position of the last layer are worth a warning.
+    """
     pairs = criterion.statistic.paired
     n_a, n_b = (len(next(iter(side.values()))) for side in (a, b))
     if pairs and n_a != n_b:
@@ -128,7 +137,8 @@ def _counted_once(
     held = _first_alike(a), _first_alike(b)
     shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
     first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
-    warn_of_copies(*held, conditions, shown, within_pairs=pairs, stacklevel=4)
+    whole = [_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True)]
+    warn_of_copies(*whole, conditions, shown, within_pairs=pairs, stacklevel=4)
     n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
     return (
         {name: rows[first_a] for name, rows in a.items()},
@@ -149,10 +159,23 @@ def _first_alike(side: dict[str, Tensor]) -> list[int]:
         close = (mean[:, None] - mean).abs() <= within[name]
         alike = close if alike is None else alike & close
     assert alike is not None
+    alike.fill_diagonal_(True)  # NaN is not even like itself.
     for i, k in alike.triu(diagonal=1).nonzero().tolist():
         # Their means are alike in every layer, which may be chance: now unit by unit.
         alike[i, k] = all(bool(((rows[i] - rows[k]).abs() <= within[name]).all()) for name, rows in side.items())
     return [int(alike[: k + 1, k].nonzero()[0]) for k in range(len(alike))]
+
+
+def _alike_throughout(first: Sequence[int], activation: Tensor) -> list[int]:
+    """For each sentence, the first one that is like it at all positions, of those that are at the tested one.
+
+    A cache of one position does not tell: every sentence is then its own.
+    """
+    if activation.shape[1] == 1:
+        return list(range(len(first)))
+    flat = activation.flatten(1)
+    within = rounding_of(flat) if torch.finfo(flat.dtype).eps < EXACT else 0.0
+    return [k if bool(((flat[i] - flat[k]).abs() <= within).all()) else i for i, k in enumerate(first)]
 
 
 def _shared_names(a: dict[str, Tensor], b: dict[str, Tensor], hook_point: str) -> list[str]:

@@ -11,7 +11,7 @@ from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, require_rows
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # TransformerLens takes every hook's repr when it is added, tensors and all.
 class Dispatcher:
     """Sends the rows of a batch to the edits of the lesions that they belong to.
 
