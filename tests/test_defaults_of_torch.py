@@ -42,23 +42,22 @@ def default_device(device):
 
 
 @contextlib.contextmanager
-def deterministic():
+def harmless():
+    """Settings that change nothing anyway; the user's own have to be there again afterwards."""
     torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with torch.no_grad(), default_device("cpu"):
+            yield
     finally:
         torch.use_deterministic_algorithms(False)
 
 
 SURROUNDINGS = {
     "float64": lambda: default_dtype(torch.float64),
-    "bfloat16": lambda: default_dtype(torch.bfloat16),
     "meta": lambda: default_device("meta"),
-    "cpu": lambda: default_device("cpu"),
     "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "inference mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
-    "deterministic": deterministic,
+    "no_grad, the CPU, deterministic": harmless,
 }
 
 

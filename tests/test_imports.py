@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[int, set[str]], ...] = (
     (0, {"checks"}),
     (0, {"positions"}),
     (0, {"options"}),
+    (0, {"public"}),
     (0, {"registry"}),
     (0, {"function_id"}),
     (0, {"stats", "activations"}),

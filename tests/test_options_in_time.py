@@ -135,8 +135,8 @@ BAD = [
     (selected, {"seed": 2**63}, "too large"),
     (selected, {"n_permutations": 10.5, "test": "permutation"}, "n_permutations is 10.5"),
     (selected, {"layers": 1}, r"layers is 1, one number; give a list, layers=\[1\]"),
-    (selected, {"layers": [0.9]}, "one of layers is 0.9"),
-    (selected, {"layers": [True, False]}, "one of layers is True"),
+    (selected, {"layers": [0.9]}, r"layers are list, \[0.9\]; give a list of whole numbers"),
+    (selected, {"layers": [True, False]}, r"layers are list, \[True, False\]"),
     (selected, {"correction": ""}, "correction '' is unknown"),
     (selected, {"correction": "bh"}, "correction 'bh' is unknown"),
     (selected, {"family": "layers"}, "unknown family 'layers'"),
@@ -171,7 +171,7 @@ BAD = [
     (replaced, {"plan": "prefix"}, "plan 'prefix' is unknown"),
     (compared, {"level": 95}, "level must lie between 0 and 1"),
     (compared, {"keep": -1}, "keep is -1"),
-    (compared, {"context_lengths": [1.5]}, "one of context_lengths is 1.5"),
+    (compared, {"context_lengths": [1.5]}, r"context_lengths are list, \[1.5\]"),
     (compared, {"context_lengths": 3}, "context_lengths is 3"),
 ]
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from operator import index
 from typing import Any
 
 
@@ -50,10 +49,7 @@ def whole_numbers(what: str, values: Any) -> list[int]:
         ([0, 1], [0, -1])
     """
     try:
-        given = list(values)
-        if any(str(getattr(one, "dtype", type(one).__name__)).endswith("bool") for one in given):
-            raise TypeError
-        return [index(one) for one in given]
+        return [integer(what, one) for one in (values.tolist() if hasattr(values, "tolist") else values)]
     except TypeError:
         raise TypeError(f"{what} are {shown(values)}; give a list of whole numbers, such as [0, 1]") from None
 
@@ -128,7 +124,7 @@ def integer(name: str, value: object, *, least: int | None = None, usual: str = 
     number = plain(value)
     allowed = ("a whole number" if least is None else f"a whole number, {least} or more") + (usual and f"; {usual}")
     if not isinstance(number, int) or isinstance(number, bool):
-        raise TypeError(f"{name} is {_short(value)} ({type(value).__name__}); give {allowed}")
+        raise TypeError(f"{name} is {short(value)} ({type(value).__name__}); give {allowed}")
     if least is not None and number < least:
         said = f"{name} {number} is negative" if least == 0 else f"{name} is {number}"
         raise ValueError(f"{said}; give {least} or more" + (usual and f"; {usual}"))
@@ -155,7 +151,7 @@ def number(name: str, value: object, *, finite: bool = True) -> int | float:
     """
     found = plain(value)
     if not isinstance(found, int | float) or isinstance(found, bool):
-        raise TypeError(f"{name} is {_short(value)} ({type(value).__name__}); give a number")
+        raise TypeError(f"{name} is {short(value)} ({type(value).__name__}); give a number")
     if finite and not math.isfinite(found):
         raise ValueError(f"{name} {found} is not finite; give a finite number")
     return found
@@ -169,7 +165,7 @@ def flag(name: str, value: object) -> bool:
     """
     found = plain(value)
     if not isinstance(found, bool):
-        raise TypeError(f"{name} is {_short(value)} ({type(value).__name__}); give True or False")
+        raise TypeError(f"{name} is {short(value)} ({type(value).__name__}); give True or False")
     return found
 
 
@@ -196,7 +192,7 @@ def label(value: object, what: str) -> str:
     found = plain(value)
     if not is_label(found):
         raise TypeError(
-            f"{what} {_short(value)} ({type(value).__name__}) is no label; give text or a whole number, such as "
+            f"{what} {short(value)} ({type(value).__name__}) is no label; give text or a whole number, such as "
             f"{'-'.join(map(str, found)) if isinstance(found, tuple) else 'template-1'!r}"
         )
     if found is None:
@@ -204,6 +200,7 @@ def label(value: object, what: str) -> str:
     return str(int(found)) if isinstance(found, float) else str(found)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value on one line, in a message that says its type by itself: cut off where it is long."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else text[:77] + "..."

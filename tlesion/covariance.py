@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tlesion.activations import check_activations
-from tlesion.options import checked_options
-from tlesion.undisturbed import undisturbed
+from tlesion.public import public
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,7 @@ class CovarianceChange:
         return float(self.unit_change_relative.nanmean())
 
 
-@checked_options
-@undisturbed
+@public
 def measure_covariance_change(before: Any, after: Any, *, n_sampled: int = 64, seed: int = 0) -> CovarianceChange:
     """Compare the covariance of activations before and after a lesion.
 

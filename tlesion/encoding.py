@@ -111,16 +111,17 @@ class EncodedSentence:
     positions: tuple[int, ...]
 
 
-def what_is_read(
-    model: Model, sentence: EncodedSentence, *, whole: bool = False
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def what_is_read(sentence: EncodedSentence, *, ahead: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """All that a sentence's row can depend on: its positions, and the tokens that the model has read by then.
 
-    A causal model has read the tokens up to the position, a masked one the whole sentence (``whole``: so has this one,
-    see :func:`tlesion.anatomy.assumptions.looks_ahead`). Where this is equal, rows are the same activations, and any
-    difference between them is rounding.
+    Where this is equal, rows are the same activations, and any difference between them is rounding.
+
+    Args:
+        sentence: The sentence.
+        ahead: Whether the model has read the whole sentence by then, see
+            :func:`tlesion.anatomy.assumptions.looks_ahead`; otherwise it has read the tokens up to the last position.
     """
-    end = None if whole or is_masked(model) else max(sentence.positions) + 1
+    end = None if ahead else max(sentence.positions) + 1
     return sentence.positions, tuple(sentence.ids[:end].tolist())
 
 

@@ -11,11 +11,15 @@ What needs a room further up (a model, a contrast) is given its check there, wit
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from tlesion.checks import flag, integer, number, one_of, plain
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlesion.checks import flag, integer, label, number, one_of, plain, shown, whole_numbers
 from tlesion.positions import settled_position
 
 P = ParamSpec("P")
@@ -81,7 +85,43 @@ def indices(name: str, value: Any) -> str | list[int]:
     if not isinstance(value, Iterable):
         what = f"{value!r}, one number" if isinstance(value, int) else f"{value!r} ({type(value).__name__})"
         raise TypeError(f"{name} is {what}; give a list, {name}=[{value if isinstance(value, int) else 0}]")
-    return [integer(f"one of {name}", one) for one in value]
+    return whole_numbers(name, value)
+
+
+def settled_masks(name: str, masks: Any) -> Any:
+    """Masks by names that are text, as tensors; what is no dict is for the function to refuse.
+
+    Raises:
+        TypeError: A name that is no label, a mask that nothing can be made of.
+        ValueError: Two masks of one name, or one without.
+    """
+    if not isinstance(masks, Mapping):
+        return masks
+    names = [label(one, "mask name") for one in masks]
+    if len(set(names)) < len(names) or "" in names:
+        raise ValueError(f"{name} are called {list(masks)}; give each a name of its own (1 and '1' are one name)")
+    return {name: _mask(name, mask) for name, mask in zip(names, masks.values(), strict=True)}
+
+
+def _mask(name: str, mask: Any) -> Tensor:
+    if isinstance(mask, Tensor):
+        return mask
+    try:
+        return torch.from_numpy(np.array(mask))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"mask {name!r} is a {shown(mask)}; give a bool tensor [layer, unit] with a row for every layer, such as "
+            "selection.mask('him')"
+        ) from None
+
+
+def _match(name: str, match: Any) -> Any:
+    """What controls are matched on: values, or the word that stands for some."""
+    if isinstance(match, np.ndarray):
+        return torch.from_numpy(match)
+    if not isinstance(match, Tensor | str):
+        raise TypeError(f"{name} is a {shown(match)}; give a tensor [layer, unit], or {name}='activity'")
+    return match
 
 
 def _numbers(name: str, value: Any) -> Any:
@@ -122,6 +162,8 @@ settle_by(number, "mean", "std", "factor")
 settle_by(flag, "prepend_bos", "allow_shared", "global_change", "restore_mean", "causal")
 settle_by(indices, "layers", "context_lengths", "ranks", "components")
 settle_by(_numbers, "factors", "doses")
+settle_by(settled_masks, "masks")
+settle_by(_match, "match")
 settle_by(_text, "hook_point", "lesion_hook_point")
 settle_by(_plan, "plan")
 settle_by(settled_position, "position", "lesion_position")

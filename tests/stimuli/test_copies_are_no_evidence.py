@@ -74,13 +74,12 @@ COPIES_OF_PROMPTS = (
 )
 
 
-@pytest.mark.parametrize("copy", COPIES_OF_PROMPTS)
-def test_copies_of_prompts_are_measured_and_count_once(toy_bert, copy):
+def test_copies_of_prompts_are_measured_and_count_once(toy_bert):
     mask = torch.zeros(toy_bert.cfg.n_layers, toy_bert.cfg.d_mlp, dtype=torch.bool)
     mask[9:, ::2] = True
     once = tlesion.laminar_profile(toy_bert, {"him": mask}, PROMPTS, n_controls=19)
-    again = tlesion.laminar_profile(toy_bert, {"him": mask}, [*PROMPTS, copy, copy], n_controls=19)
-    assert again.logit_drop.shape[2] == 5
+    again = tlesion.laminar_profile(toy_bert, {"him": mask}, [*PROMPTS, *COPIES_OF_PROMPTS], n_controls=19)
+    assert again.logit_drop.shape[2] == 6
     judged, other = tlesion.verdict(once), tlesion.verdict(again)
     assert other.n_prompts.tolist() == judged.n_prompts.tolist() == [3]
     for name in ("effect", "p", "control_p", "low", "high"):

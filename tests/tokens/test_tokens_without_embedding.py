@@ -125,9 +125,9 @@ def test_labels_of_tokens_that_read_alike_are_their_ids(make, toy_gpt):
         ([5], {"targets": (1, 1)}, ValueError, "one or more different"),
         ([5], {"targets": (1,), "readout": 1}, ValueError, "readout 1 lies outside the 1 tokens"),
         ([5], {"targets": (1,), "correct": 2}, ValueError, "correct 2 is no target"),
-        ([5.0], {"targets": (1,)}, TypeError, "ids list.*whole numbers"),
-        ([True], {"targets": (1,)}, TypeError, "ids list.*whole numbers"),
-        ([5], {"targets": ("him",)}, TypeError, "targets tuple.*whole numbers"),
+        ([5.0], {"targets": (1,)}, TypeError, "ids are list.*whole numbers"),
+        ([True], {"targets": (1,)}, TypeError, "ids are list.*whole numbers"),
+        ([5], {"targets": ("him",)}, TypeError, "targets are tuple.*whole numbers"),
     ],
 )
 def test_what_is_no_prompt_of_token_ids_is_refused(ids, options, error, message):
@@ -150,7 +150,7 @@ def test_ids_are_checked_against_the_model_before_it_runs(bare, ids, targets, me
 
 
 def test_words_need_a_text_and_ids_need_ids():
-    with pytest.raises(TypeError, match=r"targets are words; for token ids .*Prompt\.from_tokens"):
+    with pytest.raises(TypeError, match=r"targets are words, .*; for token ids .*Prompt\.from_tokens"):
         Prompt("She thanked", (11, 12))
 
 

@@ -85,6 +85,9 @@ def layout_without_model(name: str) -> Layout | None:
     Args:
         name: A full hook name, or a short form.
 
+    Returns:
+        The layout, or None where only a model can tell.
+
     Example:
         >>> layout_without_model("blocks.3.attn.hook_pattern").axes, layout_without_model("blocks.3.mlp.hook_post")
         (('batch', 'head', 'query', 'key'), None)
@@ -169,6 +172,9 @@ def without_units(name: str, layout: Layout | None = None) -> str:
     Args:
         name: Its name.
         layout: Its layout, where a model says more than the name alone.
+
+    Returns:
+        The message of an error: what the activation is instead, and the way out.
 
     Example:
         >>> without_units("blocks.0.attn.hook_pattern")[:60]

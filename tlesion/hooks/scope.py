@@ -67,8 +67,8 @@ def require_same(first: Tensor, again: Tensor, name: str) -> None:
     stands for all of them. With inputs that are split by head it need not be.
 
     Args:
-        first: What it was called with first.
-        again: What it was called with later in the same pass.
+        first: What it was called with first, ``[batch, pos, ...]``.
+        again: What it was called with later in the same pass, ``[batch, pos, ...]``.
         name: Its name.
 
     Raises:

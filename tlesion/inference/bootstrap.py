@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.inference.groups import group_index
-from tlesion.options import checked_options
+from tlesion.public import public
 
 METHODS = ("bca", "percentile", "t")
 N_VALUES = 1 << 22  # resampled means held at once: 32 MB
@@ -37,7 +37,7 @@ class Interval:
     method: str
 
 
-@checked_options
+@public
 def bootstrap_mean(
     values: Shaped[Tensor, "..."],
     *,

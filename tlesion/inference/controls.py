@@ -1,25 +1,24 @@
 """Matched controls: random masks with as many neurons in the same layers, and equally active ones if asked for."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
-from tlesion.options import checked_options
-from tlesion.undisturbed import undisturbed
+from tlesion.public import public
 
 SMALLEST_BIN = 5  # units
 
 
-@checked_options
-@undisturbed
+@public
 def matched_controls(
     mask: Shaped[Tensor, "..."],
     *,
     n_controls: int,
     seed: int,
-    match: Shaped[Tensor, "..."] | None = None,
+    match: Any = None,
     n_bins: int = 20,
 ) -> Bool[Tensor, "control layer unit"]:
     r"""Random masks with as many units in every layer as a given one has, and equally active ones if asked for.
@@ -50,6 +49,7 @@ def matched_controls(
     Raises:
         ValueError: A mask that is not a bool ``[layer, unit]``, no controls, or a ``match`` of another shape or with
             values that are not finite.
+        TypeError: A ``match`` that is a word.
 
     Source:
         Phipson & Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
@@ -64,14 +64,13 @@ def matched_controls(
     return joint_controls(mask[None], n_controls=n_controls, seed=seed, match=match, n_bins=n_bins)[:, 0]
 
 
-@checked_options
-@undisturbed
+@public
 def joint_controls(
     masks: Shaped[Tensor, "..."],
     *,
     n_controls: int,
     seed: int,
-    match: Shaped[Tensor, "..."] | None = None,
+    match: Any = None,
     n_bins: int = 20,
 ) -> Bool[Tensor, "control mask layer unit"]:
     """Matched controls of several masks at once, which overlap as the masks do.
@@ -116,10 +115,8 @@ def joint_controls(
     return controls
 
 
-@checked_options
-def log_n_controls(
-    mask: Shaped[Tensor, "..."], *, match: Shaped[Tensor, "..."] | None = None, n_bins: int = 20
-) -> Float64[Tensor, " layer"]:
+@public
+def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 20) -> Float64[Tensor, " layer"]:
     """Natural logarithm of how many different masks a layer's matched controls are drawn from.
 
     0 where there is only the mask itself (an empty layer, a whole one): its p is then 1 whatever its effect. The
@@ -152,6 +149,19 @@ def log_n_controls(
     return found
 
 
+def require_values(match: Any) -> None:
+    """Refuse the name of something to match on, where nothing can be measured.
+
+    Raises:
+        TypeError: It is a word.
+    """
+    if isinstance(match, str):
+        raise TypeError(
+            f"match is {match!r}, which tlesion.laminar_profile measures on its prompts; here give the values to match "
+            "on, a tensor [layer, unit]"
+        )
+
+
 def _require_mask(mask: Tensor) -> None:
     if mask.ndim != 2 or mask.dtype != torch.bool or not mask.numel():
         raise ValueError(
@@ -160,18 +170,19 @@ def _require_mask(mask: Tensor) -> None:
         )
 
 
-def _bins(mask: Tensor, match: Tensor | None, n_bins: int) -> Int64[Tensor, "layer unit"]:
+def _bins(mask: Tensor, match: Any, n_bins: int) -> Int64[Tensor, "layer unit"]:
     """The bin of every unit: by rank within its layer, whatever the mask."""
     n_units = mask.shape[1]
     if match is None:
         return torch.zeros(mask.shape, dtype=torch.long)
     if n_bins < 1:
         raise ValueError(f"n_bins is {n_bins}; give 1 (no matching) or more")
+    require_values(match)
     if match.shape != mask.shape or not bool(match.isfinite().all()):
         raise ValueError(
             f"match has shape {tuple(match.shape)} with {int((~match.isfinite()).sum())} values that are not finite; "
             f"give one finite number for each unit of the mask, {tuple(mask.shape)}"
         )
-    rank = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
+    rank: Tensor = match.detach().cpu().double().argsort(dim=1, stable=True).argsort(dim=1)
     n_bins = max(1, min(n_bins, math.floor(n_units / SMALLEST_BIN)))
     return rank * n_bins // n_units

@@ -10,7 +10,7 @@ from torch import Tensor
 from tlesion.inference.bootstrap import Interval, bootstrap_mean
 from tlesion.inference.layers import max_statistic
 from tlesion.inference.sign_flips import sign_flip_p
-from tlesion.options import checked_options
+from tlesion.public import public
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,7 +39,7 @@ class DoubleDissociation:
     p_both: Float64[Tensor, " layer"]
 
 
-@checked_options
+@public
 def double_dissociation(
     drop: Shaped[Tensor, "..."],
     *,

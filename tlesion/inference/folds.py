@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csgraph
 from torch import Tensor
 
 from tlesion.checks import label
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt, Sentence, stimulus_hash
 from tlesion.tokens import MASK
 
@@ -70,7 +70,7 @@ def frame(sentence: Sentence) -> str:
     return MASK.join(re.sub(r"\w+", lambda word: "..." if word[0][0].isupper() else word[0], part) for part in parts)
 
 
-@checked_options
+@public
 def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
     """The fold of every pair: whole groups, folds of about equal size.
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tlesion.keep.results import Result
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt
 
 
-@checked_options
+@public
 def require_independent(
     selection_or_contrast: Any, prompts: Sequence[Prompt], *, allow_shared: bool = False
 ) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from tlesion.inference.sign_flips import TIE, as_p, directed, is_exact, prepare, size_of, t_of, unknown_rows
-from tlesion.options import checked_options
+from tlesion.public import public
 
 LEVEL = 0.05  # two-sided, of the default threshold
 
@@ -33,7 +33,7 @@ class LayerCluster:
     p: float
 
 
-@checked_options
+@public
 def max_statistic(
     values: Shaped[Tensor, "..."],
     *,
@@ -86,7 +86,7 @@ def max_statistic(
     return as_p(count, n_seen, exact=is_exact(rows.shape[1], n_permutations), unknown=unknown)
 
 
-@checked_options
+@public
 def cluster_permutation(
     values: Shaped[Tensor, "..."],
     *,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.inference.groups import group_index, group_totals
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stats.relabelling import all_labels, drawn_labels, n_relabellings
 
 TAILS = ("two-sided", "larger", "smaller")
@@ -17,7 +17,7 @@ TIE = 1e-12  # as in tlesion.stats.permutation: sizes run from -1 to 1, and summ
 NEARLY_ONE = 1 - 1e-15  # keeps t finite where all samples are equal: 3e7 times the root of the degrees of freedom
 
 
-@checked_options
+@public
 def sign_flip_p(
     values: Shaped[Tensor, "..."],
     *,

@@ -17,7 +17,7 @@ from tlesion.checks import one_of, shown
 from tlesion.hooks import layer_of, layout_without_model, without_units
 from tlesion.interventions.edits import Gaussian, Replace, Scale, Zero
 from tlesion.interventions.region import Positions, Region, Units
-from tlesion.options import checked_options
+from tlesion.public import public
 
 _SHORT_FORM = re.compile(r"(mlp|attn|ln\d)\..+|hook_(resid|mlp|attn|normalized|[qkv]_input).*")
 
@@ -93,7 +93,7 @@ def replace(
     return Intervention(hook_name, Replace(region_at(hook_name, units, heads, positions), hook_name, tensor))
 
 
-@checked_options
+@public
 def scale(
     hook_name: str, factor: float | int, *, units: Units = None, heads: Units = None, positions: Positions = None
 ) -> Intervention:
@@ -121,7 +121,7 @@ def scale(
     return Intervention(hook_name, Scale(region_at(hook_name, units, heads, positions), hook_name, float(factor)))
 
 
-@checked_options
+@public
 def gaussian(
     hook_name: str,
     *,

@@ -10,7 +10,7 @@ from torch import Tensor
 from tlesion.interventions.edits import Edit
 from tlesion.interventions.make import Intervention, region_at
 from tlesion.interventions.region import Positions, Units
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.subspace import ObliqueEraser, Subspace, fit_subspace
 
 
@@ -94,7 +94,7 @@ class RemoveLeading(Edit):
         return real[:, positions] if positions.ndim == 1 else real.gather(1, positions)
 
 
-@checked_options
+@public
 def remove_subspace(
     hook_name: str,
     subspace: Any,
@@ -140,7 +140,7 @@ def remove_subspace(
     return Intervention(hook_name, RemoveSubspace(region, hook_name, subspace, bool(restore_mean)))
 
 
-@checked_options
+@public
 def remove_leading(
     hook_name: str,
     rank: int = 1,

@@ -16,12 +16,12 @@ from tlesion.models import tokenizer as tokenizers
 from tlesion.models.checkpoint import Checkpoint, read_folder
 from tlesion.models.convert import convert, has_language_head, neutral_folder
 from tlesion.models.quiet import quiet
-from tlesion.undisturbed import undisturbed
+from tlesion.public import public
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
-@undisturbed
+@public
 def load_model(
     name: str | os.PathLike[str] | None = None,
     *,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tlesion.anatomy.model import Model, require_model
 from tlesion.anatomy.weights import known_fingerprint
-from tlesion.options import checked_options
+from tlesion.public import public
 
 _ATTRIBUTE = "tlesion_info"
 
@@ -59,7 +59,7 @@ def record(
     setattr(model, _ATTRIBUTE, note)
 
 
-@checked_options
+@public
 def info(model: Model) -> ModelInfo:
     """Describe a model for the record: `dtype`, `processing` and `fingerprint` as they are now.
 
@@ -126,7 +126,7 @@ def has_logits(model: Model) -> bool:
     return note is None or note.has_logits
 
 
-@checked_options
+@public
 def require_logits(model: Model, purpose: str) -> None:
     """Stop what needs logits if the model has none.
 

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from tlesion.hooks import layer_of, layout_without_model, short_form
 from tlesion.keep.results import Provenance
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.selection.copies import different, warn_of_copies
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_below, rounding_of
 from tlesion.selection.stream import rows_at
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
-from tlesion.undisturbed import undisturbed
 
 EXACT = 1e-5
 """Units in the last place of float32 and float64 lie below, those of half precision above."""
@@ -26,8 +25,7 @@ _BY_HEAD = {f"attn.hook_{part}" for part in ("q", "k", "v", "z", "result", "rot_
 Positions: TypeAlias = int | Sequence[int] | np.ndarray | Tensor
 
 
-@checked_options
-@undisturbed
+@public
 def select_from_cache(
     cache_a: Any,
     cache_b: Any,
@@ -137,8 +135,8 @@ def _counted_once(
     held = _first_alike(a), _first_alike(b)
     shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
     first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
-    whole = [_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True)]
-    warn_of_copies(*whole, conditions, shown, within_pairs=pairs, stacklevel=4)
+    whole_a, whole_b = (_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True))
+    warn_of_copies(whole_a, whole_b, conditions, shown, within_pairs=pairs, stacklevel=4)
     n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
     return (
         {name: rows[first_a] for name, rows in a.items()},

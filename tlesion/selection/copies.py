@@ -46,7 +46,7 @@ def counted_once(
         UserWarning: Some are copies as a whole, not only up to the tested position.
     """
     ahead = looks_ahead(model, [one.ids for one in (*a, *b)])
-    reads_a, reads_b = ([what_is_read(model, one, whole=ahead) for one in side] for side in (a, b))
+    reads_a, reads_b = ([what_is_read(one, ahead=ahead) for one in side] for side in (a, b))
     shown = [[repr(sentence.text) for sentence in side] for side in (contrast.a, contrast.b)]
     first_a, first_b = different(reads_a, reads_b, contrast.conditions, shown, within_pairs=within_pairs)
     n_copies = len(a) - len(first_a) + (0 if within_pairs else len(b) - len(first_b))

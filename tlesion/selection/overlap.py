@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 import torch
 from jaxtyping import Float64, Int
 from torch import Tensor
 
-from tlesion.checks import label, shown
+from tlesion.checks import shown
+from tlesion.public import public
 from tlesion.stats import jaccard, jaccard_by_chance
-from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,8 +60,8 @@ class MaskOverlap:
         return pd.DataFrame(rows, columns=columns)
 
 
-@undisturbed
-def mask_overlap(masks: Mapping[str, Tensor], *, layers: Sequence[int] | None = None) -> MaskOverlap:
+@public
+def mask_overlap(masks: Any, *, layers: Sequence[int] | None = None) -> MaskOverlap:
     r"""Compare every two of several masks.
 
     .. math:: J = |A \cap B| \,/\, |A \cup B|
@@ -123,8 +124,6 @@ def _stacked(masks: Mapping[str, Tensor]) -> tuple[tuple[str, ...], Tensor]:
     if len(masks) < 2:
         raise ValueError(f"{len(masks)} mask(s) to compare; give two or more, such as {{'word': ..., 'mask': ...}}")
     for name, mask in masks.items():
-        if not isinstance(mask, Tensor):
-            raise TypeError(f"mask {name!r} is a {shown(mask)}; a mask is a bool tensor [layer, unit]")
         if mask.ndim != 2 or mask.dtype != torch.bool:
             raise ValueError(
                 f"mask {name!r} has shape {tuple(mask.shape)} and dtype {mask.dtype}; a mask is a bool tensor "
@@ -133,4 +132,4 @@ def _stacked(masks: Mapping[str, Tensor]) -> tuple[tuple[str, ...], Tensor]:
     shapes = {name: tuple(mask.shape) for name, mask in masks.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"masks of different shapes cannot be compared: {shapes}; all must be over the same units")
-    return tuple(label(name, "mask name") for name in masks), torch.stack([mask.cpu() for mask in masks.values()])
+    return tuple(masks), torch.stack([mask.cpu() for mask in masks.values()])

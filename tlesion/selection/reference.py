@@ -14,16 +14,14 @@ from tlesion.encoding import EncodedSentence, encode_sentence
 from tlesion.hooks import Layers, Model, in_layers, width
 from tlesion.interventions import ablations
 from tlesion.interventions.ablations import REFERENCES
-from tlesion.options import checked_options
 from tlesion.positions import SentencePosition
+from tlesion.public import public
 from tlesion.selection.stream import Kept, Streamed, stream_rows
 from tlesion.stimuli import Contrast
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def measure_reference(
     model: Model,
     contrast: Contrast,
@@ -92,8 +90,7 @@ def _value(sink: Streamed | Kept, statistic: str) -> Float64[Tensor, "*row unit"
     return _median(rows) if statistic == "median" else rows
 
 
-@checked_options
-@undisturbed
+@public
 def reference_for(
     model: Model,
     contrast: Contrast,

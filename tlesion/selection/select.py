@@ -4,20 +4,18 @@ from typing import Any
 
 from tlesion.encoding import encode_sentence
 from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
-from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
+from tlesion.public import public
 from tlesion.selection.copies import counted_once
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_rounding
 from tlesion.selection.stream import stream_rows
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def select_neurons(
     model: Model,
     contrast: Contrast,

@@ -112,8 +112,8 @@ def stream_rows(
         raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
     ids = [sentence.ids for sentence in (*a, *b)]
-    whole = looks_ahead(model, ids)
-    reads = [[what_is_read(model, sentence, whole=whole) for sentence in (*few_a, *few_b)] for few_a, few_b in batches]
+    ahead = looks_ahead(model, ids)
+    reads = [[what_is_read(sentence, ahead=ahead) for sentence in (*few_a, *few_b)] for few_a, few_b in batches]
     taker = _Taker(sinks, shared=_in_several(reads))
     with in_eval_mode(model), torch.no_grad():
         passes = Passes(model, ids, list(sinks))

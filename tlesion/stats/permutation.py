@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stats.correction import check_family
 from tlesion.stats.moments import Moments
 from tlesion.stats.relabelling import all_labels, drawn_labels, n_relabellings, relabelled_size
@@ -35,7 +35,7 @@ class PermutationTest(TTest):
     exact: bool
 
 
-@checked_options
+@public
 def permutation(
     rows_a: Float[Tensor, "row_a *unit"],
     rows_b: Float[Tensor, "row_b *unit_b"],

@@ -2,9 +2,10 @@
 
 from tlesion.keep.hashing import combined_hash, stimulus_hash
 from tlesion.stimuli import contrasts, prompts
-from tlesion.stimuli.contrast import SUBWORDS, Contrast, Sentence
+from tlesion.stimuli.contrast import SUBWORDS, Contrast
 from tlesion.stimuli.labels import check_conditions
 from tlesion.stimuli.prompt import Prompt, require_one_mask
+from tlesion.stimuli.sentence import Sentence
 
 __all__ = [
     "SUBWORDS",

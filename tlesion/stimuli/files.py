@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tlesion.checks import is_label, label, shown
-from tlesion.stimuli.contrast import Contrast, Sentence
+from tlesion.stimuli.contrast import Contrast
 from tlesion.stimuli.labels import check_words
 from tlesion.stimuli.prompt import Prompt
+from tlesion.stimuli.sentence import Sentence
 from tlesion.stimuli.tables import Row, read_rows, require_columns
 
 PAIR_COLUMNS = ("a", "b")

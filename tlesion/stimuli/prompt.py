@@ -1,11 +1,10 @@
 """`Prompt`: a text with a place where the model answers, to measure effects on."""
 
-import operator
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, no_type_check
 
-from tlesion.checks import label, one_of, plain, shown
+from tlesion.checks import integer, label, one_of, plain, shown, whole_numbers
 from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK, equal_words
 
@@ -107,8 +106,8 @@ class Prompt:
             >>> prompt.text, prompt.targets, prompt.readout
             ('[5] [8] [9]', (11, 12), -1)
         """
-        tokens, asked = _whole_numbers("ids", ids), _whole_numbers("targets", targets)
-        (place,) = _whole_numbers("readout", [readout])
+        tokens, asked = tuple(whole_numbers("ids", ids)), tuple(whole_numbers("targets", targets))
+        place = integer("readout", readout)
         if not tokens or not asked or len(set(asked)) != len(asked):
             raise ValueError(
                 f"{len(tokens)} token ids and the targets {asked}: give at least one id, and one or more different "
@@ -116,7 +115,7 @@ class Prompt:
             )
         if not -len(tokens) <= place < len(tokens):
             raise ValueError(f"readout {place} lies outside the {len(tokens)} tokens; give -1 for the last one")
-        right = None if correct is None else _whole_numbers("correct", [correct])[0]
+        right = None if correct is None else integer("correct", correct)
         if right is not None and right not in asked:
             raise ValueError(f"correct {right} is no target; the targets are {asked}")
         text = " ".join(f"[{token}]" for token in tokens)
@@ -161,17 +160,6 @@ def require_one_mask(text: str, n_masks: int) -> None:
         raise ValueError(
             f"the prompt {text!r} holds {n_masks} mask tokens; a masked model's prompt holds exactly one {MASK}"
         )
-
-
-def _whole_numbers(what: str, values: Any) -> tuple[int, ...]:
-    """Token ids from a list, an array or a tensor."""
-    listed = values.tolist() if hasattr(values, "tolist") else values
-    try:
-        if any(isinstance(value, bool) for value in listed):
-            raise TypeError
-        return tuple(operator.index(value) for value in listed)
-    except TypeError:
-        raise TypeError(f"{what} {shown(values)}: give whole numbers, the ids of tokens") from None
 
 
 def _words(targets: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.checks import one_of
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.subspace.basis import Subspace
 from tlesion.subspace.contrast_direction import fisher_discriminant, mean_difference
 from tlesion.subspace.control import random_directions, random_directions_in_span
@@ -21,7 +21,7 @@ ORDERED = ("svd", "ica")
 SEEDED = ("ica", "random", "random_in_span")
 
 
-@checked_options
+@public
 def fit_subspace(
     activations: Any,
     rank: int | None = None,

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.subspace.decomposition import principal_directions
 from tlesion.subspace.oblique import ObliqueEraser
 from tlesion.subspace.rows import CentredRows, centre_rows, check_labels
@@ -19,7 +19,7 @@ UNRELATED = 1e-6
 """Multiple correlation of activations and labels below which there is no concept to erase."""
 
 
-@checked_options
+@public
 def fit_leace(activations: Any, labels: Any, *, shrinkage: float | None = None) -> ObliqueEraser:
     """The smallest edit after which no linear classifier can tell two conditions apart.
 

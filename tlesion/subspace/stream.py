@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tlesion.activations import check_activations
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.subspace.basis import Subspace
 from tlesion.subspace.decomposition import chosen_components, principal_directions, require_components
 from tlesion.subspace.rows import CentredRows, precision_of, rounding_floor
@@ -54,7 +54,7 @@ class SubspaceFitter:
         (2, 300, 0.0)
     """
 
-    @checked_options
+    @public
     def __init__(self, kept: int | None = None) -> None:
         if kept is not None and kept < 1:
             raise ValueError(f"kept must be at least 1 row, got {kept}")

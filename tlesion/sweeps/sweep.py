@@ -16,8 +16,8 @@ from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.results import Result
 from tlesion.models import require_logits
-from tlesion.options import checked_options
 from tlesion.provenance import checkpoint_of, provenance_of
+from tlesion.public import public
 from tlesion.stimuli import Prompt
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.finite import require_finite_logits
@@ -26,7 +26,6 @@ from tlesion.sweeps.identity import hashes_of_lesions, hashes_of_readings
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.memory import settled_max_bytes
 from tlesion.sweeps.sinks import TargetSink
-from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -76,8 +75,7 @@ class SweepResult(Result):
         return frame
 
 
-@checked_options
-@undisturbed
+@public
 def sweep(
     model: Model,
     prompts: Any,

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.anatomy.model import Model, is_masked, require_model
-from tlesion.checks import shown
+from tlesion.checks import short, shown
 from tlesion.models.tokenizer import around, beginning, cut
 
 MASK = "[MASK]"
@@ -156,7 +156,7 @@ def encode(model: Model, text: str, *, prepend_bos: bool | None = None, instead:
         lead, tail = (beginning(tokenizer, lead) if prepends_bos(model, prepend_bos) else ()), ()
     _require_single(tokenizer, text, found.ids, lead, tail)
     ids = [*lead, *found.ids, *tail]
-    require_known(model, ids, f"text {_short(text)}")
+    require_known(model, ids, f"text {short(text)}")
     require_fits(model, ids, text)
     spans = [_own_letters(tokenizer, text, span, token) for span, token in zip(found.offsets, found.ids, strict=True)]
     return Encoded(text=text, ids=torch.tensor(ids), spans=(*[None] * len(lead), *spans, *[None] * len(tail)))
@@ -232,7 +232,7 @@ def _require_single(tokenizer: Any, text: str, ids: list[int], lead: tuple[int, 
             written = "".join(tokenizer.convert_ids_to_tokens(list(token)))
             otherwise = ", or give prepend_bos=False" if not tail else ""
             raise ValueError(
-                f"text {_short(text)} {where} with {written!r}, which is put there anyway, so that it would stand "
+                f"text {short(text)} {where} with {written!r}, which is put there anyway, so that it would stand "
                 f"there twice; leave it out of the text{otherwise}"
             )
 
@@ -246,7 +246,3 @@ def _own_letters(tokenizer: Any, text: str, span: tuple[int, int], token: int) -
     if not piece.strip("▁Ġ ") and text[start:end] != piece:
         return None  # It stands for a space that is put before the text, and is counted to the first letter.
     return (start, end) if start < end else None
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.checks import one_of, shown
+from tlesion.checks import one_of
 from tlesion.hooks import HookPoint, Model, in_eval_mode, require_same
 from tlesion.inference import matched_controls
 from tlesion.keep.hashing import tensor_hash
-from tlesion.options import settle_by
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
@@ -99,22 +98,6 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
             f"give one finite number for each unit, {shape} [layer, unit], or match='activity'"
         )
     return Controls(n_controls, match, seed)
-
-
-def settled_match(name: str, match: Any) -> Any:
-    """What controls are matched on, with an array of NumPy as a tensor.
-
-    Raises:
-        TypeError: It is neither a word, a tensor nor an array.
-    """
-    if isinstance(match, np.ndarray):
-        return torch.from_numpy(match)
-    if not isinstance(match, Tensor | str):
-        raise TypeError(f"{name} is a {shown(match)}; give a tensor [layer, unit], or {name}='activity'")
-    return match
-
-
-settle_by(settled_match, "match")
 
 
 def measure_activity(

@@ -3,13 +3,13 @@
 from typing import Any
 
 from tlesion.hooks import Model
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stimuli import Prompt, contrasts, prompts
 from tlesion.studies.common.generation import generate_tokens, openings
 from tlesion.tokens import is_masked
 
 
-@checked_options
+@public
 def default_texts(
     model: Model,
     *,

@@ -11,11 +11,10 @@ from tlesion.anatomy.model import device_of
 from tlesion.checks import shown
 from tlesion.hooks import Model
 from tlesion.models import require_logits
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stimuli.files import shipped
 from tlesion.studies.common.walk import inference
 from tlesion.tokens import encode, is_masked
-from tlesion.undisturbed import undisturbed
 
 
 def openings() -> tuple[str, ...]:
@@ -31,8 +30,7 @@ def openings() -> tuple[str, ...]:
     return tuple(shipped("openings.txt").read_text(encoding="utf-8").splitlines())
 
 
-@checked_options
-@undisturbed
+@public
 def generate_tokens(
     model: Model,
     opening: str,

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tlesion.checks import label, shown
 from tlesion.hooks import Layers, Model, in_layers, layer_of, short_form, width
-from tlesion.options import settle_by
+from tlesion.options import settled_masks
 
 _WHOLE = {
     **dict.fromkeys(("mlp.hook_pre", "mlp.hook_post", "hook_mlp_out"), "whole MLP"),
@@ -117,41 +115,6 @@ class Point:
                 "it has selected nothing: more sentences, another position or another alpha may select something"
             )
         return {name: mask.cpu() for name, mask in masks.items()}
-
-
-def settled_masks(name: str, masks: Any) -> Any:
-    """Masks by names that are text, as tensors; what is no dict is for the function to refuse.
-
-    Raises:
-        TypeError: A name that is no label, a mask that nothing can be made of.
-        ValueError: Two masks of one name, or one without.
-    """
-    if not isinstance(masks, Mapping):
-        return masks
-    names = [label(one, "mask name") for one in masks]
-    if len(set(names)) < len(names) or "" in names:
-        raise ValueError(f"{name} are called {list(masks)}; give each a name of its own (1 and '1' are one name)")
-    return {name: _tensor(name, mask) for name, mask in zip(names, masks.values(), strict=True)}
-
-
-settle_by(settled_masks, "masks")
-
-
-def _tensor(name: str, mask: Any) -> Tensor:
-    """A mask as a tensor.
-
-    Raises:
-        TypeError: It is a dict of layers, or nothing that a tensor can be made of.
-    """
-    if isinstance(mask, Tensor):
-        return mask
-    try:
-        return torch.from_numpy(np.array(mask))
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"mask {name!r} is a {shown(mask)}; give a bool tensor [layer, unit] with a row for every layer, such as "
-            "selection.mask('him')"
-        ) from None
 
 
 def point_of(model: Model, hook_point: str, layers: Layers = "all") -> Point:

@@ -11,6 +11,7 @@ from torch import Tensor
 from tlesion.checks import one_of, row_of_layer
 from tlesion.correlation import fisher_interval
 from tlesion.keep.results import Result
+from tlesion.public import public
 from tlesion.studies.common.token_axis import TokenAxis
 
 KINDS = ("context-sensitive", "stable")
@@ -191,6 +192,7 @@ class ContextModulation(Result):
             }
         )
 
+    @public
     def notable_neurons(self, layer: int, kind: str = "context-sensitive", n: int = 10) -> pd.DataFrame:
         """The neurons of a layer that context changes most, or least.
 

@@ -12,7 +12,7 @@ from tlesion.correlation.interval import check_level
 from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stats import Moments, adjust, paired
 from tlesion.stats.correction import check_method
 from tlesion.stimuli import stimulus_hash
@@ -23,7 +23,6 @@ from tlesion.studies.common.reading import Alone, read_texts, ways_of_being_alon
 from tlesion.studies.common.walk import Walk, inference, walk_layers
 from tlesion.studies.context.space_result import LayerSpace, NeuronSpace, SpaceModulation, WordSpace
 from tlesion.tokens import is_masked, require_known, require_tokenizer
-from tlesion.undisturbed import undisturbed
 
 
 def common_nouns() -> tuple[str, ...]:
@@ -40,8 +39,7 @@ def common_nouns() -> tuple[str, ...]:
     return tuple(shipped("common_nouns.txt").read_text(encoding="utf-8").split())
 
 
-@checked_options
-@undisturbed
+@public
 def space_modulation(
     model: Model,
     words: Sequence[str],

@@ -11,6 +11,7 @@ from torch import Tensor
 from tlesion.checks import row_of_layer
 from tlesion.correlation import fisher_interval
 from tlesion.keep.results import Result
+from tlesion.public import public
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -147,6 +148,7 @@ class SpaceModulation(Result):
             frame[name] = getattr(self.by_neuron, name)[self.layers.index(layer)].numpy()
         return frame
 
+    @public
     def sensitive_neurons(self, layer: int, n: int = 10) -> pd.DataFrame:
         """The ``n`` neurons of a layer that the space changes most reliably: the rows with the largest |d_z|."""
         frame = self.neurons_frame(layer)

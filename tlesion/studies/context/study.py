@@ -13,7 +13,7 @@ from torch import Tensor
 from tlesion.correlation.interval import check_level
 from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.reading import read_texts, text_frame, ways_of_being_alone
 from tlesion.studies.common.token_axis import TokenAxis
@@ -21,14 +21,12 @@ from tlesion.studies.common.walk import inference
 from tlesion.studies.context.layers import LayerMeasures, LayerReader, Windows
 from tlesion.studies.context.result import ByLength, ContextModulation, NeuronContext
 from tlesion.studies.context.sums import IdentityShare, n_groups
-from tlesion.undisturbed import undisturbed
 
 MAX_KEPT_BYTES = 2**28
 """Activations up to this size are kept whole (256 MiB); of more, a seeded sample of tokens."""
 
 
-@checked_options
-@undisturbed
+@public
 def context_modulation(
     model: Model,
     text_or_tokens: Any,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlesion.inference import bootstrap_mean, empirical_p, max_statistic, standardised_effect
 from tlesion.keep.results import Result
+from tlesion.public import public
 from tlesion.studies.common.labels import tidy_rows
 
 
@@ -82,6 +83,7 @@ class CrossFit(Result):
             frame[name] = values.flatten().numpy()
         return frame
 
+    @public
     def effects(
         self, *, level: float | int = 0.95, method: str = "bca", n_permutations: int = 10_000, seed: int = 0
     ) -> pd.DataFrame:

@@ -11,14 +11,15 @@ from tqdm import tqdm
 from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls, require_independent
+from tlesion.inference.controls import require_values
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
 from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
 from tlesion.models import require_logits
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, SentencePosition, check_prompt_position, recorded
 from tlesion.provenance import provenance_of
+from tlesion.public import public
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
@@ -29,11 +30,9 @@ from tlesion.studies.cross_fit.result import CrossFit
 from tlesion.studies.laminar.study import LaminarProfile, laminar_profile
 from tlesion.sweeps.sweep import encode_prompts
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def cross_fit(
     model: Model,
     contrast: Contrast,
@@ -121,6 +120,7 @@ def cross_fit(
         "plan": plan,
         "prepend_bos": prepend_bos,
     }
+    require_values(match)
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
@@ -136,18 +136,10 @@ def cross_fit(
             "position or another alpha may select something"
         )
     controls = _controls(selected, n_controls=n_controls, seed=seed, match=match)
-    profiles = []
-    for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False):
-        names = [*contrast.conditions, *(f"control {i}" for i in range(controls.shape[1]))]
-        masks = dict(zip(names, torch.cat([selected[:, one], controls[one]]), strict=True))
-        reference = reference_for(model, rest[one], ablation, hook_point=lesion_hook_point, prepend_bos=prepend_bos)
-        if not any(bool(mask.any()) for mask in masks.values()):
-            masks["everything"] = torch.ones_like(
-                selected[0, one]
-            )  # Nothing was selected without this fold: its drops are 0.
-        # Only drops are taken from these profiles: what a mask is about does not enter.
-        about = dict.fromkeys(masks, "")
-        profiles.append(laminar_profile(model, masks, prompts[one], reference=reference, about=about, **lesioning))
+    profiles = [
+        _profile(model, rest[one], prompts[one], torch.cat([selected[:, one], controls[one]]), lesioning)
+        for one in tqdm(range(k), desc="left-out folds", unit="fold", disable=None, leave=False)
+    ]
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
     provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
@@ -198,6 +190,26 @@ def _controls(
         return selected.new_zeros(k, 0, *shape)
     drawn = joint_controls(selected.flatten(0, 1), n_controls=n_controls, seed=seed, match=match)
     return drawn.reshape(n_controls, n_masks, k, *shape).permute(2, 0, 1, 3, 4).flatten(1, 2)
+
+
+def _profile(
+    model: Model,
+    rest: Contrast,
+    prompts: Sequence[Prompt],
+    masks: Bool[Tensor, "swept layer unit"],
+    lesioning: dict[str, Any],
+) -> LaminarProfile:
+    """The lesions of one fold: what was selected on the others, then its controls."""
+    names = [*rest.conditions, *(f"control {i}" for i in range(len(masks) - len(rest.conditions)))]
+    swept = dict(zip(names, masks, strict=True))
+    if not bool(masks.any()):
+        # A profile of nothing is refused, and the drops of this fold, which are 0, are wanted.
+        swept["everything"] = torch.ones_like(masks[0])
+    options = {name: lesioning[name] for name in ("hook_point", "prepend_bos")}
+    reference = reference_for(model, rest, lesioning["ablation"], **options)
+    # Only drops are taken from the profile: what a mask is about does not enter.
+    about = dict.fromkeys(swept, "")
+    return laminar_profile(model, swept, prompts, reference=reference, about=about, **lesioning)
 
 
 def _result(

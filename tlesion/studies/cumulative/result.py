@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tlesion.inference import empirical_p
 from tlesion.keep.results import Result
+from tlesion.public import public
 from tlesion.studies.common.accuracy import WithAccuracy, first_below
 from tlesion.studies.common.labels import tidy_rows
 
@@ -98,6 +99,7 @@ class CumulativeLesion(WithAccuracy, Result):
             frame[name] = values.flatten().numpy()
         return frame
 
+    @public
     def collapse(self, *, share: float | int = 0.5) -> pd.DataFrame:
         """How many layers at once take the right answer from the model: a row per mask and direction.
 

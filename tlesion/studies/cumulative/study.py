@@ -13,17 +13,15 @@ from torch import Tensor
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
+from tlesion.public import public
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of, stream_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.cumulative.result import CumulativeLesion
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def cumulative_lesion(
     model: Model,
     masks: Any,

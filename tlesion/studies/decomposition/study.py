@@ -32,8 +32,8 @@ from tlesion.hooks import Model
 from tlesion.interventions.ablation import Ablation
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
+from tlesion.public import public
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.decomposition.path_trace import PathTrace
@@ -43,11 +43,9 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 
-@checked_options
-@undisturbed
+@public
 def decompose_drop(
     model: Model,
     masks: Any,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tlesion.inference import empirical_p
 from tlesion.keep.results import Result
+from tlesion.public import public
 from tlesion.studies.common.accuracy import WithAccuracy, first_below
 from tlesion.studies.common.labels import tidy_rows
 
@@ -104,6 +105,7 @@ class DoseResponse(WithAccuracy, Result):
         frame["p"] = column(empirical_p(drop, controls, alternative="two-sided") if len(controls) else none)
         return frame
 
+    @public
     def collapse(self, *, share: float | int = 0.5) -> pd.DataFrame:
         """The dose at which each layer's lesion takes the right answer from the model: a row per layer.
 

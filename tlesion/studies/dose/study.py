@@ -19,22 +19,20 @@ from tlesion.checks import DoesNotApply, one_of
 from tlesion.hooks import Layers, Model, layer_indices
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.provenance import require_same_model
+from tlesion.public import public
 from tlesion.selection import NeuronSelection
 from tlesion.studies.common.collapse import LesionList, measure_collapse
 from tlesion.studies.common.controls import controls_of
 from tlesion.studies.common.frame import lesion_frame
 from tlesion.studies.common.point import Point
 from tlesion.studies.dose.result import DoseResponse
-from tlesion.undisturbed import undisturbed
 
 DOSES = (1, 2, 5, 10, 20, 50, 100)
 
 
-@checked_options
-@undisturbed
+@public
 def dose_response(
     model: Model,
     selection: NeuronSelection,
@@ -158,12 +156,7 @@ def dose_response(
     )
 
 
-def _chosen(model: Model, selection: Any, layers: Layers) -> list[int]:
-    if not isinstance(selection, NeuronSelection):
-        raise TypeError(
-            f"the selection is a {type(selection).__name__}; give what tlesion.select_neurons returned: its t "
-            "ranks the neurons of a dose"
-        )
+def _chosen(model: Model, selection: NeuronSelection, layers: Layers) -> list[int]:
     require_same_model(selection, model)
     if isinstance(layers, str) and layers == "all":
         return list(selection.layers)

@@ -18,13 +18,12 @@ from tlesion.checks import DoesNotApply
 from tlesion.encoding import encode_sentence
 from tlesion.hooks import Layers, Model, in_layers, layer_of
 from tlesion.keep.results import Result
-from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, recorded
 from tlesion.provenance import provenance_of
+from tlesion.public import public
 from tlesion.selection.stream import RowSink, stream_rows
 from tlesion.stats.histogram import Histogram
 from tlesion.stimuli import Contrast
-from tlesion.undisturbed import undisturbed
 
 N_BINS = 256
 
@@ -91,8 +90,7 @@ class ActivationHistogram(Result):
         return frame
 
 
-@checked_options
-@undisturbed
+@public
 def activation_histogram(
     model: Model,
     contrast: Contrast,

@@ -17,8 +17,8 @@ from tlesion.inference import require_independent
 from tlesion.interventions import ablations
 from tlesion.keep.checkpoint import check_checkpoint
 from tlesion.models import require_logits
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition, check_prompt_position, position_of_record
+from tlesion.public import public
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.reference import reference_for
 from tlesion.stimuli import Contrast, Prompt, combined_hash, contrasts
@@ -33,14 +33,12 @@ from tlesion.studies.evidence.folder import check_run_folder
 from tlesion.studies.evidence.pages import Report
 from tlesion.studies.laminar.study import laminar_profile
 from tlesion.sweeps.sweep import encode_prompts
-from tlesion.undisturbed import undisturbed
 
 FEWEST = 19
 """Controls with which a p of 0.05 can be reached."""
 
 
-@checked_options
-@undisturbed
+@public
 def laminar(
     model: Model,
     contrast: Contrast | None = None,
@@ -99,31 +97,19 @@ def laminar(
         check_run_folder(out, result_names())
     contrast = contrasts.him_her() if contrast is None else contrast
     prompts = default_prompts(model) if prompts is None else prompts
-    check_lesion(
-        model,
-        contrast,
-        prompts,
-        ablation=ablation,
-        hook_point=hook_point,
-        position=position,
-        about=about,
-        allow_shared=allow_shared,
-        prepend_bos=prepend_bos,
-        checkpoint=checkpoint,
-    )
-    shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
-    selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
-    masks = {condition: selected.mask(condition) for condition in selected.conditions}
-    _require_neurons(selected)
     lesion: dict[str, Any] = {
         "ablation": ablation,
         "hook_point": hook_point,
         "position": position,
-        "reference": reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared),
-        "seed": seed,
-        "plan": plan,
         "prepend_bos": prepend_bos,
     }
+    check_lesion(model, contrast, prompts, **lesion, about=about, allow_shared=allow_shared, checkpoint=checkpoint)
+    shared: dict[str, Any] = {"batch_size": batch_size, "prepend_bos": prepend_bos}
+    selected = select_neurons(model, contrast, **shared) if selection is None else _from(contrast, selection)
+    masks = {condition: selected.mask(condition) for condition in selected.conditions}
+    _require_neurons(selected)
+    reference = reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared)
+    lesion |= {"reference": reference, "seed": seed, "plan": plan}
     comparison = compare_in_context(model, contrast, selected, **shared)
     profile = laminar_profile(
         model,

@@ -18,22 +18,20 @@ from tlesion.hooks import Model
 from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
-from tlesion.options import checked_options
 from tlesion.positions import PromptPosition
 from tlesion.provenance import require_same_model
+from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of, stream_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
-from tlesion.undisturbed import undisturbed
 
 __all__ = ["LaminarProfile", "laminar_profile"]
 
 
-@checked_options
-@undisturbed
+@public
 def laminar_profile(
     model: Model,
     masks: Any,

@@ -15,18 +15,16 @@ from tlesion.checks import one_of, plain, whole_numbers
 from tlesion.hooks import Layers, Model, width
 from tlesion.interventions import Positions, ablations
 from tlesion.interventions.ablation import Ablation
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.studies.replacement.variants import Variant
 from tlesion.tokens import encode
-from tlesion.undisturbed import undisturbed
 
 PARTS = {"key": "attn.hook_k", "query": "attn.hook_q", "value": "attn.hook_v"}
 
 
-@checked_options
-@undisturbed
+@public
 def head_variants(
     model: Model,
     *,

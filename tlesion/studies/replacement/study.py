@@ -14,7 +14,7 @@ from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of, shown
 from tlesion.hooks import Model
 from tlesion.keep.checkpoint import Folder
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.studies.common.frame import Run, prompt_frame
 from tlesion.studies.replacement.downstream import DownstreamSink, HiddenStates, Prediction, TokenSpread
 from tlesion.studies.replacement.outlying import Outlying, measure_outlying
@@ -25,7 +25,6 @@ from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 PLANS = ("auto", "loop", "batched", "fanout")
 
@@ -33,8 +32,7 @@ MAX_DETAIL_BYTES = 2**26
 """Up to this size (64 MiB) standard deviations are kept token by token, for as many of the first prompts as fit."""
 
 
-@checked_options
-@undisturbed
+@public
 def replacement(
     model: Model,
     prompts: Any,

@@ -11,8 +11,7 @@ from typing import Any
 from tlesion import interventions as iv
 from tlesion.hooks import FwdHook, Layers, Model, hidden_state, in_layers, layer_indices, layer_of
 from tlesion.interventions import Positions, Units
-from tlesion.options import checked_options
-from tlesion.undisturbed import undisturbed
+from tlesion.public import public
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +34,7 @@ class Variant:
         return max((layer_of(name) or 0 for name, _ in self.interventions), default=0)
 
 
-@checked_options
-@undisturbed
+@public
 def noise_variants(
     model: Model,
     *,
@@ -85,8 +83,7 @@ def noise_variants(
     return variants
 
 
-@checked_options
-@undisturbed
+@public
 def scale_variants(
     model: Model,
     *,

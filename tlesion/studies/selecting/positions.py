@@ -18,15 +18,14 @@ from tlesion.checks import label, one_of, shown
 from tlesion.encoding import encode_sentence
 from tlesion.hooks import Model
 from tlesion.keep.results import Provenance, Result
-from tlesion.options import checked_options
 from tlesion.positions import SentencePosition, settled_position
+from tlesion.public import public
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.selection.overlap import MaskOverlap, mask_overlap
 from tlesion.selection.result import require_selection
 from tlesion.stimuli import Contrast, combined_hash
 from tlesion.stimuli.contrast import require_contrast
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,8 +87,7 @@ class SelectionComparison(Result):
         return frame
 
 
-@checked_options
-@undisturbed
+@public
 def compare_positions(
     model: Model,
     contrasts: Contrast | Mapping[str, Contrast],
@@ -151,7 +149,7 @@ def compare_positions(
     return compare_selections(selections)
 
 
-@undisturbed
+@public
 def compare_selections(selections: Mapping[str, NeuronSelection]) -> SelectionComparison:
     """Lay selections of the same neurons side by side, whatever they differ in: position, sentences, test.
 

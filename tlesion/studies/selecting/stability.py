@@ -15,14 +15,13 @@ from torch import Tensor
 from tlesion.correlation import CoMoments, fisher_interval, spearman
 from tlesion.hooks import Model
 from tlesion.keep.results import Result
-from tlesion.options import checked_options
 from tlesion.positions import position_of_record
 from tlesion.provenance import provenance_of, require_same_model
+from tlesion.public import public
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.stats import jaccard, jaccard_by_chance
 from tlesion.stats.noncentral import noncentral_p
 from tlesion.stimuli import Contrast
-from tlesion.undisturbed import undisturbed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,8 +87,7 @@ class SelectionStability(Result):
         return frame
 
 
-@checked_options
-@undisturbed
+@public
 def selection_stability(
     model: Model, selection: NeuronSelection, contrast: Contrast, *, batch_size: int = 32
 ) -> SelectionStability:

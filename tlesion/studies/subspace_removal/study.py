@@ -19,7 +19,7 @@ from tlesion.hooks import Layers, Model
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.models import require_logits
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.studies.common.frame import Run
 from tlesion.studies.common.point import Point, point_of
 from tlesion.studies.common.reading import Texts, read_texts, text_frame
@@ -33,14 +33,12 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.tokens import is_masked
-from tlesion.undisturbed import undisturbed
 
 STUDY = "subspace_removal"
 PLANS = ("auto", "loop", "batched", "fanout")
 
 
-@checked_options
-@undisturbed
+@public
 def subspace_removal(
     model: Model,
     text_or_tokens: Any,

@@ -8,11 +8,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.correlation import CoMoments, fisher_interval, spearman
+from tlesion.public import public
 from tlesion.studies.subspace_removal.result import SubspaceRemoval
-from tlesion.undisturbed import undisturbed
 
 
-@undisturbed
+@public
 def correlate_with_variance(result: SubspaceRemoval) -> pd.DataFrame:
     """Do layers that lose more variance lose more of the logit? Over lesioned layers, for the cut and for its controls.
 

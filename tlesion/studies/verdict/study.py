@@ -10,7 +10,7 @@ from torch import Tensor
 from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
 from tlesion.keep.results import Provenance
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS, MaskEffect
 from tlesion.studies.laminar.result import LaminarProfile
@@ -26,13 +26,11 @@ from tlesion.studies.verdict.result import (
     UNCLEAR,
     Verdict,
 )
-from tlesion.undisturbed import undisturbed
 
 ROUNDING = 4  # units in the last place
 
 
-@checked_options
-@undisturbed
+@public
 def verdict(
     profile: LaminarProfile,
     *,

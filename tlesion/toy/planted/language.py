@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from tlesion.checks import one_of
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.tokens import MASK
 
@@ -71,7 +71,7 @@ class PlantedLanguage:
             sides.append([" ".join([name, *both, *one, word, "."]) for name, both, one in rows])
         return Contrast.from_pairs(list(zip(*sides, strict=True)), TARGETS)
 
-    @checked_options
+    @public
     def prompts(self, n: int, *, seed: int) -> list[Prompt]:
         """Prompts that ask for "him" and "her" in turn, up to the answer or with ``[MASK]`` in its place.
 

@@ -11,11 +11,10 @@ from tlesion.hooks import Model
 from tlesion.models import provenance
 from tlesion.models.tokenizer import mark_token_types
 from tlesion.models.untrained import untrained_model
-from tlesion.options import checked_options
+from tlesion.public import public
 from tlesion.toy.planted import circuit
 from tlesion.toy.planted.language import PlantedLanguage, made_up_words
 from tlesion.toy.planted.truth import PlantedTruth, draw_truth
-from tlesion.undisturbed import undisturbed
 
 KINDS = ("masked", "causal")
 TAILS = ("normal", "heavy")
@@ -37,8 +36,7 @@ class Planted:
     language: PlantedLanguage
 
 
-@checked_options
-@undisturbed
+@public
 def planted_model(
     kind: str = "masked",
     *,
