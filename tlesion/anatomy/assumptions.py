@@ -48,7 +48,7 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
         ''
         >>> handle = model.blocks[3].mlp.register_forward_hook(lambda module, inputs, output: 2 * output)
         >>> assumptions_of(model, [torch.arange(12)]).prefix
-        "the model has a PyTorch hook on blocks.3.mlp, and only its own forward pass is sure to follow that"
+        'the model has a PyTorch hook on blocks.3.mlp, and only its own forward pass is sure to follow that'
         >>> handle.remove()
     """
     seen = _seen(model, sequences)
