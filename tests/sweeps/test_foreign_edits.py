@@ -14,6 +14,7 @@ from transformer_lens.hook_points import HookPoint
 
 from tlesion import interventions as iv
 from tlesion.anatomy.foreign import foreign_change, replaced_method
+from tlesion.anatomy.model import require_model
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
@@ -384,3 +385,12 @@ def test_hidden_states_that_another_module_stands_in_the_way_of():
     given = readings()
     with pytest.raises(ValueError, match=r"'blocks\.1\.hook_resid_post', which is no hook point of this model"):
         run_sweep(model, given, read_lesions(model, lesions()), Hidden(given, global_change=True))
+
+
+def test_points_that_a_compiled_block_leaves_out_are_refused_with_the_reason():
+    model = tiny()
+    model.blocks[1].compile(backend="eager")
+    with pytest.raises(ValueError, match=r"never fired.*it has a compiled call on blocks\.1, .*undo it"):
+        swept(model)
+    with pytest.raises(TypeError, match=r"OptimizedModule; .*give the model inside: model\._orig_mod"):
+        require_model(torch.compile(tiny(), backend="eager"))

@@ -245,3 +245,50 @@ def test_what_a_settings_hash_sees():
         changed = tiny()
         change(changed)
         assert settings_hash(changed) != usual
+
+
+def test_weights_loaded_between_two_sweeps():
+    """While output weights are zero, as training may begin, attention in both directions leaves no trace."""
+    trained = tiny(attention_dir="bidirectional")
+    model = tiny(attention_dir="bidirectional")
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attn.W_O.zero_()
+    assert swept(model)[1].plan == "prefix"
+    model.load_state_dict(trained.state_dict())
+    found, settled = swept(model)
+    torch.testing.assert_close(found, plain(model), atol=2e-5, rtol=1e-4)
+    assert settled.plan == "fanout"
+
+
+def test_a_settings_hash_sees_a_rotary_table_of_the_users_and_not_one_that_grew():
+    model = tiny(**ROTARY)
+    usual = settings_hash(model)
+    for attention in (block.attn for block in model.blocks):
+        attention.rotary_sin, attention.rotary_cos = attention.calculate_sin_cos_rotary(8, 128)
+    assert settings_hash(model) == usual, "TransformerLens makes tables longer for longer texts"
+    model.blocks[0].attn.rotary_cos.mul_(2.0)
+    assert settings_hash(model) != usual
+    model = tiny(**ROTARY, use_dynamic_ntk_rope=True, train_seq_length=10)
+    usual = settings_hash(model)
+    model.run_with_hooks(readings()[1].ids[None])
+    assert settings_hash(model) == usual, "a table that is made anew for every length"
+
+
+@pytest.mark.parametrize("cls", [HookedTransformer, HookedEncoder])
+@pytest.mark.parametrize("plan", ["auto", "loop"])
+def test_weights_in_another_dtype_than_the_norms_give(cls, plan):
+    """``half()`` goes past TransformerLens, whose norms then give what its own settings say."""
+    model = tiny(cls, **({"attention_dir": "bidirectional"} if cls is HookedEncoder else {}))
+    with pytest.raises(ValueError, match=r"weights are torch\.float16 .* cfg\.dtype is torch\.float32.*model\.to"):
+        swept(model.half(), plan)
+    swept(model.to(torch.float16), plan)
+    with pytest.raises(ValueError, match=r"weights are torch\.float32 .* cfg\.dtype is torch\.float16"):
+        swept(model.float(), plan)
+
+
+def test_weights_in_double_precision_past_transformer_lens():
+    model = tiny().double()
+    found, settled = swept(model)
+    torch.testing.assert_close(found.double(), plain(model).double(), atol=2e-5, rtol=1e-4)
+    assert settled.plan == "prefix"

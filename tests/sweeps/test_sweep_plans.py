@@ -164,9 +164,9 @@ def test_every_plan_equals_a_run_of_its_own_for_each_lesion_and_prompt(models, f
     assert moved.amax(dim=1).median() > 1e-3, "lesions that move nothing show nothing"
     for plan in ("loop", "batched", "fanout", "auto"):
         sink, _ = swept(model, readings, lesions, plan)
-        torch.testing.assert_close(sink.lesioned[:, :, 0], expected, **TOLERANCE)
-        torch.testing.assert_close(sink.global_change[:, :, 0], moved, **TOLERANCE)
-        torch.testing.assert_close(sink.clean[:, 0], clean.gather(-1, targets), **TOLERANCE)
+        torch.testing.assert_close(sink.lesioned[:, :, 0].float(), expected, **TOLERANCE)
+        torch.testing.assert_close(sink.global_change[:, :, 0].float(), moved, **TOLERANCE)
+        torch.testing.assert_close(sink.clean[:, 0].float(), clean.gather(-1, targets), **TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", ["neurons at one position", "noise at two positions", "heads at late positions"])
@@ -234,7 +234,7 @@ def test_a_sweep_equals_padded_batches_of_transformer_lens(models, family, paddi
         with torch.no_grad():
             logits = model.run_with_hooks(tokens, fwd_hooks=hooks, **mask)[rows, readout]
         expected = logits.gather(-1, torch.stack([reading.targets[0] for reading in readings]))
-        torch.testing.assert_close(sink.lesioned[i, :, 0], expected, **TOLERANCE)
+        torch.testing.assert_close(sink.lesioned[i, :, 0].float(), expected, **TOLERANCE)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -286,7 +286,7 @@ def test_texts_are_read_at_many_positions_and_keep_clean_logits_before_the_lesio
     assert torch.equal(sink.lesioned[0, 0, :5], sink.clean[0, :5])
     with torch.no_grad():
         logits = model.run_with_hooks(ids[None], fwd_hooks=lesions[0])[0, :8]
-    torch.testing.assert_close(sink.lesioned[0, 0], logits.gather(-1, ids[1:, None]), **TOLERANCE)
+    torch.testing.assert_close(sink.lesioned[0, 0].float(), logits.gather(-1, ids[1:, None]), **TOLERANCE)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -19,6 +19,7 @@ def model(checkpoint_folder):
 def calls(model):
     """Every public study that begins with a list of prompts."""
     mask = torch.zeros(model.cfg.n_layers, model.cfg.d_mlp, dtype=torch.bool)
+    mask[:, 0] = True
     return {
         "sweep": lambda prompts: tlesion.sweep(model, prompts, [LESION]),
         "laminar_profile": lambda prompts: tlesion.laminar_profile(model, {"him": mask}, prompts),

@@ -2,7 +2,8 @@
 
 Blocks that are run one after the other have to give what the model's own forward pass gives. Beyond that, padding on
 the right of a causal model needs that a later token changes nothing before it, and to run the end of a text alone needs
-keys and values that can be kept. A few rows of one text tell; what was found is kept until the model's settings change.
+keys and values that can be kept. A few rows of one text tell; what was found is kept until the model's settings or
+weights change: with output weights of zero, as training may begin, nothing that attention sees shows.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_meth
 from tlesion.anatomy.measuring import Assumptions, differ, measured
 from tlesion.anatomy.model import Model, is_masked
 from tlesion.anatomy.settings import settings_hash
+from tlesion.anatomy.weights import known_fingerprint
 
 LENGTH = 24
 """Tokens of a text that are looked at, where nothing in the model's settings asks for more."""
@@ -30,7 +32,7 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
     """What shortcuts a model allows, as it is now, for some texts.
 
     Hooks and changes of the user's allow none: what they do may depend on the batch, or on the input. Otherwise it is
-    measured, once for the model's settings.
+    measured, once for the model's settings and weights.
 
     Args:
         model: The model.
@@ -46,7 +48,7 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
         ''
         >>> handle = model.blocks[3].mlp.register_forward_hook(lambda module, inputs, output: 2 * output)
         >>> assumptions_of(model, [torch.arange(12)]).prefix
-        "the model has a PyTorch hook on blocks.3.mlp, and only its own forward pass is sure to follow that"
+        'the model has a PyTorch hook on blocks.3.mlp, and only its own forward pass is sure to follow that'
         >>> handle.remove()
     """
     seen = _seen(model, sequences)
@@ -55,7 +57,7 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
     length = _length(model, max(len(ids) for ids in sequences))
     known = _KNOWN.setdefault(model, {})
     replaced = replaced_method(model)
-    key = f"{settings_hash(model)} {replaced}", length
+    key = f"{settings_hash(model)} {known_fingerprint(model)} {replaced}", length
     if key not in known:
         known[key] = measured(model, _probe(model, sequences, length), short=_short(model, length))
     if not replaced:

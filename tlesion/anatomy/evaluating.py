@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tlesion.anatomy.model import Model
+from tlesion.anatomy.model import Model, require_one_dtype
 
 
 @contextmanager
@@ -16,6 +16,9 @@ def in_eval_mode(model: Model) -> Iterator[None]:
     Yields:
         None.
 
+    Raises:
+        ValueError: Weights of another dtype than the norms give, so that nothing can run.
+
     Example:
         >>> import tlesion
         >>> model = tlesion.load_model("toy-bert")
@@ -26,6 +29,7 @@ def in_eval_mode(model: Model) -> Iterator[None]:
         >>> model.training
         True
     """
+    require_one_dtype(model)
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -28,6 +28,15 @@ def hooked_points(model: Model) -> list[str]:
     return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
 
 
+def hooks_on(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The forward hooks of every kind that each module carries, by its name, as PyTorch numbers them."""
+    return {
+        name: (*module._forward_hooks, *module._forward_pre_hooks)
+        for name, module in model.named_modules()
+        if module._forward_hooks or module._forward_pre_hooks
+    }
+
+
 def foreign_change(model: nn.Module) -> str:
     """The first change that is no TransformerLens hook, as a phrase; empty where there is none.
 

@@ -24,6 +24,9 @@ Model: TypeAlias = HookedTransformer | HookedEncoder
 Block: TypeAlias = TransformerBlock | BertBlock
 
 
+_EXACT = {torch.float32, torch.float64}
+
+
 class Unembedding(NamedTuple):
     """Weights that turn normed hidden states into logits: ``normed @ weight + bias``."""
 
@@ -63,6 +66,8 @@ def require_model(value: Any, name: str = "model") -> Model:
             "its decoder reads along with an encoder, for which no lesion here is made; load a causal or a masked "
             "model: tlesion.load_model('gpt2')"
         )
+    elif isinstance(getattr(value, "_orig_mod", None), HookedTransformer | HookedEncoder):
+        way = "a compiled model calls no hook that is added later; give the model inside: model._orig_mod"
     elif module.startswith("transformer_lens."):
         way = "load it as a HookedTransformer or HookedEncoder: tlesion.load_model(name)"
     else:
@@ -72,6 +77,21 @@ def require_model(value: Any, name: str = "model") -> Model:
 
 
 settle_by(lambda name, value: require_model(value, name), "model")
+
+
+def require_one_dtype(model: Model) -> None:
+    """Refuse weights that were taken to another dtype past TransformerLens, whose norms then give the old one.
+
+    Raises:
+        ValueError: No forward pass can run.
+    """
+    weights, told = model.unembed.W_U.dtype, model.cfg.dtype
+    if weights == told or {weights, told} <= _EXACT or model.cfg.normalization_type is None:
+        return
+    raise ValueError(
+        f"the model's weights are {weights} and its cfg.dtype is {told}, which its norms give: the two cannot be "
+        f"multiplied; take a model to another dtype by model.to({weights}), which sets both"
+    )
 
 
 def is_masked(model: Model) -> TypeIs[HookedEncoder]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tlesion.anatomy.model import HookPoint, Model
 from tlesion.function_id import function_id
@@ -32,6 +32,7 @@ _LABELS = {
 }
 """What a configuration says about where a model comes from and where it lies: the same numbers under any of them."""
 
+_ROWS = 16
 _KNOWN = ("transformer_lens", "torch", "transformers")
 
 
@@ -75,12 +76,22 @@ def _hash(value: Any) -> str:
 
 
 def _constants(module: nn.Module, known: dict[int, Any]) -> dict[str, Any]:
-    """The numbers, words and functions that a module holds, and its smallest buffers."""
+    """The numbers, words and functions that a module holds, and its buffers: masked scores, rotary tables."""
     values = {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "training"}
     values["_attention_dir_override"] = getattr(module, "_attention_dir_override", None)
     found = {name: _described(value, known) for name, value in values.items() if _is_constant(value)}
-    small = {name: value for name, value in module.named_buffers(recurse=False) if value.numel() == 1}
-    return found | {name: repr(value.item()) for name, value in small.items()}
+    buffers = {name: value for name, value in module.named_buffers(recurse=False) if value.numel()}
+    return found | {name: _buffer(module, value) for name, value in buffers.items()}
+
+
+def _buffer(module: nn.Module, values: Tensor) -> str:
+    """One number as it is; of a table of positions how large its first rows are, since TransformerLens lengthens it."""
+    if values.numel() == 1:
+        return repr(values.item())
+    if not values.is_floating_point() or getattr(getattr(module, "cfg", None), "use_dynamic_ntk_rope", False):
+        return ""  # The latter's tables are made anew with the length of every text.
+    rows = values[:_ROWS].detach().cpu().double()
+    return f"{rows.mean():.5g} {rows.square().mean():.5g}"  # No more digits: sine and cosine differ by processor.
 
 
 def _is_constant(value: Any) -> bool:

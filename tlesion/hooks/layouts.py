@@ -177,8 +177,8 @@ def without_units(name: str, layout: Layout | None = None) -> str:
         The message of an error: what the activation is instead, and the way out.
 
     Example:
-        >>> without_units("blocks.0.attn.hook_pattern")[:60]
-        "hook point 'blocks.0.attn.hook_pattern' has no [batch, pos, u"
+        >>> without_units("blocks.0.attn.hook_pattern")[:56]
+        "hook point 'blocks.0.attn.hook_pattern' has no [batch, p"
     """
     known = layout or layout_without_model(name) or UNKNOWN
     reason = _REASONS.get(known.axes, "")

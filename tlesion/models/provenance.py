@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tlesion.anatomy.model import Model, require_model
-from tlesion.models.weights import known_fingerprint
+from tlesion.anatomy.weights import known_fingerprint
 from tlesion.public import public
 
 _ATTRIBUTE = "tlesion_info"
@@ -23,7 +23,7 @@ class ModelInfo:
         dtype: Of the weights, such as "float32".
         has_logits: False for a checkpoint without a language-model head.
         fingerprint: Of the weights: the same wherever they lie, another one when any of them changes. What is noticed
-            of a change that is made to a model in memory, :mod:`tlesion.models.weights` says.
+            of a change that is made to a model in memory, :mod:`tlesion.anatomy.weights` says.
     """
 
     name: str

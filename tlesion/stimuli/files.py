@@ -89,8 +89,9 @@ def read_prompts(path: str | os.PathLike[str]) -> list[Prompt]:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = pathlib.Path(folder, "prompts.csv")
         ...     written = file.write_text("text,targets,correct\\nShe thanked [MASK].,him|her,him\\n")
-        ...     tlesion.files.read_prompts(file)
-        [Prompt(text='She thanked [MASK].', targets=('him', 'her'), correct='him', group='')]
+        ...     (prompt,) = tlesion.files.read_prompts(file)
+        >>> prompt.text, prompt.targets, prompt.correct
+        ('She thanked [MASK].', ('him', 'her'), 'him')
     """
     rows = read_rows(path, required=PROMPT_COLUMNS, optional=("correct", "template"))
     return [_prompt(row) for row in rows]

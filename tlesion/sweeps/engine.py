@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from tlesion.anatomy.foreign import hooks_on
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
 from tlesion.hooks import Model, in_eval_mode
@@ -128,12 +129,26 @@ class _Job:
         """Do the work, and hand what comes of it to the store."""
         if self.plan == "loop":
             loop(runner.model, self.group, self.lesions, store, advance=advance)
-        elif self.plan == "prefix":
+            return
+        before = hooks_on(runner.model)
+        if self.plan == "prefix":
             assert isinstance(runner, CausalRunner)
             prefix(runner, self.group, self.lesions, store, max_bytes=max_bytes, advance=advance)
         else:
             start = self.plan == "batched"
             fan_out(runner, self.group, self.lesions, store, max_bytes=max_bytes, advance=advance, from_start=start)
+        _require_no_new_hooks(before, hooks_on(runner.model))
+
+
+def _require_no_new_hooks(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> None:
+    """Refuse what a hook function gave that put hooks on the model, or took some away: they met all rows there are."""
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    if changed:
+        raise ValueError(
+            f"a hook function of a lesion has changed the hooks at {changed[0]!r} while lesions ran together, and "
+            "those beside it met them, too; take them away (model.reset_hooks(), handle.remove()) and use "
+            "plan='loop', or give each hook of a lesion as a (name, function) pair of its own"
+        )
 
 
 def _portions(plan: str, lesions: Sequence[Lesion], group: Group, n_layers: int) -> Iterator[list[Lesion]]:

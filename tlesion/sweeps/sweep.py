@@ -94,7 +94,8 @@ def sweep(
         prompts: A list of `Prompt` with equally many targets each; lengths and readout positions may differ.
         lesions: A list of lesions, each a list of ``(hook name, function)`` pairs that are applied together:
             interventions of :mod:`tlesion.interventions`, or hook functions of your own. A function of your own
-            sees ``[prompt, pos, ...]`` for a batch of prompts of equal length, without padding.
+            sees ``[prompt, pos, ...]`` for a batch of prompts of equal length, without padding. Several in one lesion
+            may hand things to each other: such a lesion is run by itself, by the plan "loop".
         plan: ``"loop"`` (one run per lesion: the reference), ``"batched"``, ``"fanout"``, ``"prefix"`` (causal
             models, edits with known positions), or ``"auto"``: the cheapest that is exact. What a plan relies on is
             measured on the model at hand; where the model carries hooks, patched methods or modules of your own,

@@ -114,7 +114,7 @@ def test_masks_about_no_word_are_profiled_without_controls(planted, contrast, pr
 
 def test_heads_have_all_the_evidence_but_what_says_that_it_is_about_mlps(planted, contrast, prompts):
     model, point = planted.model, "attn.hook_z"
-    selection = tlesion.select_neurons(model, contrast, hook_point=point)
+    selection = tlesion.select_neurons(model, contrast, hook_point=point, correction="none", alpha=0.5)
     made = tlesion.report.laminar(model, contrast, prompts, selection=selection, hook_point=point, n_controls=19)
     assert set(KINDS) - set(made.results) == {"decomposition"}
     assert list(made.left_out) == ["decomposition"]
@@ -127,7 +127,7 @@ def test_heads_have_all_the_evidence_but_what_says_that_it_is_about_mlps(planted
 def test_neurons_that_are_not_the_lesioned_units_have_no_doses(planted, contrast, prompts):
     """Masks over heads from one selection, lesioned at the queries: the same number of units, and so doses, too."""
     model = planted.model
-    selection = tlesion.select_neurons(model, contrast, hook_point="attn.hook_z")
+    selection = tlesion.select_neurons(model, contrast, hook_point="attn.hook_z", correction="none", alpha=0.5)
     made = tlesion.report.laminar(
         model, contrast, prompts, selection=selection, hook_point="attn.hook_q", n_controls=19
     )

@@ -58,8 +58,8 @@ def laminar_page(
         >>> import torch, tlesion
         >>> from tlesion.studies.evidence.page import laminar_page
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(tlesion.load_model("toy-bert"), {"none": nothing}, [prompt])
+        >>> few = torch.arange(512).expand(12, 512) < 20
+        >>> profile = tlesion.laminar_profile(tlesion.load_model("toy-bert"), {"few": few}, [prompt])
         >>> [section.title for section in laminar_page(profile).sections]
         ['What does each lesion cost?', 'What was run']
     """

@@ -47,8 +47,8 @@ def laminar_profile(
         >>> import torch, tlesion
         >>> model = tlesion.load_model("toy-bert")
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(model, {"none": nothing}, [prompt])
+        >>> few = torch.arange(512).expand(12, 512) < 20
+        >>> profile = tlesion.laminar_profile(model, {"few": few}, [prompt])
         >>> figure = tlesion.plots.laminar_profile(profile)
         >>> figure.layout.yaxis.title.text
         'logit drop (clean − lesioned)<br>positive: the lesion cost this token'
@@ -101,8 +101,8 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
         >>> import torch, tlesion
         >>> model = tlesion.load_model("toy-bert")
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(model, {"none": nothing}, [prompt])
+        >>> few = torch.arange(512).expand(12, 512) < 20
+        >>> profile = tlesion.laminar_profile(model, {"few": few}, [prompt])
         >>> figure = tlesion.plots.global_change(profile)
         >>> figure.layout.yaxis.title.text
         'global change (logits)'

@@ -26,11 +26,11 @@ def summarise_profile(profile: LaminarProfile) -> pd.DataFrame:
         >>> import torch, tlesion
         >>> from tlesion.studies.laminar.summary import summarise_profile
         >>> prompt = tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her"), correct="him")
-        >>> nothing = torch.zeros(12, 512, dtype=torch.bool)
-        >>> profile = tlesion.laminar_profile(tlesion.load_model("toy-bert"), {"none": nothing}, [prompt])
+        >>> few = torch.arange(512).expand(12, 512) < 20
+        >>> profile = tlesion.laminar_profile(tlesion.load_model("toy-bert"), {"few": few}, [prompt])
         >>> table = summarise_profile(profile)
-        >>> len(table), table.query("mask == 'none'")["mean"].abs().max()
-        (72, np.float64(0.0))
+        >>> len(table), set(table.query("mask == 'few'")["n_lesioned"])
+        (72, {20})
     """
     drop = torch.cat([profile.logit_drop, profile.reference_logit_drop])
     change = torch.cat([profile.global_change, profile.reference_global_change]).mean(dim=2)

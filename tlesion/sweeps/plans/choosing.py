@@ -63,6 +63,8 @@ def _against_a_shared_batch(lesion: Lesion, holds: Assumptions) -> str:
         return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
     if lesion.unshared:
         return f"the activation at {lesion.unshared[0]!r} does not hold each prompt as a row of its own"
+    if len(lesion.pairs) - len(lesion.edits) > 1:
+        return "hook functions of the user's own may hand things to each other, and lesions would get those of others"
     return ""
 
 

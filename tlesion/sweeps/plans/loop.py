@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tlesion.anatomy.foreign import foreign_change
 from tlesion.anatomy.model import device_of
 from tlesion.hooks import FwdHook, HookPoint, Model, hidden_state
 from tlesion.sweeps.groups import Group
@@ -60,7 +61,7 @@ def _loop(
         advance(group.n_prompts * model.cfg.n_layers)
         missed = sorted({name for name, _ in lesion.all_pairs} - fired)
         if missed:
-            raise ValueError(f"edits at {missed} never fired: this model does not call these hook points")
+            raise ValueError(f"edits at {missed} never fired: this model does not call these hook points{_why(model)}")
         for layer, (lesioned, clean) in enumerate(zip(hidden, clean_hidden, strict=True)):
             if lesion.is_null or layer >= lesion.first_layer:
                 store.hidden(layer, [lesion], group, lesioned[None], clean)
@@ -88,6 +89,12 @@ def _run(model: Model, group: Group, hooks: list[FwdHook], store: Store) -> tupl
     rows = torch.arange(group.n_prompts)[:, None]
     read = logits[rows, group.readout]
     return (read if store.wants_vocabulary else pick(read, group.targets)), hidden
+
+
+def _why(model: Model) -> str:
+    """What of the user's may keep hook points from being called, and the way out."""
+    changed = foreign_change(model)
+    return f"; it has {changed}, which may leave them out: undo it, or lesion other points" if changed else ""
 
 
 def _noting(function: Callable[..., Tensor | None], name: str, fired: set[str]) -> Callable[..., Tensor | None]:

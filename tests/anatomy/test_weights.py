@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from tlesion.models import info, weights
-from tlesion.models.weights import fingerprint, known_fingerprint
+from tlesion.anatomy import weights
+from tlesion.anatomy.weights import fingerprint, known_fingerprint
+from tlesion.models import info
 
 WIDE, LONG = 700, 900
 SMALL, LARGE = "small", "large"
