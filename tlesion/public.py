@@ -20,11 +20,10 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         A function of the same name and signature.
 
     Example:
-        >>> import numpy as np
+        >>> import numpy as np, torch
         >>> @public
         ... def zeros(*, n: int) -> torch.Tensor:
         ...     return torch.zeros(n)
-        >>> import torch
         >>> torch.set_default_dtype(torch.float64)
         >>> zeros(n=np.int64(2)).dtype
         torch.float32
