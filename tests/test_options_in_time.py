@@ -55,6 +55,16 @@ def compared(**options):
 
 
 @pytest.mark.parametrize("kind", WHOLE)
+def test_a_whole_number_of_any_kind_becomes_pythons(kind):
+    assert (integer("n", kind(3)), type(integer("n", kind(3)))) == (3, int)
+
+
+@pytest.mark.parametrize("kind", REAL)
+def test_a_number_of_any_kind_becomes_pythons(kind):
+    assert (number("x", kind(0.25)), type(number("x", kind(0.25)))) == (0.25, float)
+
+
+@pytest.mark.parametrize("kind", [np.int64, torch.tensor])
 @pytest.mark.parametrize(
     ("study", "name", "value"),
     [
@@ -80,7 +90,7 @@ def test_whole_numbers_of_numpy_and_torch_are_pythons(study, name, value, kind, 
     assert tlesion.load_result(theirs.save(tmp_path / "x")).content_hash == own.content_hash
 
 
-@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("kind", [np.float32, torch.tensor])
 @pytest.mark.parametrize(
     ("study", "name", "value"),
     [(selected, "alpha", 0.25), (selected, "min_effect", 0.5), (crossed, "alpha", 0.25), (compared, "level", 0.5)],
