@@ -113,7 +113,7 @@ def lesions_of(model, kind):
         "hooks of the user's own": [
             [("blocks.1.attn.hook_pattern", halve_pattern)],
             [("blocks.0.hook_resid_pre", swap_signs), iv.zero("blocks.2.mlp.hook_post", units=[2], positions=-1)],
-            [(lambda name: name.endswith("hook_mlp_out"), swap_signs)],
+            [(lambda name: name == "blocks.1.hook_mlp_out", swap_signs)],
         ],
     }[kind]
 
