@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from statsmodels.stats.power import TTestIndPower
 
 from tlesion.stats import power_curve
@@ -46,3 +46,17 @@ def test_power_curve_uses_it_both_ways():
         assert curve.n_needed(effect + 1e-6) == n
     student = power_curve([8, 20], test="student", correction="none")
     assert (curve.effect > student.effect).all()
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_mean_over_the_share_of_the_first_variance(n):
+    """By another integral, at the few sentences where the estimated degrees of freedom vary most."""
+    level, noncentrality = 0.05, 3.0
+
+    def rejects(u):
+        critical = stats.t.isf(level / 2, (n - 1) / (u**2 + (1 - u) ** 2))
+        t = stats.nct(2 * n - 2, noncentrality)
+        return (t.sf(critical) + t.cdf(-critical)) * stats.beta.pdf(u, (n - 1) / 2, (n - 1) / 2)
+
+    expected, _ = integrate.quad(rejects, 0, 1)
+    assert welch_power(np.asarray([noncentrality]), n, level)[0] == pytest.approx(expected, abs=1e-4)
