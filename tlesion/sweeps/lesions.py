@@ -9,9 +9,25 @@ import torch
 from torch import Tensor
 
 from tlesion.checks import shown
-from tlesion.hooks import HookFunction, Model, layer_of, layout_of, names, require_name, short_form
+from tlesion.hooks import HookFunction, HookPoint, Model, layer_of, layout_of, names, require_name, short_form
 from tlesion.interventions import Edit
 from tlesion.sweeps.groups import Group
+
+
+@dataclass(frozen=True, eq=False)
+class Onlooker:
+    """A hook function of a study that only looks: it sees the rows of its lesion, and leaves them as they are.
+
+    Attributes:
+        look: Called with the activation and the hook point.
+    """
+
+    look: Callable[[Tensor, HookPoint], None]
+
+    def __call__(self, activation: Tensor, hook: HookPoint) -> None:
+        """As TransformerLens calls a hook."""
+        self.look(activation, hook)
+
 
 LesionLike = Sequence[tuple[str | Callable[[str], bool], HookFunction]]
 
@@ -67,6 +83,19 @@ class Lesion:
         if group not in self._starts:
             self._starts[group] = min(_first_position(edit, group) for edit in self.edits)
         return self._starts[group]
+
+    @cached_property
+    def against_company(self) -> str:
+        """Why the lesion cannot share a batch with others; "" where it can."""
+        if self.outside_blocks:
+            return f"{self.outside_blocks[0]!r} lies outside the blocks"
+        if self.unshared:
+            return f"the activation at {self.unshared[0]!r} does not hold each prompt as a row of its own"
+        if sum(not isinstance(function, Edit | Onlooker) for _, function in self.pairs) > 1:
+            return (
+                "hook functions of the user's own may hand things to each other, and lesions would get those of others"
+            )
+        return ""
 
     @cached_property
     def sees_past_keys(self) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlesion.hooks import FwdHook, HookPoint, Model, layer_of
 from tlesion.sweeps.groups import Group, Reading
-from tlesion.sweeps.lesions import Lesion
+from tlesion.sweeps.lesions import Lesion, Onlooker
 from tlesion.sweeps.sinks import Field, Sink
 from tlesion.tokens import is_masked
 
@@ -59,7 +59,7 @@ class PathTrace(Sink):
         def look(activation: Tensor, hook: HookPoint) -> None:
             self._seen[index][str(hook.name)] = activation.detach().clone()
 
-        return [(name, look) for name in self._names(index, layer)]
+        return [(name, Onlooker(look)) for name in self._names(index, layer)]
 
     def hidden(
         self, layer: int, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor

@@ -141,7 +141,8 @@ def _whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Les
     if plan != "auto":
         return plan, ""
     against = assumptions_of(model, [reading.ids for reading in readings]).against
-    if against or any(lesion.outside_blocks or lesion.unshared for lesion in lesions):
+    against = against or next((lesion.against_company for lesion in lesions if lesion.against_company), "")
+    if against:
         return "loop", against
     return "fanout", ""
 

@@ -57,15 +57,7 @@ def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, ho
 
 
 def _against_a_shared_batch(lesion: Lesion, holds: Assumptions) -> str:
-    if holds.chain:
-        return holds.chain
-    if lesion.outside_blocks:
-        return f"{lesion.outside_blocks[0]!r} lies outside the blocks"
-    if lesion.unshared:
-        return f"the activation at {lesion.unshared[0]!r} does not hold each prompt as a row of its own"
-    if len(lesion.pairs) - len(lesion.edits) > 1:
-        return "hook functions of the user's own may hand things to each other, and lesions would get those of others"
-    return ""
+    return holds.chain or lesion.against_company
 
 
 def _against_prefix(model: Model, lesion: Lesion, groups: Sequence[Group], holds: Assumptions) -> str:
