@@ -91,9 +91,9 @@ def test_everything_equals_plain_runs_or_is_refused(name, dtype, request):
     if subject is not None:
         known = {plan: together(subject, plan) for plan in PLANS}
         there = [(what, kind) for what, kind in columns() if not kind or subject.lesions(kind)]
-        refusal = ARCHITECTURES[name].refusal
+        allowed = ARCHITECTURES[name].refusal
         for what, kind in there:
-            cells.append(cell(subject, what, kind, dtype, refusal=refusal(what), known=known.get(what)))
+            cells.append(cell(subject, what, kind, dtype, refusal=allowed(what), known=known.get(what)))
     record = {"architecture": name, "dtype": dtype, "refused": refusal, "cells": [asdict(one) for one in cells]}
     if request.config.option.cells is not None:
         with request.config.option.cells.open("a", encoding="utf-8") as file:
