@@ -15,6 +15,8 @@ from tlesion.anatomy.runners import CausalRunner, MaskedRunner
 from tlesion.checks import flag, integer, number, plain
 from tlesion.options import checked_options
 
+pytestmark = pytest.mark.slow
+
 PLANTED = tlesion.toy.planted_model("causal", n_layers=2, d_mlp=16, layers=(1,), n_causal=2, n_decoys=2, n_token=2)
 MODEL, CONTRAST = PLANTED.model, PLANTED.language.contrast(8, seed=0)
 PROMPTS = PLANTED.language.prompts(4, seed=1)

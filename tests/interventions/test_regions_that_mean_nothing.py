@@ -7,6 +7,8 @@ import torch
 import tlesion
 from tlesion import interventions as iv
 
+pytestmark = pytest.mark.slow
+
 NEURONS, HEADS, STATE = "blocks.3.mlp.hook_post", "blocks.3.attn.hook_k", "blocks.3.hook_resid_post"
 PROMPTS = [
     tlesion.Prompt("Robert thanked Lucy because she helped [MASK].", ("him", "her")),

@@ -10,6 +10,8 @@ from tlesion.studies.common.controls import measure_activity
 from tlesion.studies.common.walk import Walk, inference
 from tlesion.sweeps.groups import Reading
 
+pytestmark = pytest.mark.slow
+
 CONTRAST = tlesion.Contrast.from_pairs(
     [
         ("We saw him today.", "We saw her today."),

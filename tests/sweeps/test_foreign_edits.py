@@ -20,6 +20,8 @@ from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
+pytestmark = pytest.mark.slow
+
 SIZES: dict[str, Any] = {
     "n_layers": 3,
     "d_model": 32,

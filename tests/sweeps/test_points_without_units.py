@@ -14,6 +14,8 @@ import tlesion
 from tlesion import hooks
 from tlesion import interventions as iv
 
+pytestmark = pytest.mark.slow
+
 WORDS = [f"w{i}" for i in range(30)] + ["<s>", "</s>", "[UNK]"]
 TEXTS = ["w3 w8 w1 w9 w2", "w5 w7 w7 w4 w6", "w2 w11 w20 w3 w1 w8 w9"]
 PROMPTS = [tlesion.Prompt(text, ("w1", "w2")) for text in TEXTS]

@@ -15,6 +15,8 @@ from tlesion import interventions as iv
 from tlesion.encoding import encode_prompt, encode_sentence
 from tlesion.tokens import encode, prepends_bos
 
+pytestmark = pytest.mark.slow
+
 TEXT, TARGETS = "she thanked", ("him", "her")
 BOS = {"bos_token": "<s>", "eos_token": "</s>"}
 # What a tokenizer puts around a text, its special tokens, what may stand before the text, whether it does by default.
