@@ -18,8 +18,8 @@ _ANY = frozenset(DTYPES)
 _OTHERWISE = "does not compute what the original computes"
 NOT_LOADED: dict[str, tuple[frozenset[str], str]] = {
     "Llama, biases": (_ANY, _OTHERWISE),
-    "Qwen 2, windowed": (_ANY, f"sliding|{_OTHERWISE}"),
-    "Qwen 3, windowed": (_ANY, f"sliding|{_OTHERWISE}"),
+    "Qwen 2, windowed": (_ANY, f"attention windows|{_OTHERWISE}"),
+    "Qwen 3, windowed": (_ANY, f"attention windows|{_OTHERWISE}"),
     "Mixtral": (frozenset({"bfloat16"}), "dtype"),
     "OLMoE": (frozenset({"bfloat16"}), "dtype"),
     "Gemma": (_ANY, "GemmaForCausalLM"),
