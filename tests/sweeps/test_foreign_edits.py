@@ -1,64 +1,36 @@
 """Models with edits other than TransformerLens hooks: every number is that of a plain run, and nothing is undone."""
 
 import functools
-import warnings
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformer_lens import HookedEncoder, HookedTransformer, HookedTransformerConfig
+from transformer_lens import HookedEncoder, HookedTransformer
 from transformer_lens.components.attention import Attention
 from transformer_lens.hook_points import HookPoint
 
+from tests.sweeps import tiny_models
 from tlesion import interventions as iv
 from tlesion.anatomy.foreign import foreign_change, replaced_method
 from tlesion.anatomy.model import require_model
 from tlesion.sweeps.engine import run_sweep
-from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
 from tlesion.sweeps.sinks import TargetSink
 
 pytestmark = pytest.mark.slow
 
-SIZES: dict[str, Any] = {
-    "n_layers": 3,
-    "d_model": 32,
-    "n_heads": 4,
-    "d_head": 8,
-    "d_mlp": 48,
-    "n_ctx": 40,
-    "d_vocab": 60,
-    "act_fn": "gelu_new",
-    "normalization_type": "LN",
-    "init_weights": False,
-    "device": "cpu",
-}
+LENGTHS = (9, 12, 9, 9)
 
 
-@torch.no_grad()
 def tiny(kind="causal", cls: Any = HookedTransformer, **settings: Any) -> Any:
-    """A model whose weights are the same on every machine, and large enough for attention to be far from uniform."""
     if kind == "masked":
-        cls, settings = HookedEncoder, {"attention_dir": "bidirectional", **settings}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = cls(HookedTransformerConfig(**(SIZES | settings)))
-    rng = np.random.default_rng(0)
-    for name, parameter in model.named_parameters():
-        drawn = torch.from_numpy(rng.standard_normal(tuple(parameter.shape), dtype=np.float32))
-        parameter.copy_(1 + 0.2 * drawn if name.endswith(".w") else 0.3 * drawn)
-    return model.eval()
+        return tiny_models.tiny(HookedEncoder, attention_dir="bidirectional", **settings)
+    return tiny_models.tiny(cls, **settings)
 
 
-def readings(n_prompts=4):
-    rng = np.random.default_rng(1)
-    lengths = [9, 12, 9, 9, 12][:n_prompts]
-    return [
-        Reading(torch.from_numpy(rng.integers(0, 60, n)), torch.tensor([n - 1]), torch.tensor([[3, 4]]))
-        for n in lengths
-    ]
+def readings():
+    return tiny_models.readings_of(LENGTHS)
 
 
 def lesions(masked=False):
@@ -71,21 +43,11 @@ def lesions(masked=False):
 
 
 def swept(model, plan="auto", cuts=None):
-    given = readings()
-    sink = TargetSink(given, global_change=True)
-    settled = run_sweep(model, given, read_lesions(model, cuts or lesions()), sink, plan=plan)
-    return sink.lesioned[:, :, 0].float(), settled
+    return tiny_models.swept_over(model, readings(), cuts or lesions(), plan)
 
 
-@torch.no_grad()
 def plain(model, cuts=None):
-    """One plain run for every lesion and prompt."""
-    return torch.stack(
-        [
-            torch.stack([model.run_with_hooks(one.ids[None], fwd_hooks=lesion)[0, -1, [3, 4]] for one in readings()])
-            for lesion in cuts or lesions()
-        ]
-    )
+    return tiny_models.plain_runs(model, readings(), cuts or lesions())
 
 
 def hooked(path, function=lambda module, inputs, output: 1.5 * output, **options):

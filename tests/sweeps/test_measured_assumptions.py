@@ -1,14 +1,13 @@
 """What a plan relies on is measured on the model at hand: its class and its settings' names are not asked."""
 
-import warnings
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from transformer_lens import HookedEncoder, HookedTransformer, HookedTransformerConfig
+from transformer_lens import HookedEncoder, HookedTransformer
 
 import tlesion
+from tests.sweeps import tiny_models
 from tlesion import interventions as iv
 from tlesion.anatomy import assumptions, measuring
 from tlesion.anatomy.assumptions import assumptions_of
@@ -20,41 +19,15 @@ from tlesion.sweeps.sinks import TargetSink
 
 pytestmark = pytest.mark.slow
 
-SIZES: dict[str, Any] = {
-    "n_layers": 2,
-    "d_model": 32,
-    "n_heads": 4,
-    "d_head": 8,
-    "d_mlp": 48,
-    "n_ctx": 64,
-    "d_vocab": 60,
-    "act_fn": "gelu_new",
-    "normalization_type": "LN",
-    "init_weights": False,
-    "device": "cpu",
-}
 ROTARY: dict[str, Any] = {"positional_embedding_type": "rotary", "rotary_dim": 8}
 
 
-@torch.no_grad()
 def tiny(cls: Any = HookedTransformer, **settings: Any) -> Any:
-    """A model whose weights are the same on every machine, and large enough for attention to be far from uniform."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = cls(HookedTransformerConfig(**(SIZES | settings)))
-    rng = np.random.default_rng(0)
-    for name, parameter in model.named_parameters():
-        drawn = torch.from_numpy(rng.standard_normal(tuple(parameter.shape), dtype=np.float32))
-        parameter.copy_(1 + 0.2 * drawn if name.endswith(".w") else 0.3 * drawn)
-    return model.eval()
+    return tiny_models.tiny(cls, n_layers=2, **settings)
 
 
 def readings(lengths=(9, 12, 9)):
-    rng = np.random.default_rng(1)
-    return [
-        Reading(torch.from_numpy(rng.integers(0, 60, n)), torch.tensor([n - 1]), torch.tensor([[3, 4]]))
-        for n in lengths
-    ]
+    return tiny_models.readings_of(lengths)
 
 
 def lesions(model):
@@ -67,22 +40,11 @@ def lesions(model):
 
 
 def swept(model, plan="auto", lengths=(9, 12, 9)):
-    given = readings(lengths)
-    sink = TargetSink(given, global_change=True)
-    settled = run_sweep(model, given, read_lesions(model, lesions(model)), sink, plan=plan)
-    return sink.lesioned[:, :, 0].float(), settled
+    return tiny_models.swept_over(model, readings(lengths), lesions(model), plan)
 
 
-@torch.no_grad()
 def plain(model, lengths=(9, 12, 9)):
-    return torch.stack(
-        [
-            torch.stack(
-                [model.run_with_hooks(one.ids[None], fwd_hooks=cut)[0, -1, [3, 4]] for one in readings(lengths)]
-            )
-            for cut in lesions(model)
-        ]
-    )
+    return tiny_models.plain_runs(model, readings(lengths), lesions(model))
 
 
 SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
