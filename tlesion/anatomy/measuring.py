@@ -12,7 +12,7 @@ from tlesion.anatomy.cache import empty_layer, repeated
 from tlesion.anatomy.evaluating import in_eval_mode
 from tlesion.anatomy.kernels import streamlined
 from tlesion.anatomy.model import Model, blocks
-from tlesion.anatomy.runners import CausalRunner, Runner, runner_for
+from tlesion.anatomy.runners import CausalRunner, Runner, runner_for, unembed
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 """Largest difference at a position, relative to the root mean square: of another batch, or another order of sums."""
@@ -80,9 +80,7 @@ def _found(measure: Callable[[], str]) -> str:
 
 def _chain(runner: Runner, tokens: Int[Tensor, "1 pos"], own: Float[Tensor, "1 pos vocab"]) -> str:
     hidden = _through_blocks(runner, tokens)
-    weight, bias = runner.model.unembed.W_U, runner.model.unembed.b_U
-    logits = runner.cap(torch.addmm(bias, runner.head(hidden[0]), weight))
-    if differ(logits[None], own):
+    if differ(unembed(runner, hidden[0])[None], own):
         return "its blocks, one after the other, do not give what its own forward pass gives"
     other = (tokens + 1) % runner.model.cfg.d_vocab
     if differ(_rows(runner, torch.cat([other, tokens]))[1:], hidden):
