@@ -15,6 +15,7 @@ from tlesion.keep.checkpoint import NOTHING_KEPT, Checkpoint
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 from tlesion.sweeps.lesions import Lesion, require_positions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
+from tlesion.sweeps.passes import exact_groups
 from tlesion.sweeps.plans.choosing import Choice, choose_all
 from tlesion.sweeps.plans.fanout import fan_out
 from tlesion.sweeps.plans.loop import loop
@@ -128,7 +129,9 @@ class _Job:
     def run(self, runner: Runner, store: Store, max_bytes: int, advance: Callable[..., object]) -> None:
         """Do the work, and hand what comes of it to the store."""
         if self.plan == "loop":
-            loop(runner.model, self.group, self.lesions, store, advance=advance)
+            # Together, unless a hook or a change of the user's looks at the whole batch: then each prompt alone.
+            for part in exact_groups(runner.model, self.group):
+                loop(runner.model, part, self.lesions, store, advance=advance)
             return
         before = hooks_on(runner.model)
         if self.plan == "prefix":

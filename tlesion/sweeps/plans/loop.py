@@ -1,8 +1,4 @@
-"""The loop: one plain ``run_with_hooks`` per lesion. The reference that every other plan has to equal.
-
-Prompts of equal length go through it together, unless a hook or a change of the user's looks at the whole batch: then
-each goes alone.
-"""
+"""The loop: one plain ``run_with_hooks`` per lesion. The reference that every other plan has to equal."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +10,6 @@ from tlesion.anatomy.model import device_of
 from tlesion.hooks import FwdHook, HookPoint, Model, hidden_state
 from tlesion.sweeps.groups import Group
 from tlesion.sweeps.lesions import Lesion, bind
-from tlesion.sweeps.passes import exact_groups
 from tlesion.sweeps.sinks import pick
 from tlesion.sweeps.store import Store
 
@@ -40,18 +35,6 @@ def loop(
         ValueError: A hook point was never reached, so that its edit did nothing; hidden states are wanted, and a
             module of the user's stands in place of their hook point.
     """
-    for part in exact_groups(model, group):
-        _loop(model, part, lesions, store, advance=advance)
-
-
-def _loop(
-    model: Model,
-    group: Group,
-    lesions: Sequence[Lesion],
-    store: Store,
-    *,
-    advance: Callable[..., object],
-) -> None:
     clean_logits, clean_hidden = _run(model, group, [], store)
     advance(group.n_prompts * model.cfg.n_layers)
     for lesion in lesions:
