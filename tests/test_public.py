@@ -1,6 +1,8 @@
 """What users call settles its options and lets nothing of the session in; its siblings do as it does."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -47,3 +49,20 @@ def test_masks_to_compare_may_be_arrays_with_numbers_for_names():
     assert overlap.names == ("1", "2")
     with pytest.raises(ValueError, match="give each a name of its own"):
         tlesion.mask_overlap({1: MASK, "1": MASK})
+
+
+@pytest.mark.slow
+def test_a_warning_points_at_the_line_that_called_tlesion(tmp_path):
+    """In a process of its own: here the functions are wrapped once more, to check shapes."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import warnings, tlesion\n"
+        "pairs = [('We saw him.', 'We saw her.'), ('I like him.', 'I like her.')] * 2\n"
+        "contrast = tlesion.Contrast.from_pairs(pairs, ('him', 'her'))\n"
+        "with warnings.catch_warnings(record=True) as warned:\n"
+        "    warnings.simplefilter('always')\n"
+        "    tlesion.select_neurons(tlesion.load_model('toy-bert'), contrast, layers=[0])\n"
+        "print([(one.filename, one.lineno) for one in warned if 'copies of others' in str(one.message)])\n"
+    )
+    told = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert eval(told.stdout) == [(str(script), 6)] * 2

@@ -1,6 +1,8 @@
 """One wording for what is refused everywhere: what it is, what came, what is allowed."""
 
 import math
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -52,6 +54,17 @@ def whole_numbers(what: str, values: Any) -> list[int]:
         return [integer(what, one) for one in (values.tolist() if hasattr(values, "tolist") else values)]
     except TypeError:
         raise TypeError(f"{what} are {shown(values)}; give a list of whole numbers, such as [0, 1]") from None
+
+
+def warn(message: str, kind: type[Warning] = UserWarning) -> None:
+    """Warn, and say that it happened where tlesion was called, however many of its own functions lie between."""
+    caller, level, frame = 2, 2, sys._getframe(1).f_back
+    while frame is not None:
+        level += 1
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "tlesion":
+            caller = level
+        frame = frame.f_back
+    warnings.warn(message, kind, stacklevel=caller + 1)
 
 
 class DoesNotApply(ValueError):

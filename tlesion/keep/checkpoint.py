@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from tlesion.checks import warn
 from tlesion.keep.checkpoint_part import packed, read_part
 from tlesion.keep.writing import (
     check_folder,
@@ -98,7 +98,7 @@ class Checkpoint:
             return read_part(path, {"run": self.run, "part": path.stem, "covers": covers})
         except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
             where = f"part {path.stem!r} of the checkpoint in {str(self.folder)!r}"
-            warnings.warn(f"{where} is damaged and is computed again ({error})", stacklevel=2)
+            warn(f"{where} is damaged and is computed again ({error})")
             return None
 
     def write(self, name: str, fields: Mapping[str, Any], *, covers: Any = None) -> None:

@@ -1,6 +1,7 @@
 """Select neurons from activations that are already there: the caches of two ``run_with_cache`` calls."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from tlesion.hooks import layer_of, layout_without_model, short_form
 from tlesion.keep.results import Provenance
 from tlesion.public import public
-from tlesion.selection.copies import different, warn_of_copies
+from tlesion.selection.copies import different, sides_of, warn_of_copies
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_below, rounding_of
 from tlesion.selection.stream import rows_at
@@ -134,9 +135,10 @@ def _counted_once(
         )
     held = _first_alike(a), _first_alike(b)
     shown = [[f"sentence {i}" for i in range(n)] for n in (n_a, n_b)]
-    first_a, first_b = different(*held, conditions, shown, within_pairs=pairs)
+    among = partial(sides_of, conditions=conditions, shown=shown, within_pairs=pairs)
+    first_a, first_b = different(among(*held))
     whole_a, whole_b = (_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True))
-    warn_of_copies(whole_a, whole_b, conditions, shown, within_pairs=pairs, stacklevel=4)
+    warn_of_copies(among(whole_a, whole_b))
     n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
     return (
         {name: rows[first_a] for name, rows in a.items()},

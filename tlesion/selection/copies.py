@@ -1,10 +1,12 @@
 """Copies: sentences of which the model has read the very same. They are one observation, however often they come."""
 
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from tlesion.anatomy.assumptions import looks_ahead
+from tlesion.checks import warn
 from tlesion.encoding import EncodedSentence, what_is_read
 from tlesion.hooks import Model
 from tlesion.stimuli import Contrast
@@ -48,11 +50,12 @@ def counted_once(
     ahead = looks_ahead(model, [one.ids for one in (*a, *b)])
     reads_a, reads_b = ([what_is_read(one, ahead=ahead) for one in side] for side in (a, b))
     shown = [[repr(sentence.text) for sentence in side] for side in (contrast.a, contrast.b)]
-    first_a, first_b = different(reads_a, reads_b, contrast.conditions, shown, within_pairs=within_pairs)
+    among = partial(sides_of, conditions=contrast.conditions, shown=shown, within_pairs=within_pairs)
+    first_a, first_b = different(among(reads_a, reads_b))
     n_copies = len(a) - len(first_a) + (0 if within_pairs else len(b) - len(first_b))
     if n_copies:
-        whole = [[(one.positions, tuple(one.ids.tolist())) for one in side] for side in (a, b)]
-        warn_of_copies(whole[0], whole[1], contrast.conditions, shown, within_pairs=within_pairs, stacklevel=4)
+        whole = ([what_is_read(one, ahead=True) for one in side] for side in (a, b))
+        warn_of_copies(among(*whole))
     return Rows(
         a=tuple(a[i] for i in first_a),
         b=tuple(b[i] for i in first_b),
@@ -62,27 +65,39 @@ def counted_once(
     )
 
 
-def different(
+Side: TypeAlias = tuple[str, Sequence[Hashable], Sequence[str]]
+"""What its members are, what tells them apart, and what messages call each."""
+
+
+def sides_of(
     a: Sequence[Hashable],
     b: Sequence[Hashable],
     conditions: Sequence[str],
     shown: Sequence[Sequence[str]],
     *,
     within_pairs: bool,
-) -> tuple[list[int], list[int]]:
-    """Where each different sentence of both conditions, or each different pair, comes first.
+) -> list[Side]:
+    """Those among which copies are looked for: the sentences of each condition, or the pairs.
 
     Args:
         a, b: What tells sentences apart.
         conditions: Names of the conditions.
         shown: What messages call each sentence, for both conditions.
         within_pairs: A copy is a pair whose two sentences both are.
+    """
+    if within_pairs:
+        return [(f"pairs of {conditions[0]!r} and {conditions[1]!r}", list(zip(a, b, strict=True)), shown[0])]
+    return [(f"sentences of {conditions[0]!r}", a, shown[0]), (f"sentences of {conditions[1]!r}", b, shown[1])]
+
+
+def different(sides: Sequence[Side]) -> tuple[list[int], list[int]]:
+    """Where each different sentence of both conditions, or each different pair, comes first.
 
     Raises:
         ValueError: Fewer than two different ones are left.
     """
     found = []
-    for what, keys, texts in _sides(a, b, conditions, shown, within_pairs=within_pairs):
+    for what, keys, texts in sides:
         first = _firsts(keys)
         if len(first) < 2 <= len(keys):
             raise ValueError(
@@ -94,42 +109,20 @@ def different(
     return found[0], found[-1]
 
 
-def warn_of_copies(
-    a: Sequence[Hashable],
-    b: Sequence[Hashable],
-    conditions: Sequence[str],
-    shown: Sequence[Sequence[str]],
-    *,
-    within_pairs: bool,
-    stacklevel: int,
-) -> None:
-    """Say which sentences, or pairs, are given more than once; see `different`.
+def warn_of_copies(sides: Sequence[Side]) -> None:
+    """Say which sentences, or pairs, are given more than once.
 
     Warns:
         UserWarning: Some are.
     """
-    for what, keys, texts in _sides(a, b, conditions, shown, within_pairs=within_pairs):
+    for what, keys, texts in sides:
         first = _firsts(keys)
         if len(first) < len(keys):
             copy = next(i for i in range(len(keys)) if i not in first)
-            warnings.warn(
+            warn(
                 f"{len(keys) - len(first)} of {len(keys)} {what} are copies of others (the first: {texts[copy]}); "
-                "each counts once",
-                stacklevel=stacklevel,
+                "each counts once"
             )
-
-
-def _sides(
-    a: Sequence[Hashable],
-    b: Sequence[Hashable],
-    conditions: Sequence[str],
-    shown: Sequence[Sequence[str]],
-    *,
-    within_pairs: bool,
-) -> list[tuple[str, Sequence[Hashable], Sequence[str]]]:
-    if within_pairs:
-        return [(f"pairs of {conditions[0]!r} and {conditions[1]!r}", list(zip(a, b, strict=True)), shown[0])]
-    return [(f"sentences of {conditions[0]!r}", a, shown[0]), (f"sentences of {conditions[1]!r}", b, shown[1])]
 
 
 def _firsts(keys: Sequence[Hashable]) -> list[int]:

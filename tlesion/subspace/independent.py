@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tlesion.checks import warn
 from tlesion.subspace.projection import orient
 from tlesion.subspace.rows import CentredRows
 
@@ -50,11 +51,10 @@ def mixing_directions(
         warnings.simplefilter("ignore", ConvergenceWarning)
         ica.fit(scores)
     if ica.n_iter_ >= MOST_ITERATIONS:
-        warnings.warn(
+        warn(
             f"FastICA did not converge on {len(principal)} sources within {MOST_ITERATIONS} iterations, so they "
             "depend on the seed; give fewer n_sources, or more tokens",
             RuntimeWarning,
-            stacklevel=4,
         )
     mixing = torch.as_tensor(ica.mixing_.T, dtype=torch.float64, device=data.rows.device) @ principal
     order = mixing.square().sum(dim=1).argsort(descending=True)

@@ -1,7 +1,6 @@
 """What a lesion costs the words that its mask is about: the one number per prompt that inference is made on."""
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from tlesion.checks import label, one_of, plain, shown
+from tlesion.checks import label, one_of, plain, shown, warn
 from tlesion.options import settle_by
 
 MEASURES = ("margin", "drop")
@@ -93,10 +92,9 @@ def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about
     for name in masks:
         inside = [word for word in known if _within(word, name)]
         if name not in given and name not in known and len(inside) == 1 and len(known) > 1:
-            warnings.warn(
+            warn(
                 f"mask {name!r} is taken to be about each prompt's right answer, not about {inside[0]!r}; if that is "
                 f"its word, say so: about={{{name!r}: {inside[0]!r}}}, and if not: about={{{name!r}: ''}}",
-                stacklevel=3,
             )
     return {name: given.get(name, name if name in known else "") for name in masks}
 
