@@ -16,7 +16,7 @@ from torch import Tensor
 from transformer_lens.utilities.tokenize_utils import get_attention_mask
 
 from tlesion.anatomy.evaluating import in_eval_mode
-from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_method
+from tlesion.anatomy.foreign import foreign_change, replaced_method, user_hooks
 from tlesion.anatomy.measuring import Assumptions, differ, measured
 from tlesion.anatomy.model import Model, is_masked
 from tlesion.anatomy.settings import settings_hash
@@ -67,15 +67,16 @@ def assumptions_of(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> Assu
 
 
 @torch.no_grad()
-def looks_ahead(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> bool:
+def looks_ahead(model: Model, sequences: Sequence[Int[Tensor, " _"]], holds: Assumptions | None = None) -> bool:
     """Whether what comes later in a text changes what is before it, hooks and changes of the user's included.
 
     Args:
         model: The model.
         sequences: Token ids of the texts at hand. Where the model's own forward pass has to be asked, the longest of
             them is run, its second half replaced, and its first half alone.
+        holds: What `assumptions_of` has found for them, where it has been asked already.
     """
-    holds = assumptions_of(model, sequences)
+    holds = assumptions_of(model, sequences) if holds is None else holds
     if is_masked(model) or not holds.against:
         return is_masked(model) or bool(holds.later)
     ids = max(sequences, key=len)
@@ -89,9 +90,14 @@ def looks_ahead(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> bool:
     return differ(changed, whole) or differ(alone, whole) or not bool(whole.isfinite().all())
 
 
+def as_long(ids: Int[Tensor, " pos"], length: int) -> Int[Tensor, " length"]:
+    """A text of another length: cut off, or over and over again."""
+    return ids.repeat(-(-length // len(ids)))[:length]
+
+
 def _seen(model: Model, sequences: Sequence[Int[Tensor, " _"]]) -> str:
     """A reason against any shortcut that shows without running anything."""
-    hooked = hooked_points(model)
+    hooked = user_hooks(model)
     if hooked:
         return f"the model carries hooks of its own (at {hooked[0]}), which may look at the whole batch"
     changed = foreign_change(model)
@@ -130,7 +136,7 @@ def _limits(model: Model) -> list[int]:
 def _probe(model: Model, sequences: Sequence[Int[Tensor, " _"]], length: int) -> Int[Tensor, " pos"]:
     """The first text that is long enough, cut off; or the longest of them, more than once."""
     ids = next((ids for ids in sequences if len(ids) >= length), max(sequences, key=len))
-    return ids.repeat(-(-length // len(ids)))[:length].cpu()
+    return as_long(ids, length).cpu()
 
 
 def _short(model: Model, length: int) -> int:

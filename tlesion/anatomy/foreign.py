@@ -23,8 +23,20 @@ _PASSIVE = {"__init__", "__doc__", "__module__", "__repr__", "__qualname__", "__
 """What a class may have anew without computing anything else."""
 
 
-def hooked_points(model: Model) -> list[str]:
-    """The names of the hook points that carry forward hooks right now."""
+def user_hooks(model: Model) -> list[str]:
+    """The names of the points that carry hooks right now: those of others, outside :func:`tlesion.hooks.scoped`.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Full hook names; empty for a model without hooks.
+
+    Example:
+        >>> import tlesion
+        >>> user_hooks(tlesion.load_model("toy-bert"))
+        []
+    """
     return [name for name, point in model.hook_dict.items() if isinstance(point, HookPoint) and point.fwd_hooks]
 
 

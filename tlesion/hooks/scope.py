@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tlesion.anatomy.evaluating import in_eval_mode as in_eval_mode
-from tlesion.anatomy.foreign import hooked_points
+from tlesion.anatomy.foreign import user_hooks as user_hooks
 from tlesion.anatomy.model import Model
 from tlesion.hooks.points import FwdHook, require_name
 
@@ -41,23 +41,6 @@ def scoped(model: Model, fwd_hooks: Iterable[FwdHook]) -> Iterator[None]:
         require_name(model, name)
     with model.hooks(fwd_hooks=[*pairs]):
         yield
-
-
-def user_hooks(model: Model) -> list[str]:
-    """The names of the points that carry hooks right now: those of others, outside :func:`scoped`.
-
-    Args:
-        model: The model.
-
-    Returns:
-        Full hook names; empty for a model without hooks.
-
-    Example:
-        >>> import tlesion
-        >>> user_hooks(tlesion.load_model("toy-bert"))
-        []
-    """
-    return hooked_points(model)
 
 
 def require_same(first: Tensor, again: Tensor, name: str) -> None:

@@ -112,11 +112,11 @@ def stream_rows(
         raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
     batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
     ids = [sentence.ids for sentence in (*a, *b)]
-    ahead = looks_ahead(model, ids)
+    passes = Passes(model, ids, list(sinks))
+    ahead = looks_ahead(model, ids, passes.holds)
     reads = [[what_is_read(sentence, ahead=ahead) for sentence in (*few_a, *few_b)] for few_a, few_b in batches]
     taker = _Taker(sinks, shared=_in_several(reads))
     with in_eval_mode(model), torch.no_grad():
-        passes = Passes(model, ids, list(sinks))
         # disable=None: a bar on a terminal, nothing in a log file.
         bar = tqdm(batches, desc="sentences", unit="batch", disable=None, leave=False)
         for (few_a, few_b), read in zip(bar, reads, strict=True):

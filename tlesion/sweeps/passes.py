@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tlesion.anatomy.assumptions import assumptions_of
-from tlesion.anatomy.foreign import foreign_change, hooked_points, replaced_method
+from tlesion.anatomy.foreign import foreign_change, replaced_method, user_hooks
 from tlesion.anatomy.measuring import Assumptions, differ
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.runners import runner_for
@@ -101,7 +101,7 @@ def rows_are_apart(model: Model, ids: Int[Tensor, "row pos"]) -> bool:
         model: The model. One that carries nothing of the user's is known to keep rows apart, and is not run.
         ids: The batch. Its first two rows and the last are looked at.
     """
-    if not hooked_points(model) and not foreign_change(model) and not replaced_method(model):
+    if not user_hooks(model) and not foreign_change(model) and not replaced_method(model):
         return True
     ids = ids.to(device_of(model))
     together = model.run_with_hooks(ids, fwd_hooks=[])

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from tlesion.anatomy.assumptions import assumptions_of
+from tlesion.anatomy.assumptions import as_long, assumptions_of
 from tlesion.anatomy.cache import Cache, empty_cache
 from tlesion.anatomy.model import device_of
 from tlesion.checks import shown
@@ -91,7 +91,7 @@ def _continued(
 ) -> Int[Tensor, " longer"]:
     device = device_of(model)
     # Keys and values are kept from token to token only where that gives what a pass over the whole text gives.
-    holds = assumptions_of(model, [_as_long(ids, n_tokens)])
+    holds = assumptions_of(model, [as_long(ids, len(ids) + n_tokens)])
     cache = None if holds.against or holds.prefix else empty_cache(model)
     end = getattr(model.tokenizer, "eos_token_id", None)
     drawn, new = ids, ids
@@ -118,11 +118,6 @@ def _next_logits(
         mask = torch.ones_like(new)
         logits = model.run_with_hooks(new, fwd_hooks=[], past_kv_cache=cache, attention_mask=mask)
     return logits[0, -1].float().cpu()
-
-
-def _as_long(ids: Int[Tensor, " pos"], n_tokens: int) -> Int[Tensor, " longer"]:
-    """A text of the length that is going to be reached."""
-    return ids.repeat(1 + -(-n_tokens // len(ids)))[: len(ids) + n_tokens]
 
 
 def _draw(logits: Float[Tensor, " token"], temperature: float | int, generator: torch.Generator) -> Int[Tensor, " one"]:
