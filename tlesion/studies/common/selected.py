@@ -14,8 +14,7 @@ def selected(selection: NeuronSelection) -> str:
     counts = {name: int(selection.mask(name).sum()) for name in (a, b)}
     total, n_all = sum(counts.values()), selection.t.numel()
     what = f"{total} of {n_all} neurons ({percent(total / n_all)}) tell {a!r} from {b!r}"
-    sizes = f"{selection.n_a} against {selection.n_b} sentences"
-    how = f"{_test(selection.test)}, {selection.correction}, {sizes}"
+    how = tested(selection)
     text = f"{what} ({how}): {counts[a]} are larger for {a!r}, {counts[b]} for {b!r}."
     if not total:
         return f"No neuron tells {a!r} from {b!r} ({how}); there is nothing to cut."
@@ -30,7 +29,11 @@ def selected(selection: NeuronSelection) -> str:
     return text
 
 
-def _test(name: str) -> str:
-    """What was tested with. A saved selection may name a test that somebody registered who is not here."""
-    summary = statistic_named(name).summary if name in statistic_names() else ""
-    return summary or f"the test {name!r}"
+def tested(selection: NeuronSelection) -> str:
+    """With what was tested, and on how many sentences.
+
+    A saved selection may name a test that somebody registered who is not here.
+    """
+    summary = statistic_named(selection.test).summary if selection.test in statistic_names() else ""
+    test = summary or f"the test {selection.test!r}"
+    return f"{test}, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"

@@ -27,6 +27,7 @@ from tlesion.studies.common.effects import own_targets, words_of_masks
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.registry import studies
+from tlesion.studies.common.selected import tested
 from tlesion.studies.evidence.activation_histogram import activation_histogram
 from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
 from tlesion.studies.evidence.folder import check_run_folder
@@ -185,9 +186,8 @@ def _require_neurons(selected: NeuronSelection) -> None:
     if not bool(selected.mask("any").any()):
         a, b = selected.conditions
         raise ValueError(
-            f"no neuron tells {a!r} from {b!r} ({selected.test} t-test, {selected.correction}, alpha "
-            f"{selected.alpha:g}, {selected.n_a} against {selected.n_b} sentences): there is nothing to lesion; "
-            "more or other sentences, another position, test or alpha may select some"
+            f"no neuron tells {a!r} from {b!r} ({tested(selected)}, alpha {selected.alpha:g}): there is nothing to "
+            "lesion; more or other sentences, another position, test or alpha may select some"
         )
 
 
