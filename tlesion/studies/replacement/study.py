@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.model import device_of
 from tlesion.anatomy.norm import final_norm
 from tlesion.checks import one_of, shown
@@ -24,6 +23,7 @@ from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Group, Reading, groups_of_equal_length
 from tlesion.sweeps.lesions import Lesion, read_lesions
 from tlesion.sweeps.memory import default_max_bytes, tokens_per_step
+from tlesion.sweeps.plans.choosing import whole_rows
 from tlesion.tokens import is_masked
 
 PLANS = ("auto", "loop", "batched", "fanout")
@@ -95,7 +95,7 @@ def replacement(
     labels = [variant.label for variant in variants]
     run = frame.opened(checkpoint, options={"variants": labels}, lesions=lesions[1:])
     sink = _sink(model, frame.readings, len(lesions), top_k)
-    chosen, why = _whole_rows(model, frame.readings, lesions, plan)
+    chosen, why = whole_rows(model, frame.readings, lesions, plan)
     settled = run.sweep(lesions, sink, stage="lesions", plan=chosen)
     require_finite_logits(sink.clean)
     outlying = _outlying(run, lesions[1:])
@@ -134,17 +134,6 @@ def _check_variants(variants: Any) -> None:
             if twice
             else "no variant was given; make some with tlesion.scale_variants, noise_variants or head_variants"
         )
-
-
-def _whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesion], plan: str) -> tuple[str, str]:
-    """The fastest plan that carries all positions of every prompt, and what speaks against a faster one."""
-    if plan != "auto":
-        return plan, ""
-    against = assumptions_of(model, [reading.ids for reading in readings]).against
-    against = against or next((lesion.against_company for lesion in lesions if lesion.against_company), "")
-    if against:
-        return "loop", against
-    return "fanout", ""
 
 
 def _sink(model: Model, readings: Sequence[Reading], n_lesions: int, k: int) -> DownstreamSink:

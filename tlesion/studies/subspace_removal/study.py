@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from tlesion import interventions as iv
-from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.checks import one_of
 from tlesion.correlation.interval import check_level
 from tlesion.hooks import Layers, Model
@@ -32,6 +31,7 @@ from tlesion.subspace import ObliqueEraser, Subspace
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Reading
 from tlesion.sweeps.lesions import read_lesions
+from tlesion.sweeps.plans.choosing import whole_rows
 from tlesion.tokens import is_masked
 
 STUDY = "subspace_removal"
@@ -197,10 +197,9 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
         for name, fit in zip(point.names, fits, strict=True)
     ]
     sink = SubspaceSink(n_detailed=1 + len(point.layers))
-    # Hidden states of all positions are needed: the plan "prefix", which the null lesion would have, carries a tail.
-    against = assumptions_of(model, [reading.ids for reading in run.frame.readings]).against
-    chosen = plan if plan != "auto" else "loop" if against else "fanout"
-    settled = run.sweep(read_lesions(model, [[], *made]), sink, stage="lesions", plan=chosen)
+    lesions = read_lesions(model, [[], *made])
+    chosen, against = whole_rows(model, run.frame.readings, lesions, plan)
+    settled = run.sweep(lesions, sink, stage="lesions", plan=chosen)
     require_finite_logits(sink.clean, where="tokens")
     if plan != "auto":
         return sink, settled.reason

@@ -7,7 +7,7 @@ from tlesion.anatomy.assumptions import assumptions_of
 from tlesion.anatomy.measuring import Assumptions
 from tlesion.checks import one_of
 from tlesion.hooks import Model
-from tlesion.sweeps.groups import Group
+from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.tokens import is_masked
 
@@ -39,6 +39,24 @@ def choose_all(model: Model, lesions: Sequence[Lesion], groups: Sequence[Group],
         return [Choice("loop", "asked for") for _ in lesions]
     holds = assumptions_of(model, [ids for group in groups for ids in group.ids])
     return [_choose(model, lesion, groups, plan, holds) for lesion in lesions]
+
+
+def whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesion], plan: str) -> tuple[str, str]:
+    """The fastest plan that carries all positions of every prompt, and what speaks against a faster one.
+
+    For sweeps that read hidden states everywhere: the plan "prefix" carries a tail.
+
+    Args:
+        model: The model.
+        readings: The prompts.
+        lesions: The lesions.
+        plan: ``"auto"``, or the plan that was asked for.
+    """
+    if plan != "auto":
+        return plan, ""
+    against = assumptions_of(model, [reading.ids for reading in readings]).against
+    against = against or next((lesion.against_company for lesion in lesions if lesion.against_company), "")
+    return ("loop", against) if against else ("fanout", "")
 
 
 def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, holds: Assumptions) -> Choice:
