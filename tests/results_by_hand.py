@@ -77,6 +77,7 @@ def profile(
         reference_global_change=torch.stack([nothing, whole])[..., 0] / 2,
         control_logit_drop=drop.new_zeros(len(masks), 0, *drop.shape[1:]),
         control_global_change=drop.new_zeros(len(masks), 0, *drop.shape[1:3]),
+        control_overlap=torch.full((len(masks), N_LAYERS), torch.nan, dtype=torch.float64),
         masks=masks,
         layers=tuple(range(N_LAYERS)),
         prompts=TEXTS,
@@ -122,8 +123,8 @@ def drops(him: float, her: float, *, spread: float = 1.0) -> torch.Tensor:
 SILENT = drops(0.0, 0.0, spread=0.0)
 
 
-def effects(*layers: torch.Tensor, change: float = 0.1, mask: str = "him") -> LaminarProfile:
-    """A profile of one mask from its drops in each layer; all prompts ask for "him" with a clean margin of 4.
+def effects(*layers: torch.Tensor, change: float | torch.Tensor = 0.1, mask: str = "him") -> LaminarProfile:
+    """A profile of one mask from its drops in each layer; all prompts ask for "him", with a clean margin of 4.
 
     Controls move each target by normal draws of 0.1, and all logits by 0.1; so does the mask, unless told.
     """
@@ -134,13 +135,14 @@ def effects(*layers: torch.Tensor, change: float = 0.1, mask: str = "him") -> La
     whole = torch.full((2, n_layers, n, 2), 1.0, dtype=torch.float64)
     return LaminarProfile(
         logit_drop=drop[None],
-        global_change=torch.full((1, n_layers, n), change, dtype=torch.float64),
+        global_change=change * torch.ones(1, n_layers, n, dtype=torch.float64),
         clean_logits=torch.tensor([5.0, 1.0], dtype=torch.float64).repeat(n, 1),
         n_lesioned=torch.full((1, n_layers), 7),
         reference_logit_drop=whole,
         reference_global_change=whole[..., 0],
         control_logit_drop=controls.repeat(1, 1, n, 1)[None],
         control_global_change=torch.full((1, N_CONTROLS, n_layers, n), 0.1, dtype=torch.float64),
+        control_overlap=torch.full((1, n_layers), 0.07, dtype=torch.float64),
         masks=(mask,),
         layers=tuple(range(n_layers)),
         prompts=tuple(f"prompt {i}" for i in range(n)),
@@ -162,7 +164,9 @@ def two_masks(profile: LaminarProfile) -> LaminarProfile:
         control_logit_drop=profile.control_logit_drop.repeat(2, 1, 1, 1, 1),
         global_change=profile.global_change.repeat(2, 1, 1),
         control_global_change=profile.control_global_change.repeat(2, 1, 1, 1),
+        control_overlap=profile.control_overlap.repeat(2, 1),
         n_lesioned=profile.n_lesioned.repeat(2, 1),
+        clean_logits=torch.stack([row.flip(-1) if i % 2 else row for i, row in enumerate(profile.clean_logits)]),
         masks=("him", "her"),
         correct=tuple(("him", "her")[i % 2] for i in range(n)),
     )

@@ -22,7 +22,7 @@ from tlesion.studies.laminar.study import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
 from tlesion.studies.laminar.words import summary
 from tlesion.studies.verdict.result import Verdict
-from tlesion.studies.verdict.words import judged
+from tlesion.studies.verdict.words import chance, found
 
 
 @command(
@@ -92,8 +92,9 @@ def write_and_print(made: report.Report, folder: Path, *, as_json: bool) -> None
     results: dict[str, Any] = made.results
     selection, profile, verdict = results["selection"], results["profile"], results.get("verdict")
     table = summarise_profile(profile)
-    said = [] if verdict is None else [judged(verdict, mask) for mask in verdict.masks]
-    sentences = summary(profile, selection, verdict=said)
+    first = [] if verdict is None else chance(verdict)
+    said = [] if verdict is None else found(verdict)
+    sentences = summary(profile, selection, first=first, verdict=said)
     if as_json:
         record = _record(selection, profile, table, verdict)
         print_json({"summary": sentences, **record, "left_out": made.left_out, "files": files})

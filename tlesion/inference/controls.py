@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tlesion.public import public
 
-SMALLEST_BIN = 5  # units
+SMALLEST_BIN = 20  # units: of a smaller one a few neurons of a set are so much that controls repeat them
 
 
 @public
@@ -41,7 +41,7 @@ def matched_controls(
         seed: Of the draws.
         match: A finite value per layer and unit that does not depend on the mask, mean absolute activation for
             example (``tlesion.measure_reference(..., statistic="mean_absolute")``).
-        n_bins: Bins of ``match`` in a layer; fewer where a bin would hold less than 5 units.
+        n_bins: Bins of ``match`` in a layer; fewer where a bin would hold less than 20 units.
 
     Returns:
         The controls, one mask each.

@@ -53,3 +53,29 @@ def group_totals(
         return values
     sums = torch.zeros(*values.shape[:-1], n_groups, dtype=torch.float64).index_add_(-1, index, values)
     return sums * (n_groups / len(index))
+
+
+def group_error(values: Float64[Tensor, "*shape sample"], groups: Any) -> tuple[Float64[Tensor, "*shape"], int]:
+    r"""Standard error of the mean of all samples, whose groups are the independent units.
+
+    .. math:: \sqrt{\frac{G}{G-1} \sum_g \left(\sum_{i \in g} (x_i - \bar x)\right)^2} \,/\, N
+
+    Args:
+        values: Samples on the last axis.
+        groups: One label per sample, or None.
+
+    Returns:
+        The error, and its degrees of freedom, G − 1.
+
+    Raises:
+        ValueError: As `group_index`.
+
+    Example:
+        >>> group_error(torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64), ["a", "a", "b", "b"])[0].item()
+        1.0
+    """
+    index = group_index(groups, values.shape[-1])
+    n_groups = int(index.max()) + 1
+    away = values - values.mean(dim=-1, keepdim=True)
+    total = group_totals(away, index) * (values.shape[-1] / n_groups)
+    return (n_groups / (n_groups - 1) * total.square().sum(dim=-1)).sqrt() / values.shape[-1], n_groups - 1

@@ -6,39 +6,67 @@ import pytest
 import torch
 
 from tlesion import verdict
-from tlesion.studies.verdict.result import DAMAGE, NOT_CUT, NOTHING, SPECIFIC, UNCLEAR, VERDICTS
+from tlesion.studies.verdict.result import (
+    AT_CHANCE,
+    DAMAGE,
+    FEW_CONTROLS,
+    FEW_PROMPTS,
+    INCONCLUSIVE,
+    NEGLIGIBLE,
+    NOT_CUT,
+    OPPOSITE,
+    REASONS,
+    ROUNDING,
+    SPECIFIC,
+    VERDICTS,
+    WIDE,
+)
+
+
+def judged(profile, layer=1, mask=0, **options):
+    """The word on one layer, and the reason."""
+    result = verdict(profile, **options)
+    return result.verdicts[mask][layer], result.reasons[mask][layer]
+
+
+def test_the_words_are_those_of_the_contract():
+    assert set(VERDICTS) == {
+        "nothing cut", "specific", "specific, opposite", "negligible", "damage", "inconclusive",
+    }  # fmt: skip
+    assert set(REASONS) == {"few prompts", "few controls", "wide set", "model at chance", "rounding"}
 
 
 def test_an_effect_beyond_its_controls_is_specific(by_hand):
     result = verdict(by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.SILENT))
-    assert result.verdicts == ((NOTHING, SPECIFIC, NOTHING),)
+    assert result.verdicts == ((NEGLIGIBLE, SPECIFIC, NEGLIGIBLE),)
+    assert result.reasons == (("", "", ""),)
     assert result.effect[0, 1].item() == pytest.approx(2.0)
     assert result.about == ("him",)
-    assert set(VERDICTS) == {SPECIFIC, DAMAGE, NOTHING, UNCLEAR, NOT_CUT}
 
 
-def test_a_shift_of_both_targets_is_damage_by_the_margin_and_specific_by_the_drop(by_hand):
-    """Both logits lose 2: the choice between them is as it was."""
+def test_an_effect_that_helps_the_word_is_specific_too_and_said_so(by_hand):
+    result = verdict(by_hand.effects(by_hand.SILENT, by_hand.drops(-2.0, 0.0), by_hand.SILENT))
+    assert result.verdicts[0][1] == OPPOSITE
+    assert result.effect[0, 1] < 0
+    assert result.control_p[0, 1] <= 0.05, "two-sided"
+
+
+def test_a_shift_of_both_targets_is_none_by_the_margin_and_specific_by_the_drop(by_hand):
+    """Both logits lose 2 and so do all others: no probability changes."""
     both = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 2.0), by_hand.SILENT)
-    result = verdict(both)
-    assert result.verdicts[0][1] == DAMAGE
-    assert result.effect[0, 1].item() == pytest.approx(0.0, abs=1e-12)
-    assert verdict(both, measure="drop").verdicts[0][1] == SPECIFIC
+    assert judged(both)[0] == NEGLIGIBLE
+    assert judged(both, measure="drop")[0] == SPECIFIC
 
 
-def test_an_effect_of_a_size_that_controls_have_is_damage(by_hand):
+def test_an_effect_of_a_size_that_controls_have_is_damage_if_it_matters_and_negligible_if_not(by_hand):
     """0.15 is real over the prompts, and one to two standard deviations of the controls."""
-    result = verdict(by_hand.effects(by_hand.SILENT, by_hand.drops(0.15, 0.0, spread=0.1), by_hand.SILENT))
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(0.15, 0.0, spread=0.1), by_hand.SILENT)
+    result = verdict(profile)
     assert result.p[0, 1] < 0.001
     assert result.control_p_corrected[0, 1] > 0.05
-    assert result.verdicts[0][1] == DAMAGE
-
-
-def test_an_effect_against_the_masks_name_is_damage(by_hand):
-    result = verdict(by_hand.effects(by_hand.SILENT, by_hand.drops(-2.0, 0.0), by_hand.SILENT))
-    assert result.p[0, 1] < 0.001
-    assert result.verdicts[0][1] == DAMAGE
-    assert result.effect[0, 1] < 0
+    assert result.smallest_effect.item() == pytest.approx(0.4)
+    assert result.verdicts[0][1] == NEGLIGIBLE
+    assert judged(profile, smallest=0.12)[0] == DAMAGE
 
 
 def test_a_large_effect_of_much_more_damage_is_damage(by_hand):
@@ -50,80 +78,164 @@ def test_a_large_effect_of_much_more_damage_is_damage(by_hand):
     assert result.verdicts[0][1] == DAMAGE
 
 
-def test_no_effect_of_interest_in_a_powerful_study_is_no_effect(by_hand):
-    """The clean margin is 4, so that 0.4 is of interest; the spread over 24 prompts shows effects of 0.1."""
-    result = verdict(by_hand.effects(by_hand.drops(0.0, 0.0), by_hand.SILENT, by_hand.SILENT))
-    assert result.smallest_effect.item() == pytest.approx(0.4)
-    assert result.minimal_effect[0, 0] < 0.4
-    assert result.p[0, 0] > 0.05
-    assert result.verdicts[0][0] == NOTHING
-    assert (
-        verdict(by_hand.effects(by_hand.drops(0.0, 0.0), by_hand.SILENT, by_hand.SILENT), smallest=0.01).verdicts[0][0]
-        != NOTHING
+def test_a_change_of_all_logits_without_an_effect_is_damage_and_a_small_one_is_not(by_hand):
+    for change, word in ((4.0, DAMAGE), (0.3, NEGLIGIBLE)):
+        assert judged(by_hand.effects(by_hand.SILENT, by_hand.SILENT, by_hand.SILENT, change=change))[0] == word
+
+
+def test_more_data_never_make_damage_of_what_is_negligible(by_hand):
+    """The effect of 0.02 where 0.8 is the smallest of interest, at 6 to 640 prompts."""
+    for n in (6, 40, 160, 640):
+        spread = torch.linspace(-1, 1, n).double()
+        drop = torch.stack([0.02 + 0.05 * spread, torch.zeros(n).double()], dim=-1)
+        silent = torch.zeros_like(drop)
+        assert judged(by_hand.effects(silent, drop), smallest=0.8)[0] == NEGLIGIBLE
+        large = torch.stack([0.3 + 0.05 * spread, torch.zeros(n).double()], dim=-1)
+        assert judged(by_hand.effects(silent, large), smallest=0.35)[0] in (NEGLIGIBLE, SPECIFIC)
+
+
+def test_more_data_move_a_lesion_from_inconclusive_to_a_definite_word(by_hand):
+    """Effects with a standard deviation of one, of which the mean is kept as it is."""
+    for mean, change, definite in ((0.0, 0.1, NEGLIGIBLE), (1.5, 0.1, SPECIFIC), (0.2, 2.0, DAMAGE)):
+        words = []
+        for n in (6, 40, 160, 640):
+            spread = torch.linspace(-1.7, 1.7, n).double()[torch.arange(n) * 7 % n if n % 7 else torch.arange(n)]
+            drop = torch.stack([mean + spread, torch.zeros(n).double()], dim=-1)
+            profile = by_hand.effects(torch.zeros_like(drop), drop, change=change * (1 + 0.3 * spread.flip(0)))
+            words.append(judged(profile, smallest=0.4)[0])
+        assert words[-1] == definite, (mean, words)
+        first = words.index(definite)
+        assert set(words[first:]) == {definite}, words
+        assert set(words[:first]) <= {INCONCLUSIVE}, words
+
+
+def test_five_prompts_can_show_nothing_and_six_can(by_hand):
+    """Five prompts: their 32 flips cannot make p 0.05."""
+    five, six = (
+        verdict(by_hand.effects(by_hand.SILENT[:n], by_hand.drops(0.5, 0.0, spread=0.1)[:n], by_hand.SILENT[:n]))
+        for n in (5, 6)
     )
-
-
-def test_few_prompts_have_too_little_power_however_large_the_effect(by_hand):
-    """Five prompts: their 32 flips cannot make p 0.05. Six can."""
-    few = [
-        by_hand.effects(by_hand.SILENT[:n], by_hand.drops(0.3, 0.0, spread=0.0)[:n], by_hand.SILENT[:n]) for n in (5, 6)
-    ]
-    five, six = (verdict(profile) for profile in few)
-    assert five.verdicts[0][1] == UNCLEAR
+    assert (five.verdicts[0][1], five.reasons[0][1]) == (INCONCLUSIVE, FEW_PROMPTS)
     assert five.minimal_effect[0, 1].isinf()
     assert five.p[0, 1].item() == pytest.approx(2 / 32)
     assert six.p[0, 1].item() == pytest.approx(2 / 64)
-    assert six.verdicts[0][1] in (SPECIFIC, DAMAGE)
+    assert six.verdicts[0][1] == SPECIFIC
 
 
-def test_a_wide_spread_over_prompts_is_too_little_power(by_hand):
-    """Eight prompts with a standard deviation of about 0.4: an effect of 0.3 would have gone unnoticed."""
+def test_a_wide_spread_over_prompts_is_inconclusive(by_hand):
+    """Eight prompts with a standard deviation of about 0.4: neither 0.3 nor 0 can be ruled out."""
     thin = by_hand.effects(
         *(one[::3] for one in (by_hand.SILENT, by_hand.drops(0.02, 0.0, spread=4.0), by_hand.SILENT))
     )
-    result = verdict(thin, smallest=0.3)
-    assert result.p[0, 1] > 0.05
-    assert result.minimal_effect[0, 1] > max(0.3, result.target_change[0, 1].item())
-    assert result.verdicts[0][1] == UNCLEAR
+    assert judged(thin, smallest=0.25) == (INCONCLUSIVE, FEW_PROMPTS)
 
 
-def test_beyond_the_controls_of_its_layer_alone_is_too_little_power(by_hand):
-    """Choose an effect between the limit of one layer and that of three."""
-    one, three = (
-        verdict(by_hand.effects(by_hand.drops(0.2, 0.0, spread=0.1), *rest))
-        for rest in ((), (by_hand.SILENT, by_hand.SILENT))
+def test_the_family_is_all_masks_and_layers(by_hand):
+    """An effect that one lesion alone would be called specific for, and one of many is not."""
+    lone = by_hand.effects(by_hand.drops(0.45, 0.0, spread=0.1))
+    assert judged(lone, 0, smallest=0.1)[0] == SPECIFIC
+    silent = [by_hand.SILENT] * 7
+    many = by_hand.effects(by_hand.drops(0.45, 0.0, spread=0.1), *silent)
+    wide = dataclasses.replace(
+        many,
+        control_logit_drop=torch.cat([lone.control_logit_drop, many.control_logit_drop[:, :, 1:]], dim=2),
     )
-    for size in torch.linspace(0.15, 0.6, 46).tolist():
-        profile = by_hand.effects(by_hand.drops(size, 0.0, spread=0.1), by_hand.SILENT, by_hand.SILENT)
-        result = verdict(profile, smallest=0.1, n_resamples=50, n_permutations=500)
-        if result.control_p[0, 0] <= 0.05 < result.control_p_corrected[0, 0]:
-            break
-    else:
-        pytest.fail("no effect lies between the two limits")
-    assert result.verdicts[0][0] == UNCLEAR
-    assert verdict(profile, smallest=0.1, correction="none").verdicts[0][0] == SPECIFIC
-    assert one.detectable_effect[0, 0] < three.detectable_effect[0, 0]
+    result = verdict(wide, smallest=0.1)
+    assert result.control_p[0, 0] <= 0.05 < result.control_p_corrected[0, 0]
+    assert result.verdicts[0][0] != SPECIFIC
+    assert judged(wide, 0, smallest=0.1, correction="none")[0] == SPECIFIC
+
+
+def test_controls_that_are_too_few_to_tell_are_named(by_hand):
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.SILENT)
+    few = dataclasses.replace(
+        profile,
+        control_logit_drop=profile.control_logit_drop[:, :9],
+        control_global_change=profile.control_global_change[:, :9],
+    )
+    assert judged(few) == (INCONCLUSIVE, FEW_CONTROLS)
+    assert verdict(few).control_p_error[0, 1].item() == pytest.approx((0.2 * 0.8 / 9) ** 0.5)
+
+
+def test_a_set_that_its_controls_hold_much_of_is_not_called_damage(by_hand):
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(0.15, 0.0, spread=0.1), by_hand.SILENT)
+    wide = dataclasses.replace(profile, control_overlap=torch.full((1, 3), 0.6, dtype=torch.float64))
+    with pytest.warns(UserWarning, match=r"hold 60 % of its neurons in layer 0.*at most 0\.82 √k.*top_k"):
+        assert judged(wide, smallest=0.12) == (INCONCLUSIVE, WIDE)
+    with pytest.warns(UserWarning, match="hold 60 %"):
+        assert judged(wide, smallest=2.0)[0] == NEGLIGIBLE, "the interval needs no controls"
+    older = dataclasses.replace(
+        profile,
+        n_lesioned=torch.full((1, 3), 60),
+        control_overlap=torch.full((1, 3), torch.nan, dtype=torch.float64),
+    )
+    with pytest.warns(UserWarning, match="hold 60 %"):
+        assert judged(older, smallest=0.12) == (INCONCLUSIVE, WIDE)
+
+
+def test_a_model_that_guesses_is_said_to_do_so_before_anything_else(by_hand):
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.drops(-2.0, 0.0))
+    n = by_hand.N_JUDGED
+    guesses = dataclasses.replace(profile, clean_logits=torch.eye(2).double().repeat(n // 2, 1))
+    result = verdict(guesses, smallest=0.4)
+    assert result.accuracy == 0.5
+    assert result.verdicts == ((INCONCLUSIVE,) * 3,)
+    assert result.reasons == ((AT_CHANCE,) * 3,)
+    assert verdict(profile).accuracy == 1
+    unasked = dataclasses.replace(guesses, correct=(None,) * n)
+    assert verdict(unasked, smallest=0.4).verdicts[0][1] == SPECIFIC, "no right answers, no chance"
+
+
+def test_one_word_for_all_prompts_is_chance_in_templates_too(by_hand):
+    """A model that always says "him", on six templates that ask for each word as often."""
+    profile = by_hand.two_masks(by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.SILENT))
+    n = by_hand.N_JUDGED
+    says_him = dataclasses.replace(
+        profile,
+        clean_logits=torch.tensor([5.0, 1.0]).double().repeat(n, 1),
+        groups=tuple(f"template {i // 4}" for i in range(n)),
+    )
+    assert set(verdict(says_him, smallest=0.4).reasons[0]) == {AT_CHANCE}
+    right = dataclasses.replace(profile, groups=says_him.groups)
+    assert verdict(right).verdicts[0][1] == SPECIFIC
+
+
+def test_few_templates_cannot_show_that_a_model_does_the_task(by_hand):
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.SILENT)
+    grouped = dataclasses.replace(profile, groups=tuple(f"template {i // 6}" for i in range(by_hand.N_JUDGED)))
+    assert judged(grouped) == (INCONCLUSIVE, FEW_PROMPTS)
+
+
+def test_rounding_bounds_no_effect_and_hides_what_is_finer(by_hand):
+    """In bfloat16 logits of 60 stand 0.47 apart: 0.5 can be specific, and nothing below can be called negligible."""
+    half = by_hand.effects(by_hand.SILENT, by_hand.drops(1.0, 0.0), by_hand.SILENT)
+    record = dataclasses.replace(half.provenance, model=half.provenance.model | {"dtype": "bfloat16"})
+    coarse = dataclasses.replace(half, clean_logits=half.clean_logits * 12, provenance=record)
+    result = verdict(coarse, smallest=0.4)
+    assert result.verdicts[0] == (INCONCLUSIVE, SPECIFIC, INCONCLUSIVE)
+    assert result.reasons[0] == (ROUNDING, "", ROUNDING)
+    assert verdict(coarse, smallest=0.6).verdicts[0] == (NEGLIGIBLE, SPECIFIC, NEGLIGIBLE)
+
+
+def test_an_effect_of_rounding_alone_is_negligible(by_hand):
+    """1e-7 logits, the same in every prompt, where the largest logit is 5."""
+    tiny = by_hand.drops(0.0, 0.0, spread=0.0)
+    tiny[:, 0] += 1e-7 * (1 + 0.1 * torch.arange(by_hand.N_JUDGED))
+    result = verdict(by_hand.effects(by_hand.SILENT, tiny, by_hand.SILENT))
+    assert result.p[0, 1] < 0.001
+    assert result.verdicts[0][1] == NEGLIGIBLE
 
 
 def test_in_a_layer_without_neurons_nothing_is_cut_and_there_is_no_p(by_hand):
     profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.drops(2.0, 0.0))
     empty = dataclasses.replace(profile, n_lesioned=torch.tensor([[7, 0, 7]]))
     result = verdict(empty)
-    assert result.verdicts == ((NOTHING, NOT_CUT, SPECIFIC),)
+    assert result.verdicts == ((NEGLIGIBLE, NOT_CUT, SPECIFIC),)
     row = result.to_frame().query("layer == 1").iloc[0]
     assert row["n_lesioned"] == 0
-    assert row[["p", "control_p", "control_p_corrected", "selective_p"]].isna().all()
+    assert row[["p", "control_p", "control_p_corrected", "selective_p", "control_overlap"]].isna().all()
     nowhere = dataclasses.replace(profile, n_lesioned=torch.zeros(1, 3, dtype=torch.long))
     assert verdict(nowhere).verdicts == ((NOT_CUT,) * 3,)
-
-
-def test_rounding_is_no_effect(by_hand):
-    """1e-7 logits, the same in every prompt, where the largest logit is 5."""
-    tiny = by_hand.drops(0.0, 0.0, spread=0.0)
-    tiny[:, 0] += 1e-7 * (1 + 0.1 * torch.arange(by_hand.N_JUDGED))
-    result = verdict(by_hand.effects(by_hand.SILENT, tiny, by_hand.SILENT))
-    assert result.p[0, 1] < 0.001
-    assert result.verdicts[0][1] == NOTHING
 
 
 def test_logits_that_are_no_numbers_any_more_are_damage_and_leave_other_layers_alone(by_hand):

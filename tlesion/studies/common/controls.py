@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tlesion.checks import one_of
 from tlesion.hooks import HookPoint, Model, in_eval_mode, require_same
-from tlesion.inference import matched_controls
+from tlesion.inference import joint_controls, matched_controls
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
@@ -67,6 +67,17 @@ class Controls:
         seed = int(np.random.SeedSequence([self.seed, *stream]).generate_state(1)[0])
         return matched_controls(mask, n_controls=self.n, seed=seed, match=self.match)
 
+    def draw_together(self, masks: Bool[Tensor, "mask layer unit"]) -> Bool[Tensor, "control mask layer unit"]:
+        """Controls of several masks, one shuffle of the units for all of them.
+
+        A shuffle depends on the seed and on ``match`` alone, so that a mask's controls are the same whatever other
+        masks stand beside it.
+        """
+        if not self.n:
+            return masks[None][:0]
+        assert not isinstance(self.match, str), "the activity is measured before controls are drawn"
+        return joint_controls(masks, n_controls=self.n, seed=self.seed, match=self.match)
+
 
 def stream_of(name: str) -> bytes:
     """The stream of a named mask: its controls are the same whatever other masks stand beside it."""
@@ -87,7 +98,7 @@ def controls_of(n_controls: int, match: Any, frame: LesionFrame) -> Controls:
     """
     seed, shape = frame.ablation.seed, frame.point.shape
     if n_controls < 0:
-        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 is usual, 19 are the fewest for 5 %)")
+        raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (99 are usual, 19 are the fewest for 5 %)")
     if n_controls and seed < 0:
         raise ValueError(f"seed {seed} is negative; give 0 or more")
     if isinstance(match, str):

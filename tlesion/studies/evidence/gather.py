@@ -52,7 +52,7 @@ def laminar(
     seed: int = 0,
     plan: str = "auto",
     about: Mapping[str, str] | None = None,
-    n_controls: int = 50,
+    n_controls: int = 99,
     allow_shared: bool = False,
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -170,7 +170,7 @@ def require_enough(n_controls: int) -> None:
     """
     if n_controls < 0 or 0 < n_controls < FEWEST:
         raise ValueError(
-            f"{n_controls} controls are too few for a verdict; give {FEWEST} or more (50 are usual), or 0 for none and "
+            f"{n_controls} controls are too few for a verdict; give {FEWEST} or more (99 are usual), or 0 for none and "
             "no verdict"
         )
 

@@ -23,7 +23,7 @@ from tlesion.studies.selecting.page import comparison_section, power_section, se
 from tlesion.studies.selecting.positions import SelectionComparison
 from tlesion.studies.verdict.page import verdict_section
 from tlesion.studies.verdict.result import Verdict
-from tlesion.studies.verdict.words import judged
+from tlesion.studies.verdict.words import chance, found
 
 
 def laminar_page(
@@ -101,7 +101,8 @@ def laminar_page(
             profile,
             selection,
             others=[] if histogram is None else [silenced(histogram)],
-            verdict=[] if verdict is None else [judged(verdict, mask) for mask in verdict.masks],
+            first=[] if verdict is None else chance(verdict),
+            verdict=[] if verdict is None else found(verdict),
         ),
         sections=sections,
     )

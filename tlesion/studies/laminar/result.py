@@ -33,6 +33,8 @@ class LaminarProfile(Result):
         control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
             kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
         control_global_change: Likewise.
+        control_overlap: Which share of a mask's neurons its controls hold on average; NaN where nothing is cut, or
+            there are no controls. Where it is large, controls do much of what the mask does.
         masks: Names of the masks.
         layers: The model's layer of every row.
         prompts: Texts of the prompts.
@@ -50,6 +52,7 @@ class LaminarProfile(Result):
     reference_global_change: Float64[Tensor, "reference layer prompt"]
     control_logit_drop: Float64[Tensor, "mask control layer prompt target"]
     control_global_change: Float64[Tensor, "mask control layer prompt"]
+    control_overlap: Float64[Tensor, "mask layer"]
     masks: tuple[str, ...]
     layers: tuple[int, ...]
     prompts: tuple[str, ...]
@@ -60,12 +63,13 @@ class LaminarProfile(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Add controls and groups, none of each, to the ``values`` of a profile of format 1, which had neither."""
+        """Add what profiles of older formats did not have: controls and groups (format 1), the controls' overlap."""
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
             "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
             "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
             "groups": ("",) * len(values["prompts"]),
+            "control_overlap": torch.full_like(values["n_lesioned"], torch.nan, dtype=torch.float64),
         }
         return empty | values
 
@@ -156,7 +160,7 @@ class LaminarProfile(Result):
         if not self.n_controls:
             raise ValueError(
                 "the profile has no matched controls, so its effects cannot be compared with chance; make it "
-                "with laminar_profile(..., n_controls=50)"
+                "with laminar_profile(..., n_controls=99)"
             )
 
     def to_frame(self) -> pd.DataFrame:

@@ -6,12 +6,12 @@ which has to be exactly the clean run, and the ablation of all units of the laye
 the ceiling.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.hooks import Model
@@ -22,9 +22,10 @@ from tlesion.positions import PromptPosition
 from tlesion.provenance import require_same_model
 from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt, combined_hash
-from tlesion.studies.common.controls import Controls, controls_of, stream_of
+from tlesion.studies.common.controls import Controls, controls_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
+from tlesion.studies.common.smallest import SmallestEffect, settled_smallest
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
 
@@ -46,8 +47,9 @@ def laminar_profile(
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
     about: Mapping[str, str] | None = None,
-    n_controls: int = 0,
-    match: Tensor | str | None = None,
+    n_controls: int = 99,
+    match: Tensor | str | None = "activity",
+    smallest: float | int | SmallestEffect | None = None,
     selected_on: Any = None,
     allow_shared: bool = False,
     checkpoint: Folder = None,
@@ -73,10 +75,13 @@ def laminar_profile(
             prompt's right answer. A mask that is not in it is about the target of exactly its name, or else about the
             right answer. ``profile.about`` says what was taken.
         n_controls: Matched controls of each mask: random masks with as many neurons in every layer, run through the
-            same sweep. 50 to 100 are usual; 19 are the fewest with which p can reach 0.05.
-        match: None: controls are drawn from all neurons of the layer. ``"activity"``: from those that are about as
-            active as the mask's, by their mean absolute activation at the lesioned position over these prompts. A
+            same sweep; all masks of a control come from one shuffle of the units. 0: none, and no verdict. 19 are the
+            fewest with which p can reach 0.05; with so few a verdict hangs on which of them were drawn.
+        match: ``"activity"``: controls are drawn from neurons that are about as active as the mask's, by their mean
+            absolute activation at the lesioned position over these prompts. None: from all neurons of the layer. A
             tensor ``[layer, unit]``: matched on its values.
+        smallest: The smallest effect of interest, in logits, set before anything is run: :func:`tlesion.verdict`
+            takes it from here. :func:`tlesion.smallest_effect` makes one from other prompts. None: none is set.
         selected_on: The selection that the masks come from, or its contrast: prompts that are made from its sentences
             are refused, because they overstate the effect.
         allow_shared: Use them anyway.
@@ -120,6 +125,7 @@ def laminar_profile(
     named = frame.point.masks(masks)
     controls = controls_of(n_controls, match, frame)
     settings = {
+        "smallest": None if smallest is None else dataclasses.asdict(settled_smallest("smallest", smallest)),
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
         "about": words_of_masks(list(named), frame.labels.targets, about),
         "selected_on": _checked_source(model, selected_on, prompts, allow_shared=allow_shared),
@@ -128,7 +134,7 @@ def laminar_profile(
     run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
     stack = torch.stack(list(named.values()))
     own = measure_layers(run, frame, torch.cat([stack, torch.ones_like(stack[:1])]), stage="masks")
-    control_drop, control_change = _measure_controls(run, frame, named, own, controls)
+    control_drop, control_change, overlap = _measure_controls(run, frame, stack, own, controls)
     null_drop, null_change = measure_nothing(run, frame)
     run.checkpoint.finish()
     whole_drop, whole_change = own.logit_drop[-1], own.global_change[-1]
@@ -141,6 +147,7 @@ def laminar_profile(
         reference_global_change=torch.stack([null_change.expand_as(whole_change), whole_change]),
         control_logit_drop=control_drop,
         control_global_change=control_change,
+        control_overlap=overlap,
         masks=tuple(named),
         layers=frame.point.layers,
         prompts=frame.labels.prompts,
@@ -153,20 +160,21 @@ def laminar_profile(
 
 
 def _measure_controls(
-    run: Run, frame: LesionFrame, masks: Mapping[str, Tensor], own: LayerEffects, controls: Controls
-) -> tuple[Float64[Tensor, "mask control layer prompt target"], Float64[Tensor, "mask control layer prompt"]]:
-    """Logit drop and global change of every mask's controls.
+    run: Run, frame: LesionFrame, masks: Bool[Tensor, "mask layer unit"], own: LayerEffects, controls: Controls
+) -> tuple[Tensor, Tensor, Float64[Tensor, "mask layer"]]:
+    """Logit drop and global change of every mask's controls, and how much of the mask they hold.
 
     They are swept apart from the masks, whose numbers are the same with and without them.
     """
     shape = (len(masks), controls.n, *own.logit_drop.shape[1:])
     if not controls.n:
-        return own.logit_drop.new_zeros(shape), own.logit_drop.new_zeros(shape[:-1])
+        unknown = torch.full(masks.shape[:2], torch.nan, dtype=torch.float64)
+        return own.logit_drop.new_zeros(shape), own.logit_drop.new_zeros(shape[:-1]), unknown
     match = run.checkpoint.part("match", lambda: {"values": controls.measured(frame).match})["values"]
-    alike = replace(controls, match=match)
-    drawn = torch.cat([alike.draw(mask, stream_of(name)) for name, mask in masks.items()])
-    effects = measure_layers(run, frame, drawn, stage="controls")
-    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1])
+    drawn = dataclasses.replace(controls, match=match).draw_together(masks).transpose(0, 1)
+    effects = measure_layers(run, frame, drawn.flatten(0, 1), stage="controls")
+    overlap = (drawn & masks[:, None]).sum(dim=-1).double().mean(dim=1) / masks.sum(dim=-1)
+    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1]), overlap
 
 
 def _checked_source(model: Model, selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:

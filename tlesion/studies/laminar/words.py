@@ -17,6 +17,7 @@ def summary(
     profile: LaminarProfile,
     selection: NeuronSelection | None = None,
     *,
+    first: Sequence[str] = (),
     others: Sequence[str] = (),
     verdict: Sequence[str] = (),
 ) -> list[str]:
@@ -25,10 +26,11 @@ def summary(
     Args:
         profile: The profile.
         selection: Where its masks come from.
+        first: What has to be known before anything else.
         others: Sentences on what was measured beside it.
         verdict: Sentences on whether it is real.
     """
-    said = [] if selection is None else [selected(selection)]
+    said = [*first, *([] if selection is None else [selected(selection)])]
     said.append(clean(profile))
     said += about(profile)
     table = summarise_profile(profile)

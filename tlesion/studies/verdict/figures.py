@@ -8,9 +8,24 @@ import plotly.graph_objects as go
 from tlesion.drawing.style import NEUTRAL, Figure, TemplateLike, finish, translucent
 from tlesion.drawing.targets import chosen_masks, target_colours
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict.result import DAMAGE, NOT_CUT, NOTHING, SPECIFIC, UNCLEAR, Verdict
+from tlesion.studies.verdict.result import (
+    DAMAGE,
+    INCONCLUSIVE,
+    NEGLIGIBLE,
+    NOT_CUT,
+    OPPOSITE,
+    SPECIFIC,
+    Verdict,
+)
 
-SYMBOLS = {SPECIFIC: "star", DAMAGE: "x", NOTHING: "circle-open", UNCLEAR: "diamond-open", NOT_CUT: "line-ew-open"}
+SYMBOLS = {
+    SPECIFIC: "star",
+    OPPOSITE: "star-open",
+    DAMAGE: "x",
+    NEGLIGIBLE: "circle-open",
+    INCONCLUSIVE: "diamond-open",
+    NOT_CUT: "line-ew-open",
+}
 """How each verdict is drawn."""
 
 
@@ -20,8 +35,8 @@ def verdict(
     """What the lesions of one mask cost its own word, layer by layer, beside matched controls.
 
     Filled: the range of the controls' means, the band in which 95 of 100 lie, and their mean (dotted). Points: the
-    effect, mean over prompts, with its interval; the symbol is the verdict. Bars at the foot: stretches of adjacent
-    layers with an effect, p corrected over all stretches. Dashes: the smallest effect of interest.
+    effect, mean over prompts, with its interval; the symbol is the verdict. Dashes: the smallest effect of interest, on
+    either side of zero.
 
     Args:
         verdict: The verdict.
@@ -54,19 +69,16 @@ def verdict(
     controls = effects.controls.mean(dim=-1).numpy()
     _add_controls(figure, verdict.layers, controls)
     _add_effect(figure, verdict, row, colour)
-    spread = np.concatenate([controls, verdict.low[row].numpy()[None], verdict.high[row].numpy()[None]])
-    _add_clusters(figure, verdict, name, colour, low=float(np.nanmin(spread)), high=float(np.nanmax(spread)))
     smallest = float(verdict.smallest_effect[row])
-    if float(verdict.smallest_effect.max()) < 2 * float(verdict.high.nan_to_num().max()):
-        figure.add_hline(
-            y=smallest,
-            line={"color": NEUTRAL, "dash": "dash", "width": 1},
-            annotation={"text": "smallest effect of interest", "font": {"size": 11, "color": NEUTRAL}},
-        )
+    if smallest < 2 * float(np.nanmax(np.abs([verdict.low[row].numpy(), verdict.high[row].numpy()]), initial=0.0)):
+        line = {"color": NEUTRAL, "dash": "dash", "width": 1}
+        figure.add_hline(y=-smallest, line=line)
+        note = {"text": "smallest effect of interest", "font": {"size": 11, "color": NEUTRAL}}
+        figure.add_hline(y=smallest, line=line, annotation=note)
     figure.update_xaxes(title_text="lesioned layer", dtick=max(1, -(-len(verdict.layers) // 12)))
     what = "margin drop" if settings["measure"] == "margin" else "logit drop"
     about = verdict.about[row]
-    figure.update_yaxes(title_text=f"{what} of {about} (logits)<br>positive: the lesion cost it")
+    figure.update_yaxes(title_text=f"{what} of {about} (logits)<br>positive: the lesion cost it, negative: helped it")
     return finish(figure, template, title=f"{name}-neurons lesioned, and random ones", height=460)
 
 
@@ -124,7 +136,7 @@ def _add_effect(figure: Figure, verdict: Verdict, row: int, colour: str) -> None
                 mode="markers",
                 marker={
                     "symbol": symbol,
-                    "size": 13 if word == SPECIFIC else 10,
+                    "size": 13 if word in (SPECIFIC, OPPOSITE) else 10,
                     "color": colour,
                     "line": {"width": 2},
                 },
@@ -145,25 +157,3 @@ def _add_effect(figure: Figure, verdict: Verdict, row: int, colour: str) -> None
                 ),
             )
         )
-
-
-def _add_clusters(figure: Figure, verdict: Verdict, mask: str, colour: str, *, low: float, high: float) -> None:
-    """Bars below everything else, one per stretch of layers."""
-    foot = low - 0.07 * ((high - low) or 1.0)
-    first = True
-    for name, start, end, effect, _, p in verdict.clusters:
-        if name != mask or p > verdict.provenance.settings["alpha"]:
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=[start - 0.35, end + 0.35],
-                y=[foot, foot],
-                name="adjacent layers with an effect",
-                legendgroup="stretch",
-                showlegend=first,
-                mode="lines",
-                line={"color": colour, "width": 6},
-                hovertemplate=f"layers {start} to {end}<br>mean effect {effect:.3f}, p = {p:.3g}<extra></extra>",
-            )
-        )
-        first = False

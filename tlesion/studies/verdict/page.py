@@ -14,20 +14,22 @@ from tlesion.studies.verdict.result import Verdict
 def verdict_section(verdict: Verdict, profile: LaminarProfile) -> Section:
     """Every lesion beside random ones of the same size, and the verdict on it."""
     settings = verdict.provenance.settings
+    alike = "" if settings["profile"].get("match") is None else ", about equally active,"
     text = [
-        f"Beside each set of neurons stand {profile.n_controls} random lesions of as many neurons in the same layer. "
-        "An effect is specific when it costs the set's own word against the other one, in the mean over prompts, more "
-        "than nearly all of these, and more than they do for as much change of all logits. Effects are means over the "
-        "prompts in which the word is right.",
+        f"Beside each set of neurons stand {profile.n_controls} random lesions of as many neurons{alike} in the same "
+        "layer. An effect is specific when it moves the set's own word against the other one, in the mean over "
+        "prompts, further than these lesions do, and further than they do for as much change of all logits; each "
+        "comparison allows for having looked at all sets and layers. It is negligible when its 90 % interval lies "
+        "within the smallest effect of interest. Effects are means over the prompts in which the word is right.",
+        *words.chance(verdict),
         words.about(verdict),
         *[words.judged(verdict, mask) for mask in verdict.masks],
-        *words.stretches(verdict),
         *words.dissociated(verdict),
     ]
     drawings = [
         Drawing(
             figures.verdict(verdict, profile, mask=mask),
-            caption=f"Bars: {100 * settings['level']:.0f} % interval over prompts. "
+            caption=f"Bars: {100 * settings['level']:.0f} % interval over independent groups of prompts. "
             f"Judged on {int(verdict.n_prompts[i])} prompts ({int(verdict.n_groups[i])} independent of each other).",
             half=len(verdict.masks) > 1,
         )
@@ -49,23 +51,23 @@ def verdict_table(verdict: Verdict) -> Table:
         ],
         ("effect on its word", "other way"): [f"{100 * share:.0f} %" for share in frame["opposite"]],
         ("against controls", "SD"): frame["standardised"],
-        ("against controls", "p, corrected"): [p_value(p) for p in frame["control_p_corrected"]],
+        ("against controls", "p, corrected"): [
+            f"{p_value(p)} ± {error:.3f}" if p == p else "–"
+            for p, error in zip(frame["control_p_corrected"], frame["control_p_corrected_error"], strict=True)
+        ],
         ("over prompts", "p, corrected"): [p_value(p) for p in frame["p"]],
+        ("all logits", "change"): frame["global_change"],
+        ("", "verdict"): [
+            word if not reason else f"{word}: {reason}"
+            for word, reason in zip(frame["verdict"], frame["reason"], strict=True)
+        ],
     }
-    if verdict.dissociated:
-        columns["dissociation", "mean"] = frame["dissociation"]
-        columns["dissociation", "p"] = [p_value(p) for p in frame["dissociation_p"]]
-    columns["", "verdict"] = frame["verdict"]
     ordered = pd.DataFrame({key: np.asarray(value) for key, value in columns.items()})
-    caption = (
-        "Effect in logits, positive: the lesion cost the set's own word. Other way: share of prompts whose effect has "
-        "the other sign than the mean. SD: distance from the controls' mean in their standard deviations."
+    return Table(
+        ordered,
+        caption="Effect in logits, positive: the lesion cost the set's own word; negative: it helped it. Other way: share "
+        "of prompts whose effect has the other sign than the mean. SD: distance from the controls' mean in their "
+        "standard deviations. p: corrected over all sets and layers; ±: how far other draws of the controls would move "
+        "it. Change: standard deviation over the vocabulary.",
+        digits=2,
     )
-    if verdict.dissociated:
-        first, second = verdict.dissociated
-        a, b = (verdict.about[verdict.masks.index(mask)] for mask in verdict.dissociated)
-        caption += (
-            f" Dissociation: what the {first}-neurons cost {a!r} more than {b!r}, minus the same of the "
-            f"{second}-neurons."
-        )
-    return Table(ordered, caption=caption, digits=2)

@@ -1,111 +1,117 @@
-"""The verdict: is what a lesion did real, is it more than damage, and could the study have detected it?"""
+"""The verdict: is what a lesion did real, is it more than damage, and is it large enough to care about?"""
 
 import dataclasses
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from tlesion.checks import one_of
+from tlesion.checks import one_of, warn
 from tlesion.inference.bootstrap import METHODS as INTERVALS
+from tlesion.inference.likeness import detected_groups
 from tlesion.keep.results import Provenance
 from tlesion.public import public
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS, MaskEffect
+from tlesion.studies.common.labels import without_copies
+from tlesion.studies.common.smallest import SmallestEffect
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict.judgement import MAX, Judgement, Rules, judge, n_independent
-from tlesion.studies.verdict.layer_claims import dissociation_of, group_labels, stretches
-from tlesion.studies.verdict.result import (
-    DAMAGE,
-    NOT_CUT,
-    NOTHING,
-    PER_LESION,
-    RIGHT_ANSWER,
-    SPECIFIC,
-    UNCLEAR,
-    Verdict,
-)
+from tlesion.studies.verdict.chance import chance_of
+from tlesion.studies.verdict.decide import WIDE_FROM, Study, words_of
+from tlesion.studies.verdict.dissociation import dissociation_of, no_dissociation, pair_of
+from tlesion.studies.verdict.evidence import MAX, OneMask, Rules, evidence_of, selected_interval
+from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
 
-ROUNDING = 4  # units in the last place
+GROUPS = ("detect", "given", "none")
 
 
 @public
 def verdict(
     profile: LaminarProfile,
     *,
+    smallest: float | int | SmallestEffect | None = None,
+    share: float | int = 0.1,
     measure: str = "margin",
     prompts: str = "right",
+    groups: str = "detect",
     alpha: float | int = 0.05,
     power: float | int = 0.95,
-    smallest: float | int | None = None,
-    share: float | int = 0.1,
     correction: str = MAX,
     level: float | int = 0.95,
-    interval: str | None = None,
+    interval: str = "t",
     n_resamples: int = 5000,
     n_permutations: int = 10_000,
     seed: int = 0,
 ) -> Verdict:
-    r"""Judge every lesion of a profile: specific, unspecific damage, no effect found, too little power, nothing cut.
+    r"""Judge every lesion of a profile by one of six words.
 
-    The effect of a mask that is about a word (``profile.about``) is what its lesion costs that word *against the other
-    targets*: the drop of the margin, mean over the prompts in which the word is the right answer. Of any other mask it
-    is the drop of the right answer's margin. A lesion that lowers all targets alike leaves the choice between them
-    as it was; that is damage. The first rule that holds gives the verdict:
+    The effect e of a mask that is about a word (``profile.about``) is what its lesion costs that word *against the
+    other targets*: the drop of the margin, mean over the prompts in which the word is the right answer. Of any other
+    mask it is the drop of the right answer's margin. S is the smallest effect of interest. Independent units are groups
+    of prompts that are made from one template. The first rule that holds gives the word:
 
     1. *nothing cut*: the mask has no neuron in the layer.
-    2. *specific*: the effect is positive; it is not zero over prompts (``p``); it is larger than that of random lesions
-       of as many neurons in the same layer (``control_p_corrected``); and it is larger than theirs per unit of global
-       change (counted from the median change in the layer), so that it is not just more damage of the usual kind
-       (``selective_p``). Each p is at most ``alpha`` after correction over the layers.
-    3. *too little power*: ``p`` is larger, and the prompts could not show an effect as large as the smallest of
-       interest, or as the change there was (``minimal_effect``). Or: an effect of interest exceeds the controls of
-       its layer (both p at most ``alpha``), and does not once it is corrected over layers.
-    4. *unspecific damage*: the effect is not zero over prompts (``p``), however small and whatever its sign, and random
-       lesions do as much; or the targets' logits, or all logits, changed by the smallest effect of interest or more
-       (root mean square), or are no longer finite.
-    5. *no effect found*: anything else. An effect as large as the smallest of interest would have shown.
-
-    An effect within the rounding of the logits counts as zero, whatever its p.
+    2. *inconclusive, model at chance*: the clean model does not give the right answers more often than guessing would.
+    3. *negligible*: the 90 % interval of e lies within ± S (two one-sided tests at ``alpha``), and all logits change by
+       less than S, with the same confidence.
+    4. *specific*: e > 0, and not by chance over groups (``p``); further from the mean of random lesions of as many,
+       equally active neurons than chance makes the furthest of all masks and layers (``control_p_corrected``); and
+       so per unit of change of all logits, too (``selective_p``), so that it is not just more damage of the usual kind.
+       Each p is two-sided and at most ``alpha``.
+    5. *specific, opposite*: the same with e < 0: the lesion helps its word.
+    6. *damage*: e or the change of all logits is S or more (one-sided, at ``alpha``), and it is not more than random
+       lesions do, or only in proportion to the change of all logits.
+    7. *inconclusive*: anything else. ``reasons`` says what is missing: *few prompts*, *few controls* (p may fall below
+       ``alpha`` with others), *wide set* (the controls hold more than a fifth of its neurons, as sets of that size and
+       activity must),
+       *rounding* (S is finer than the model's numbers).
 
     Args:
-        profile: A profile with matched controls, ``laminar_profile(..., n_controls=50)``.
+        profile: A profile with matched controls, which :func:`tlesion.laminar_profile` runs by itself.
+        smallest: S, in logits, or what :func:`tlesion.smallest_effect` made of other prompts. None: what the profile
+            was given before it ran; if that is nothing, ``share`` of the clean margin, which is then no
+            choice made beforehand (``smallest_origin`` says so).
+        share: Of the median clean margin on these prompts, without its sign; with a lone target, of the largest mean
+            drop that cutting a whole layer causes.
         measure: ``"margin"``, or ``"drop"``: what the lesion costs the target, whatever it costs the others.
         prompts: ``"right"``: judge a mask that is about a word where that is the right answer (everywhere, if
             it never is). ``"all"``: on all prompts that have the target. A mean or median in place of activations
             costs a word where it is right and helps it where it is wrong, so that both cancel under ``"all"``.
+        groups: ``"detect"``: prompts with the same label belong together, and so do prompts that are made from one
+            template, as their texts show (:func:`tlesion.inference.detected_groups`). ``"given"``: labels alone.
+            ``"none"``: every prompt stands alone.
         alpha: Level of every test.
-        power: Probability with which `minimal_effect` and `detectable_effect` are found. By default, missing an effect
-            of interest is as rare as a false positive.
-        smallest: Smallest effect of interest, in logits. None: ``share`` of the median margin (without its sign)
-            in the clean run; with a lone target, of the largest mean drop that cutting a whole layer causes.
-        share: See ``smallest``.
-        correction: Over the layers of a mask. ``"max"``: the maximum statistic over sign flips, and over controls.
-            Or a method of :func:`tlesion.stats.adjust`, or ``"none"``; those need more controls than layers / alpha.
+        power: Probability with which `minimal_effect` and `detectable_effect` are found.
+        correction: Over masks and layers. ``"max"``: the maximum statistic over sign flips, and over controls.
+            Or a method of :func:`tlesion.stats.adjust`, or ``"none"``; those need more controls than lesions / alpha.
         level: Of the intervals.
-        interval: ``"bca"``, ``"percentile"`` or ``"t"``. None: BCa, and Student's with fewer than 20 independent
-            prompts, where a bootstrap is too narrow.
-        n_resamples: Resamples of the bootstrap.
+        interval: ``"t"``: Student's over groups. ``"bca"`` or ``"percentile"``: bootstraps, which are too narrow with
+            few groups or heavy tails.
+        n_resamples: Resamples of a bootstrap.
         n_permutations: Sign flips to draw; where no more than that exist, all are used. With fewer than six independent
-            prompts p cannot reach 0.05.
+            groups p cannot reach 0.05.
         seed: Of resamples and flips.
 
     Returns:
-        A row per mask and layer (``.to_frame()``), and stretches of layers with an effect (``.clusters_frame()``).
+        A row per mask and layer (``.to_frame()``), and the double dissociation of two masks that are about two targets.
 
     Raises:
-        ValueError: A profile without controls, or with too few for ``alpha``; a mask that is about no word; settings
-            out of range; no clean margin to take a share of.
+        ValueError: A profile without controls; a mask that is about no word; settings out of range; no clean margin to
+            take a share of.
+
+    Warns:
+        UserWarning: A mask of whose neurons the controls hold more than a fifth, with the largest z that it could
+            reach.
 
     Source:
-        benchmarks/results/verdicts.md: how often it is right, on models with planted neurons.
+        benchmarks/results/verdicts.md: how often each word is right. Two one-sided tests: Schuirmann (1987), J.
+        Pharmacokinet. Biopharm. 15:657-680.
 
     Example:
         >>> import tlesion
         >>> planted = tlesion.toy.planted_model("causal", n_layers=2, d_mlp=32, layers=(1,), n_causal=4)
         >>> masks = {word: planted.truth.mask("causal", word) for word in ("him", "her")}
-        >>> profile = tlesion.laminar_profile(planted.model, masks, planted.language.prompts(20, seed=1), n_controls=50)
+        >>> profile = tlesion.laminar_profile(planted.model, masks, planted.language.prompts(40, seed=1))
         >>> tlesion.verdict(profile).verdicts
         (('nothing cut', 'specific'), ('nothing cut', 'specific'))
     """
@@ -119,36 +125,79 @@ def verdict(
         n_permutations=n_permutations,
         seed=seed,
     )
-    _check(profile, measure, prompts, rules, smallest, share)
-    effects = [profile.effect_of(mask, measure=measure, prompts=prompts) for mask in profile.masks]
-    groups = [group_labels(profile, one.own.prompts.tolist()) for one in effects]
-    active = profile.n_lesioned > 0
-    judged = [judge(one, here, labels, rules) for one, here, labels in zip(effects, active, groups, strict=True)]
-    least = [_smallest(profile, one, smallest, float(share)) for one in effects]
-    pair, dissociation = dissociation_of(profile, rules)
-    settings = {"measure": measure, "prompts": prompts, "share": float(share)}
+    _check(profile, measure, prompts, groups, rules, share)
+    labels = _labels(profile, groups)
+    masks = [_one(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
+    sizes = [_smallest(profile, one.effects, smallest, float(share)) for one in masks]
+    every = without_copies(range(len(labels)), profile.prompts, profile.targets, profile.correct)
+    chance = chance_of(profile, every, [labels[i] for i in every])
+    cut = profile.n_lesioned.double() / int(profile.provenance.settings["n_units"])
+    overlap = profile.control_overlap.where(~profile.control_overlap.isnan(), cut)
+    _warn_of_wide(profile, overlap)
+    study = Study(
+        active=profile.n_lesioned > 0,
+        overlap=overlap,
+        smallest=torch.tensor([size.value for size in sizes], dtype=torch.float64),
+        rounding=_rounding(profile),
+        above_chance=chance.above(rules.alpha),
+        could_show=not chance.least > rules.alpha,
+        n_controls=profile.n_controls,
+    )
+    found = evidence_of(masks, rules)
+    words, reasons = words_of(found, study, rules.alpha)
+    n_selected = sum(word in (SPECIFIC, OPPOSITE) for row in words for word in row)
+    quoted = selected_interval(masks, n_selected, int(study.active.sum()), rules)
+    fields = {name: getattr(found, name) for name in PER_LESION if not name.startswith("selected")}
+    settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": groups}
     return Verdict(
-        **{name: torch.stack([getattr(one, name) for one in judged]) for name in PER_LESION},
-        **dissociation,
-        smallest_effect=torch.tensor(least, dtype=torch.float64),
+        **fields,
+        **_dissociation(profile, masks, words, rules),
+        selected_low=quoted[0],
+        selected_high=quoted[1],
+        smallest_effect=study.smallest,
+        accuracy=chance.accuracy,
+        chance_p=chance.p,
         n_lesioned=profile.n_lesioned,
-        n_prompts=torch.tensor([one.values.shape[1] for one in effects]),
-        n_groups=torch.tensor([n_independent(g, one.values.shape[1]) for g, one in zip(groups, effects, strict=True)]),
+        share_lesioned=cut,
+        control_overlap=overlap.where(study.active, torch.nan),
+        n_prompts=torch.tensor([len(one.groups) for one in masks]),
+        n_groups=torch.tensor([one.n_groups for one in masks]),
         masks=profile.masks,
         layers=profile.layers,
-        about=tuple(one.own.about or RIGHT_ANSWER for one in effects),
-        dissociated=pair,
-        verdicts=tuple(
-            _words(one, here, smallest=size, rounding=_rounding(profile), alpha=rules.alpha)
-            for one, here, size in zip(judged, active, least, strict=True)
-        ),
-        clusters=tuple(
-            row
-            for mask, one, labels in zip(profile.masks, effects, groups, strict=True)
-            for row in stretches(mask, profile.layers, one.values, labels, rules)
-        ),
+        about=tuple(one.effects.own.about or RIGHT_ANSWER for one in masks),
+        dissociated=pair_of(profile),
+        smallest_origin=tuple(size.origin for size in sizes),
+        verdicts=words,
+        reasons=reasons,
         provenance=_provenance(profile, settings | dataclasses.asdict(rules)),
     )
+
+
+def _labels(profile: LaminarProfile, groups: str) -> list[str]:
+    """One label for every prompt: those of one label are no independent evidence."""
+    # A group may be called "3": what has no label gets one that no label can be.
+    alone = [f"\0{i}" for i in range(len(profile.prompts))]
+    if groups == "none":
+        return alone
+    given = profile.groups if groups == "given" else detected_groups(profile.prompts, profile.groups)
+    return [label or own for label, own in zip(given, alone, strict=True)]
+
+
+def _one(profile: LaminarProfile, mask: str, labels: Sequence[str], *, measure: str, prompts: str) -> OneMask:
+    effects = profile.effect_of(mask, measure=measure, prompts=prompts)
+    own = [labels[i] for i in effects.own.prompts.tolist()]
+    return OneMask(effects=effects, groups=own, active=profile.n_lesioned[profile.masks.index(mask)] > 0)
+
+
+def _dissociation(
+    profile: LaminarProfile, masks: Sequence[OneMask], words: Sequence[Sequence[str]], rules: Rules
+) -> dict[str, Any]:
+    pair = pair_of(profile)
+    if not pair:
+        return no_dissociation(len(profile.layers))
+    rows = [profile.masks.index(mask) for mask in pair]
+    first, second = (masks[row] for row in rows)
+    return dissociation_of(first, second, [words[row] for row in rows], alpha=rules.alpha, level=rules.level)
 
 
 def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance:
@@ -157,67 +206,59 @@ def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance
     return dataclasses.replace(profile.provenance, settings=settings | made_from)
 
 
-def _words(one: Judgement, active: Tensor, *, smallest: float, rounding: float, alpha: float) -> tuple[str, ...]:
-    """The rules of :func:`verdict`, layer by layer; a p that is NaN is not small."""
-    change = torch.maximum(one.target_change, one.global_change)
-    shown, positive = (one.p <= alpha) & (one.effect.abs() > rounding), one.effect > 0
-    specific = active & shown & positive & (one.control_p_corrected <= alpha) & (one.selective_p <= alpha)
-    alone = shown & (one.effect >= smallest) & (one.control_p <= alpha) & (one.selective_p_single <= alpha)
-    unseen = ~shown & (one.minimal_effect > change.clamp(min=smallest))
-    damage = shown | ~(change < smallest)  # not ">=": logits that became NaN are damage
-    words = []
-    for layer in range(len(active)):
-        if not active[layer]:
-            words.append(NOT_CUT)
-        elif specific[layer]:
-            words.append(SPECIFIC)
-        elif alone[layer] or unseen[layer]:
-            words.append(UNCLEAR)
-        else:
-            words.append(DAMAGE if damage[layer] else NOTHING)
-    return tuple(words)
-
-
-def _smallest(profile: LaminarProfile, one: MaskEffect, smallest: float | int | None, share: float) -> float:
-    """The smallest effect of interest of a mask, in logits."""
+def _smallest(
+    profile: LaminarProfile, one: MaskEffect, smallest: float | int | SmallestEffect | None, share: float
+) -> SmallestEffect:
+    """The smallest effect of interest of a mask."""
     if smallest is not None:
-        return float(smallest)
+        return smallest if isinstance(smallest, SmallestEffect) else SmallestEffect(float(smallest), "given")
+    if (recorded := profile.provenance.settings.get("smallest")) is not None:
+        return SmallestEffect(**recorded)
     if profile.clean_logits.shape[1] == 1:
-        scale, what = float(profile.reference_logit_drop[1].mean(dim=1).abs().max()), "cutting whole layers costs"
+        scale, what = float(profile.reference_logit_drop[1].mean(dim=1).abs().max()), "what cutting whole layers costs"
     else:
-        scale, what = float(one.clean.abs().median()), "the clean margin between the targets is"
+        scale, what = float(one.clean.abs().median()), "the median clean margin"
     if not scale > 0:
         raise ValueError(
-            f"{what} 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
+            f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
         )
-    return share * scale
+    return SmallestEffect(share * scale, f"not set beforehand: {100 * share:g} % of {what} on these prompts")
 
 
 def _rounding(profile: LaminarProfile) -> float:
-    """What effects may be made of by rounding alone: a few units in the last place of the largest logit."""
+    """The distance between neighbouring numbers of the model's dtype at its largest logit."""
     dtype = getattr(torch, str(profile.provenance.model.get("dtype", "float32")), torch.float32)
-    return ROUNDING * torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
+    return torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
 
 
-def _check(
-    profile: LaminarProfile, measure: str, prompts: str, rules: Rules, smallest: float | int | None, share: float | int
-) -> None:
+def _warn_of_wide(profile: LaminarProfile, overlap: torch.Tensor) -> None:
+    """Say of a mask that its controls hold much of it."""
+    for mask, row in zip(profile.masks, overlap, strict=True):
+        widest, layer = float(row.max()), profile.layers[int(row.argmax())]
+        if WIDE_FROM < widest < 1:
+            z = ((1 - widest) / widest) ** 0.5
+            warn(
+                f"the controls of mask {mask!r} hold {100 * widest:.0f} % of its neurons in layer {layer}, as random "
+                "sets of its size and activity must: if k neurons carry the effect, all of them in the mask, it lies "
+                f"at most {z:.2f} √k standard deviations from the controls; smaller masks can tell more: "
+                "tlesion.select_neurons(..., top_k=...)"
+            )
+
+
+def _check(profile: LaminarProfile, measure: str, prompts: str, groups: str, rules: Rules, share: float | int) -> None:
     one_of("measure", measure, MEASURES)
     one_of("prompts", prompts, PROMPTS)
+    one_of("groups", groups, GROUPS)
     one_of("correction", rules.correction, (MAX, *METHODS))
-    if rules.interval is not None:
-        one_of("interval", rules.interval, INTERVALS)
-    if not 0 < rules.alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {rules.alpha!r}; 0.05 is usual")
+    one_of("interval", rules.interval, INTERVALS)
+    if not 0 < rules.alpha < 0.5:
+        raise ValueError(f"alpha must lie between 0 and 0.5, got {rules.alpha!r}; 0.05 is usual")
     if not rules.alpha < rules.power < 1:
         raise ValueError(f"power must lie between alpha and 1, got {rules.power!r}; 0.95 is the default")
-    if not (share > 0 and (smallest is None or 0 < smallest < math.inf)):
+    if not share > 0:
+        raise ValueError(f"share {share!r} defines the smallest effect of interest; give a number above zero")
+    if not profile.n_controls:
         raise ValueError(
-            f"smallest {smallest!r} and share {share!r} define the smallest effect of interest; give numbers above zero"
-        )
-    needed = math.ceil(1 / rules.alpha - 1e-9) - 1
-    if profile.n_controls < max(1, needed):
-        raise ValueError(
-            f"the profile holds {profile.n_controls} matched controls, with which p cannot reach {rules.alpha:g}; make "
-            f"it with laminar_profile(..., n_controls=50), {needed} at least"
+            "the profile holds no matched controls, without which nothing tells an effect from damage; make it with "
+            "laminar_profile(..., n_controls=99)"
         )
