@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tlesion.checks import label
+from tlesion.checks import label, shown
 from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.stimuli.likeness import components, frame, template_labels
@@ -28,7 +28,7 @@ def detected_groups(stimuli: Contrast | Sequence[Any], labels: Any = None) -> tu
 
     Raises:
         ValueError: Not one label for each.
-        TypeError: A label that is neither text nor a whole number.
+        TypeError: A label that is neither text nor a whole number; something that is no prompt or text.
 
     Example:
         >>> texts = ["Robert helped Lucy with the ladder.", "Karl helped Olga with the map.", "Nobody knew the way."]
@@ -39,12 +39,13 @@ def detected_groups(stimuli: Contrast | Sequence[Any], labels: Any = None) -> tu
     given = given if labels is None else ["" if one is None else label(one, "group label") for one in labels]
     n = len(texts[0])
     if len(given) != n:
-        raise ValueError(f'{len(given)} group labels for {n} texts; give one for each, "" where none is known')
+        what = f"{len(given)} group label{'s' * (len(given) != 1)} for {n} text{'s' * (n != 1)}"
+        raise ValueError(f'{what}; give one for each, "" where none is known')
     if all(given):
         return tuple(given)
     found = template_labels([one for side in texts for one in side], words=words)
-    edges = [(i, n + number) for place, number in enumerate(found) for i in [place % n]]
-    component = components(n + max(found, default=-1) + 1, edges)[:n]
+    # Members and templates as one graph, with a link where a text of a member is of a template.
+    component = components(n + len(found), [i % n for i in range(len(found))], [n + one for one in found])[:n]
     names: dict[int, str] = {}
     for one, name in zip(component, given, strict=True):
         if name:
@@ -68,15 +69,15 @@ def independent_units(groups: Sequence[Any], what: str = "prompts") -> str:
     """Say how many independent units there are.
 
     Example:
-        >>> independent_units(["a", "a", "b"]), independent_units(["a", "b"], "pairs")
-        ('3 prompts from 2 templates: 2 independent units', '2 pairs, each from a template of its own: 2 units')
+        >>> independent_units(["a", "a", "b"])
+        '3 prompts from 2 templates: 2 independent units'
+        >>> independent_units(["a", "b"], "pairs")
+        '2 pairs, each from a template of its own: 2 independent units'
     """
     n, n_groups = len(groups), effective_n(groups)
-    if n == n_groups:
-        return f"{n} {what}, each from a template of its own: {n} units"
-    return f"{n} {what} from {n_groups} template{'s' * (n_groups != 1)}: {n_groups} independent unit" + "s" * (
-        n_groups != 1
-    )
+    plural = "s" * (n_groups != 1)
+    origin = f"{what}, each from a template of its own" if n == n_groups else f"{what} from {n_groups} template{plural}"
+    return f"{n} {origin}: {n_groups} independent unit{plural}"
 
 
 def _read(stimuli: Contrast | Sequence[Any]) -> tuple[list[list[str]], list[str], list[str]]:
@@ -86,9 +87,13 @@ def _read(stimuli: Contrast | Sequence[Any]) -> tuple[list[list[str]], list[str]
         sides = sides if stimuli.paired else [sides[0] + sides[1]]
         words = _in_all([{a.word, b.word} for a, b in zip(stimuli.a, stimuli.b, strict=False)])
         return sides, words, list(stimuli.groups) if stimuli.paired and stimuli.groups else [""] * len(sides[0])
-    texts = [one.text if isinstance(one, Prompt) else str(one) for one in stimuli]
-    prompts = [one for one in stimuli if isinstance(one, Prompt)]
-    words = _in_all([{str(word) for word in one.targets} for one in prompts if not one.ids])
+    if isinstance(stimuli, str):
+        raise TypeError(f"the text {stimuli!r} is one alone; give a list of texts")
+    for one in stimuli:
+        if not isinstance(one, str | Prompt):
+            raise TypeError(f"{shown(one)} is neither a prompt nor a text; give prompts, texts or a contrast")
+    texts = [one.text if isinstance(one, Prompt) else one for one in stimuli]
+    words = _in_all([{*one.targets} for one in stimuli if isinstance(one, Prompt) and not one.ids])
     return [texts], words, [one.group if isinstance(one, Prompt) else "" for one in stimuli]
 
 

@@ -13,9 +13,11 @@ Words are what Unicode calls letters, marks and digits in a row, and single char
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import regex
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csgraph, csr_array
 
 from tlesion.tokens import MASK
@@ -32,6 +34,9 @@ NEAR = 0.8
 
 N_PAIRS = 4
 """The fewest word pairs in common that say anything: short sentences share "was a" by chance."""
+
+Places: TypeAlias = NDArray[np.int64]
+"""Whole numbers in a row: places in a list, or counts."""
 
 _OPEN = "..."
 _BLOCK = 512  # frames that are compared with all others at once: with ten thousand 100 MB at most
@@ -105,13 +110,11 @@ def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[
     """
     frames = [frame(text, words=words) for text in texts]
     place = {one: i for i, one in enumerate(dict.fromkeys(frames))}
-    edges = [
-        (row, column)
-        for rows, columns, shared, n_row, n_column in _overlaps(list(place), list(place))
-        for like in [(shared >= N_PAIRS) & (shared >= LIKE * (n_row + n_column - shared))]
-        for row, column in zip(rows[like].tolist(), columns[like].tolist(), strict=True)
-    ]
-    component = components(len(place), edges)
+    links: list[tuple[Places, Places]] = []
+    for rows, columns, shared, n_row, n_column in _overlaps(list(place), list(place)):
+        like = (shared >= N_PAIRS) & (shared >= LIKE * (n_row + n_column - shared))
+        links.append((rows[like], columns[like]))
+    component = components(len(place), *map(np.concatenate, zip(*links, strict=True))) if links else []
     return [component[place[one]] for one in frames]
 
 
@@ -140,48 +143,51 @@ def near_copies(texts: Sequence[str], of: Sequence[str], *, words: Sequence[str]
     return found
 
 
-def components(n: int, edges: Sequence[tuple[int, int]]) -> list[int]:
+def components(n: int, rows: Sequence[int] | Places, columns: Sequence[int] | Places) -> list[int]:
     """What is linked, directly or over others, numbered from 0 in the order of the first members.
 
+    Args:
+        n: How many members there are.
+        rows: One end of each link.
+        columns: Its other end.
+
     Example:
-        >>> components(4, [(0, 3), (1, 1)])
+        >>> components(4, [0, 1], [3, 1])
         [0, 1, 2, 0]
     """
-    rows, columns = zip(*edges, strict=True) if edges else ((), ())
-    graph = coo_array((np.ones(len(rows)), (np.array(rows, int), np.array(columns, int))), shape=(n, n))
-    label = csgraph.connected_components(graph, directed=False)[1]
+    ends = np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64)
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(n, n))
+    label = csgraph.connected_components(graph, directed=False)[1] if n else np.array([])
     number: dict[int, int] = {}
     return [number.setdefault(one, len(number)) for one in label.tolist()]
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(unicodedata.normalize("NFKC", text))
+    found: list[str] = _WORD.findall(unicodedata.normalize("NFKC", text))
+    return found
 
 
-Overlap = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+def _overlaps(frames: Sequence[str], others: Sequence[str]) -> Iterator[tuple[Places, Places, Places, Places, Places]]:
+    """Where a frame shares word pairs with another: the places of both, how many they share, and how many each has.
 
-
-def _overlaps(frames: Sequence[str], others: Sequence[str]) -> Iterator[Overlap]:
-    """Frame by frame and other by other, where any word pair is shared: the places of both, how many pairs they share,
-    and how many each has. In blocks of frames, found over the pairs and not by comparing all with all."""
-    column: dict[tuple[str, str], int] = {}
-    a, b = (_incidence(side, column) for side in (frames, others))
-    a.resize(len(frames), len(column))
-    b.resize(len(others), len(column))
-    n_a, n_b = (np.asarray(side.sum(axis=1)).ravel() for side in (a, b))
-    across = b.T.tocsr()
+    In blocks of frames, and found over the word pairs, not by comparing all frames with all others.
+    """
+    sides = [[_word_pairs(one) for one in side] for side in (frames, others)]
+    column = {pair: i for i, pair in enumerate(dict.fromkeys(pair for side in sides for one in side for pair in one))}
+    a, b = (_incidence(side, column) for side in sides)
+    n_a, n_b = (np.array([len(one) for one in side]) for side in sides)
+    across = csr_array(b.T)
     for start in range(0, len(frames), _BLOCK):
         shared = (a[start : start + _BLOCK] @ across).tocoo()
-        rows = shared.row + start
-        yield rows, shared.col, shared.data, n_a[rows], n_b[shared.col]
+        rows, columns, counts = (one.astype(np.int64) for one in (shared.row + start, shared.col, shared.data))
+        yield rows, columns, counts, n_a[rows], n_b[columns]
 
 
-def _incidence(frames: Sequence[str], column: dict[tuple[str, str], int]) -> csr_array:
-    """Which word pairs each frame has, 1 or 0; new pairs get the next column."""
-    held = [[column.setdefault(pair, len(column)) for pair in _word_pairs(one)] for one in frames]
-    indices = np.array([one for pairs in held for one in pairs], dtype=np.int32)
+def _incidence(held: Sequence[Sequence[tuple[str, str]]], column: dict[tuple[str, str], int]) -> csr_array:
+    """Which word pairs each frame has, 1 or 0."""
+    indices = np.array([column[pair] for pairs in held for pair in pairs], dtype=np.int32)
     ends = np.cumsum([0, *map(len, held)], dtype=np.int32)
-    return csr_array((np.ones(len(indices), dtype=np.int32), indices, ends), shape=(len(frames), max(1, len(column))))
+    return csr_array((np.ones(len(indices), dtype=np.int32), indices, ends), shape=(len(held), len(column)))
 
 
 def _word_pairs(text: str) -> list[tuple[str, str]]:
