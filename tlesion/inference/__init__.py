@@ -6,6 +6,7 @@ from tlesion.inference.controls import joint_controls, log_n_controls, matched_c
 from tlesion.inference.dissociation import DoubleDissociation, double_dissociation
 from tlesion.inference.independence import require_independent
 from tlesion.inference.layers import LayerCluster, cluster_permutation, max_statistic
+from tlesion.inference.likeness import detected_groups, effective_n, independent_units
 from tlesion.inference.sign_flips import sign_flip_p
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "LayerCluster",
     "bootstrap_mean",
     "cluster_permutation",
+    "detected_groups",
     "double_dissociation",
+    "effective_n",
     "empirical_p",
+    "independent_units",
     "joint_controls",
     "log_n_controls",
     "matched_controls",
