@@ -34,6 +34,8 @@ from .studies.common.generation import generate_tokens as generate_tokens
 from .studies.common.generation import openings as openings
 from .studies.common.registry import Study as Study
 from .studies.common.registry import register_study as register_study
+from .studies.common.smallest import SmallestEffect as SmallestEffect
+from .studies.common.smallest import smallest_effect as smallest_effect
 from .studies.context.result import ContextModulation as ContextModulation
 from .studies.context.space import common_nouns as common_nouns
 from .studies.context.space import space_modulation as space_modulation

@@ -50,8 +50,11 @@ def detected_groups(stimuli: Contrast | Sequence[Any], labels: Any = None) -> tu
     for one, name in zip(component, given, strict=True):
         if name:
             names.setdefault(one, name)
+    taken = set(given)
     for one, text in zip(component, texts[0], strict=True):
-        names.setdefault(one, _unlike(frame(text, words=words), set(given)))
+        if one not in names:
+            names[one] = _unlike(frame(text, words=words), taken)
+            taken.add(names[one])
     return tuple(name or names[one] for one, name in zip(component, given, strict=True))
 
 

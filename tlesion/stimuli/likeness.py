@@ -35,6 +35,9 @@ NEAR = 0.8
 N_PAIRS = 4
 """The fewest word pairs in common that say anything: short sentences share "was a" by chance."""
 
+N_KNOWN = 3
+"""The fewest fixed words by which two texts are said to come from one template."""
+
 Places: TypeAlias = NDArray[np.int64]
 """Whole numbers in a row: places in a list, or counts."""
 
@@ -92,8 +95,9 @@ def n_fixed(text: str) -> int:
 def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[int]:
     """Which texts are made from one template, numbered from 0 in the order of their first texts.
 
-    Two texts belong together whose frames are the same, or share `LIKE` of their word pairs, and `N_PAIRS` at least.
-    If a text belongs to two others, all three belong together.
+    Two texts belong together whose frames are the same and have `N_KNOWN` fixed words, or share `LIKE` of their word
+    pairs, or `NEAR` of the shorter one's, and `N_PAIRS` at least. If a text belongs to two others, all three belong
+    together.
 
     What cannot be seen in the words is not found: a template of few words, or one with a slot beside every other word
     ("The {noun} near the {noun} [MASK]"). Give labels where you know them.
@@ -108,7 +112,7 @@ def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[
         >>> template_labels([*texts, "Nobody in the village knew [MASK]."])
         [0, 0, 1]
     """
-    frames = [frame(text, words=words) for text in texts]
+    frames = [_known_frame(text, words) for text in texts]
     place = {one: i for i, one in enumerate(dict.fromkeys(frames))}
     links: list[tuple[Places, Places]] = []
     for rows, columns, shared, n_row, n_column in _overlaps(list(place), list(place)):
@@ -116,6 +120,12 @@ def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[
         links.append((rows[like], columns[like]))
     component = components(len(place), *map(np.concatenate, zip(*links, strict=True))) if links else []
     return [component[place[one]] for one in frames]
+
+
+def _known_frame(text: str, words: Sequence[str]) -> str:
+    """A text's frame, or its words where the frame is too short to tell a template: "prompt 3", "Lucy saw him"."""
+    opened = frame(text, words=words)
+    return opened if n_fixed(opened) >= N_KNOWN else normalised(text)
 
 
 def near_copies(texts: Sequence[str], of: Sequence[str], *, words: Sequence[str] = ()) -> list[int]:

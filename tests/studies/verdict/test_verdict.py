@@ -132,18 +132,16 @@ def test_a_wide_spread_over_prompts_is_inconclusive(by_hand):
 
 def test_the_family_is_all_masks_and_layers(by_hand):
     """An effect that one lesion alone would be called specific for, and one of many is not."""
-    lone = by_hand.effects(by_hand.drops(0.45, 0.0, spread=0.1))
-    assert judged(lone, 0, smallest=0.1)[0] == SPECIFIC
     silent = [by_hand.SILENT] * 7
-    many = by_hand.effects(by_hand.drops(0.45, 0.0, spread=0.1), *silent)
-    wide = dataclasses.replace(
-        many,
-        control_logit_drop=torch.cat([lone.control_logit_drop, many.control_logit_drop[:, :, 1:]], dim=2),
-    )
-    result = verdict(wide, smallest=0.1)
-    assert result.control_p[0, 0] <= 0.05 < result.control_p_corrected[0, 0]
+    for size in (0.35, 0.33, 0.31, 0.29, 0.27, 0.25):
+        many = by_hand.effects(by_hand.drops(size, 0.0, spread=0.1), *silent)
+        result = verdict(many, smallest=0.1)
+        if result.control_p[0, 0] <= 0.05 < result.control_p_corrected[0, 0]:
+            break
+    else:
+        pytest.fail("no effect lies between the two limits")
     assert result.verdicts[0][0] != SPECIFIC
-    assert judged(wide, 0, smallest=0.1, correction="none")[0] == SPECIFIC
+    assert judged(many, 0, smallest=0.1, correction="none")[0] == SPECIFIC
 
 
 def test_controls_that_are_too_few_to_tell_are_named(by_hand):

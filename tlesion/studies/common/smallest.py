@@ -1,7 +1,7 @@
 """The smallest effect of interest: set before a study is run, in logits, or from what other sentences say."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tlesion.checks import number, shown
@@ -25,11 +25,15 @@ class SmallestEffect:
     """
 
     value: float
-    origin: str = "set before the run"
+    origin: str = "given"
 
     def __post_init__(self) -> None:
         if not 0 < self.value < math.inf:
             raise ValueError(f"the smallest effect of interest is {self.value!r} logits; give a number above zero")
+
+    def beforehand(self) -> "SmallestEffect":
+        """The same, as a study records it that has not run yet."""
+        return replace(self, origin="set before the run") if self.origin == "given" else self
 
 
 @public

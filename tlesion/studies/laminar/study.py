@@ -125,7 +125,9 @@ def laminar_profile(
     named = frame.point.masks(masks)
     controls = controls_of(n_controls, match, frame)
     settings = {
-        "smallest": None if smallest is None else dataclasses.asdict(settled_smallest("smallest", smallest)),
+        "smallest": None
+        if smallest is None
+        else dataclasses.asdict(settled_smallest("smallest", smallest).beforehand()),
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
         "about": words_of_masks(list(named), frame.labels.targets, about),
         "selected_on": _checked_source(model, selected_on, prompts, allow_shared=allow_shared),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float64
 from scipy import stats
+from torch import Tensor
 
-from tlesion.inference.groups import group_index
 from tlesion.studies.laminar.result import LaminarProfile
 
 
@@ -64,10 +65,9 @@ def _is_right(profile: LaminarProfile, prompt: int) -> bool:
     return int((logits >= logits[own]).sum()) == 1
 
 
-def _means(right: torch.Tensor, labels: Sequence[Any]) -> torch.Tensor:
-    if len(set(labels)) < 2:
-        return right.mean()[None]
-    index = group_index(labels, len(labels))
-    return torch.zeros(int(index.max()) + 1, dtype=torch.float64).index_reduce_(
-        0, index, right, "mean", include_self=False
-    )
+def _means(right: Float64[Tensor, " prompt"], labels: Sequence[Any]) -> Float64[Tensor, " group"]:
+    """The share of right answers in each group."""
+    number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+    index = torch.tensor([number[label] for label in labels])
+    zeros = torch.zeros(len(number), dtype=torch.float64)
+    return zeros.index_add(0, index, right) / zeros.index_add(0, index, torch.ones_like(right))

@@ -40,7 +40,7 @@ class Rules:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OneMask:
-    """Effects of a mask, the labels of the groups that its prompts belong to, and the layers in which it has neurons."""
+    """Effects of a mask, the labels of its prompts' groups, and the layers in which it has neurons."""
 
     effects: MaskEffect
     groups: Sequence[Any]
@@ -138,7 +138,7 @@ def _other_way(values: Rows) -> Float64[Tensor, " layer"]:
 
 
 def _per_unit(effect: Float64[Tensor, "*mask"], change: Float64[Tensor, "*mask"], typical: Lesions) -> Tensor:
-    r"""Effect per unit of global change, :math:`e / (g + g_0)`, with the median :math:`g_0` of the mask and its controls.
+    r"""Effect per unit of global change, :math:`e / (g + g_0)`; :math:`g_0` is the median of the mask and its controls.
 
     Without it, a control that changes almost nothing would have an arbitrary ratio, made of rounding; this is the
     remedy of Tusher, Tibshirani & Chu (2001), PNAS 98:5116. The mask is among those that the median is of, so that it

@@ -65,8 +65,8 @@ def verdict_table(verdict: Verdict) -> Table:
     ordered = pd.DataFrame({key: np.asarray(value) for key, value in columns.items()})
     return Table(
         ordered,
-        caption="Effect in logits, positive: the lesion cost the set's own word; negative: it helped it. Other way: share "
-        "of prompts whose effect has the other sign than the mean. SD: distance from the controls' mean in their "
+        caption="Effect in logits, positive: the lesion cost the set's own word; negative: it helped it. Other way: "
+        "share of prompts whose effect has the other sign than the mean. SD: distance from the controls' mean in their "
         "standard deviations. p: corrected over all sets and layers; ±: how far other draws of the controls would move "
         "it. Change: standard deviation over the vocabulary.",
         digits=2,

@@ -144,17 +144,17 @@ class Verdict(Result):
         """
         if "reasons" not in values:
             raise ValueError(
-                "this verdict was made by the rules of tlesion 0.1, which called noise damage; its profile can still be "
-                "read: call tlesion.verdict on it"
+                "this verdict was made by the rules of tlesion 0.1, which called noise damage; its profile can still "
+                "be read: call tlesion.verdict on it"
             )
         return values
 
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per mask and layer.
 
-        Columns: mask, about, layer, n_lesioned, share_lesioned, control_overlap, n_prompts, n_groups; the fields of one number per mask
-        and layer; smallest; dissociation, dissociation_low, dissociation_high, dissociation_p, dissociates; verdict,
-        reason. The dissociation stands beside both of its masks, and is NaN beside the others.
+        Columns: mask, about, layer, n_lesioned, share_lesioned, control_overlap, n_prompts, n_groups; the fields of one
+        number per mask and layer; smallest; dissociation, dissociation_low, dissociation_high, dissociation_p,
+        dissociates; verdict, reason. The dissociation stands beside both of its masks, and is NaN beside the others.
         """
         n_layers = len(self.layers)
         rows = pd.MultiIndex.from_product([self.masks, self.layers], names=["mask", "layer"]).to_frame(index=False)
