@@ -145,5 +145,5 @@ def population_effects(planted: Planted, masks: list[dict[str, Tensor]], seed: i
     """True effects by layer, of the causal neurons and of each study's random ones: means over many other prompts."""
     named = {f"random {number}": study["random"] for number, study in enumerate(masks)}
     named |= {name: masks[0][name] for name in ("causal",) if name in masks[0]}
-    profile = tlesion.laminar_profile(planted.model, named, him_prompts(planted, N_POPULATION, seed))
+    profile = tlesion.laminar_profile(planted.model, named, him_prompts(planted, N_POPULATION, seed), n_controls=0)
     return {name: profile.effect_of(name).values.mean(dim=1).tolist() for name in named}

@@ -43,6 +43,7 @@ def half(model):
 
 
 def profile(**options):
+    options = {"n_controls": 2} | options
     return lambda model: laminar_profile(model, half(model), prompts_for(model), **options)
 
 
@@ -186,7 +187,7 @@ def test_inputs_are_left_as_they_were(model):
     masks, prompts = half(model), prompts_for(model)
     reference = torch.from_numpy(np.random.default_rng(0).standard_normal((3, model.cfg.d_mlp), dtype=np.float32))
     copies = {name: mask.clone() for name, mask in masks.items()}, reference.clone(), list(prompts)
-    laminar_profile(model, masks, prompts, ablation="mean", reference=reference)
+    laminar_profile(model, masks, prompts, ablation="mean", reference=reference, n_controls=0)
     assert all(torch.equal(masks[name], mask) for name, mask in copies[0].items())
     assert torch.equal(reference, copies[1])
     assert prompts == copies[2]

@@ -63,7 +63,7 @@ def test_groups_of_prompts_count_whatever_they_are_called(kind):
 
 def test_verdicts_count_groups_from_zero_and_from_one_and_reload_them(tmp_path):
     assert n_groups(grouped(int)) == n_groups(grouped(int, start=1)) == n_groups(grouped(np.int64)) == 2
-    profile = tlesion.laminar_profile(MODEL, {"him": MASK}, grouped(np.int64))
+    profile = tlesion.laminar_profile(MODEL, {"him": MASK}, grouped(np.int64), n_controls=0)
     again = tlesion.load_result(profile.save(tmp_path / "x"))
     assert again.groups == profile.groups == tuple(str(i % 2) for i in range(len(BASE)))
 
@@ -124,17 +124,23 @@ def test_a_selection_gives_the_mask_of_a_condition_by_number_or_text(tmp_path):
 @pytest.mark.parametrize("kind", [int, str, np.int64, np.str_])
 def test_masks_may_have_numbers_for_names(kind, tmp_path):
     masks = {of(kind, i): mask for i, mask in enumerate((MASK, ~MASK))}
-    profile = tlesion.laminar_profile(MODEL, masks, BASE[:2], about={of(kind, 0): "him", of(kind, 1): "her"})
+    profile = tlesion.laminar_profile(
+        MODEL, masks, BASE[:2], about={of(kind, 0): "him", of(kind, 1): "her"}, n_controls=0
+    )
     assert profile.masks == ("0", "1")
     assert profile.about == {"0": "him", "1": "her"}
     assert tlesion.load_result(profile.save(tmp_path / "x")).masks == ("0", "1")
-    named = tlesion.laminar_profile(MODEL, {"0": MASK, "1": ~MASK}, BASE[:2], about={"0": "him", "1": "her"})
+    named = tlesion.laminar_profile(
+        MODEL, {"0": MASK, "1": ~MASK}, BASE[:2], about={"0": "him", "1": "her"}, n_controls=0
+    )
     assert profile.content_hash == named.content_hash
 
 
 def test_masks_of_numpy_are_masks():
-    own = tlesion.laminar_profile(MODEL, {"him": MASK}, BASE[:2])
-    assert tlesion.laminar_profile(MODEL, {"him": MASK.numpy()}, BASE[:2]).content_hash == own.content_hash
+    own = tlesion.laminar_profile(MODEL, {"him": MASK}, BASE[:2], n_controls=0)
+    assert (
+        tlesion.laminar_profile(MODEL, {"him": MASK.numpy()}, BASE[:2], n_controls=0).content_hash == own.content_hash
+    )
 
 
 @pytest.mark.parametrize(

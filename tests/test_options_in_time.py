@@ -33,7 +33,7 @@ def selected(**options):
 
 
 def profiled(**options):
-    return tlesion.laminar_profile(MODEL, {"him": MASK}, PROMPTS, **options)
+    return tlesion.laminar_profile(MODEL, {"him": MASK}, PROMPTS, **{"n_controls": 0} | options)
 
 
 def removed(**options):

@@ -64,7 +64,7 @@ def test_what_is_no_model_of_transformer_lens(value, way):
 
 def test_a_model_of_transformers_is_to_be_converted(hf_model):
     with pytest.raises(TypeError, match=r"model is a GPT2LMHeadModel; convert it: tlesion\.load_model\(hf_model=model"):
-        tlesion.laminar_profile(hf_model, {"him": MASK}, PROMPTS)
+        tlesion.laminar_profile(hf_model, {"him": MASK}, PROMPTS, n_controls=0)
     with pytest.raises(TypeError, match="GPT2LMHeadModel"):
         tlesion.load_model(hf_model)
     with pytest.raises(TypeError, match="HookedTransformer"):
@@ -142,7 +142,7 @@ def test_what_are_no_prompts(prompts, message):
 )
 def test_what_are_no_masks(masks, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        tlesion.laminar_profile(MODEL, masks, PROMPTS)
+        tlesion.laminar_profile(MODEL, masks, PROMPTS, n_controls=0)
 
 
 @pytest.mark.parametrize(

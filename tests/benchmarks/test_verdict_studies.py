@@ -58,7 +58,7 @@ def test_the_truth_is_the_closed_form_of_the_planted_model():
     setting = Setting(number=2, null=False)
     planted = build(setting)
     masks = planted_masks(planted, seed=5)
-    profile = laminar_profile(planted.model, masks, him_prompts(planted, 300, seed=6))
+    profile = laminar_profile(planted.model, masks, him_prompts(planted, 300, seed=6), n_controls=0)
     drop = planted.truth.logit_drop[:, :, 0]
     for name in ("causal", "loud"):
         measured = profile.effect_of(name).values

@@ -174,7 +174,9 @@ def test_its_result_is_saved_reported_and_read_back(extension, study, tmp_path):
     saved = tlesion.load_result(out / "doubled-margins")
     assert type(saved).__name__ == "Doubled"
     model, prompts = tlesion.load_model(study["model"]), read_prompts(study["prompts"])
-    clean = tlesion.laminar_profile(model, {"all": torch.ones(3, 48, dtype=torch.bool)}, prompts).clean_logits
+    clean = tlesion.laminar_profile(
+        model, {"all": torch.ones(3, 48, dtype=torch.bool)}, prompts, n_controls=0
+    ).clean_logits
     torch.testing.assert_close(saved.margins, 3 * (clean[:, 0] - clean[:, 1]))
     assert saved.options == ("[2, -1]", "None", "True", "-2")
     selection = tlesion.select_neurons(model, read_pairs(study["pairs"]), alpha=0.5)
@@ -214,9 +216,9 @@ def test_an_ablation_and_a_statistic_of_ones_own_are_values_of_every_study(exten
     model = tlesion.load_model(study["model"])
     masks = {name: selection.mask(name) for name in selection.conditions}
     assert int(selection.mask().sum()) > 0
-    by_hand = tlesion.laminar_profile(model, masks, read_prompts(study["prompts"]), ablation="halve")
+    by_hand = tlesion.laminar_profile(model, masks, read_prompts(study["prompts"]), ablation="halve", n_controls=0)
     torch.testing.assert_close(profile.logit_drop, by_hand.logit_drop)
-    zeroed = tlesion.laminar_profile(model, masks, read_prompts(study["prompts"]))
+    zeroed = tlesion.laminar_profile(model, masks, read_prompts(study["prompts"]), n_controls=0)
     assert not torch.allclose(profile.logit_drop, zeroed.logit_drop)
     assert "halve ablation of mlp.hook_post" in (out / "report.html").read_text(encoding="utf-8")
     told = " ".join(re.sub(r"[│╭╮╰╯─]", " ", run("laminar", "--help").stdout).split())

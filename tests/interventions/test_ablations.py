@@ -107,7 +107,7 @@ def test_rows_of_all_heads_side_by_side_are_put_in_inside_attention():
 def test_a_users_ablation_is_found_by_the_studies(toy_gpt, mine):
     masks = some_masks()
     options: dict[str, Any] = {"hook_point": "mlp.hook_post", "plan": "loop"}
-    mine_profile = tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="mine", **options)
+    mine_profile = tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="mine", n_controls=0, **options)
     by_hand = [[iv.scale(f"blocks.{layer}.mlp.hook_post", 0.5, units=masks["few"][0], positions="readout")]
                for layer in range(12)]  # fmt: skip
     swept = tlesion.sweep(toy_gpt, prompts(), by_hand, plan="loop")
@@ -122,7 +122,7 @@ def test_a_users_ablation_is_found_by_the_studies(toy_gpt, mine):
 
 def test_a_hook_function_of_ones_own_is_run_as_the_users_hook(toy_gpt, mine):
     masks, reference = some_masks(), torch.zeros(12, 512)
-    profile = tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="my hook", reference=reference)
+    profile = tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="my hook", reference=reference, n_controls=0)
     by_hand = [[iv.scale(f"blocks.{layer}.mlp.hook_post", 2.0, units=masks["few"][0])] for layer in range(12)]
     swept = tlesion.sweep(toy_gpt, prompts(), by_hand)
     torch.testing.assert_close(profile.logit_drop[0], swept.logit_drop, rtol=1e-4, atol=1e-4)
@@ -231,7 +231,9 @@ def test_a_checkpoint_of_another_function_is_refused(toy_gpt, tmp_path):
 
     def run(factor: float):
         module(tmp_path, MINE.format(factor=factor))
-        return tlesion.laminar_profile(toy_gpt, masks, prompts(), ablation="mine", checkpoint=tmp_path / "kept")
+        return tlesion.laminar_profile(
+            toy_gpt, masks, prompts(), ablation="mine", checkpoint=tmp_path / "kept", n_controls=0
+        )
 
     first = run(0.5)
     assert torch.equal(run(0.5).logit_drop, first.logit_drop)

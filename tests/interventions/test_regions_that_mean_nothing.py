@@ -160,7 +160,7 @@ def test_masks_of_a_study_are_bool_and_as_wide_as_the_model(toy_bert, study, mas
 
 
 def test_masks_as_arrays_and_lists_are_masks(toy_bert):
-    found = [tlesion.laminar_profile(toy_bert, {"him": mask}, PROMPTS[:1]).logit_drop
+    found = [tlesion.laminar_profile(toy_bert, {"him": mask}, PROMPTS[:1], n_controls=0).logit_drop
              for mask in (SOME, SOME.numpy(), SOME.tolist())]  # fmt: skip
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])

@@ -219,6 +219,7 @@ def test_other_masks_or_controls_of_a_profile_are_refused(toy_gpt, tmp_path):
     masks = {"him": torch.arange(512).expand(12, -1) < 5, "her": torch.arange(512).expand(12, -1) < 9}
 
     def profile(given=masks, **options):
+        options = {"n_controls": 0} | options
         tlesion.laminar_profile(toy_gpt, given, prompts(), checkpoint=tmp_path / "kept", **options)
 
     profile()

@@ -75,13 +75,18 @@ def test_a_reference_serves_the_ablation_that_asks_for_one(model):
     masks = {"all": everything}
     reference = measure_reference(model, alike, position=position)
     profile = laminar_profile(
-        model, masks, [prompt if masked else prompt.before_mask()], ablation="mean", reference=reference
+        model, masks, [prompt if masked else prompt.before_mask()], ablation="mean", reference=reference, n_controls=0
     )
     # The two sentences agree up to the readout position, and masked they are one: their mean is the activation itself.
     # Logits are kept in float32; they are of order 1.
     assert profile.logit_drop.abs().max() < 1e-5
     off = laminar_profile(
-        model, masks, [prompt if masked else prompt.before_mask()], ablation="mean", reference=reference + 1
+        model,
+        masks,
+        [prompt if masked else prompt.before_mask()],
+        ablation="mean",
+        reference=reference + 1,
+        n_controls=0,
     )
     assert off.logit_drop.abs().max() > 1e-3
 

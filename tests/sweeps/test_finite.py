@@ -40,7 +40,7 @@ def test_a_profile_refuses_them_as_well(toy_gpt):
     mask = torch.ones(12, 512, dtype=torch.bool)
     reference = torch.full((12, 512), 3e38)
     with pytest.raises(ValueError, match="makes logits of prompt"):
-        tlesion.laminar_profile(toy_gpt, {"him": mask}, PROMPTS, ablation="mean", reference=reference)
+        tlesion.laminar_profile(toy_gpt, {"him": mask}, PROMPTS, ablation="mean", reference=reference, n_controls=0)
 
 
 def test_a_selection_of_another_model_is_refused(toy_gpt):
@@ -49,7 +49,7 @@ def test_a_selection_of_another_model_is_refused(toy_gpt):
     mask = torch.ones(12, 512, dtype=torch.bool)
     for study in (
         lambda: tlesion.dose_response(toy_gpt, selection, PROMPTS),
-        lambda: tlesion.laminar_profile(toy_gpt, {"him": mask}, PROMPTS, selected_on=selection),
+        lambda: tlesion.laminar_profile(toy_gpt, {"him": mask}, PROMPTS, selected_on=selection, n_controls=0),
     ):
         with pytest.raises(ValueError, match="the selection is of model 'planted-causal' and the model given"):
             study()

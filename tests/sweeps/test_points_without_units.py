@@ -143,8 +143,7 @@ CONTRAST = tlesion.Contrast.from_pairs(
 )
 STUDIES = {
     "laminar_profile": lambda model, point: tlesion.laminar_profile(
-        model, {"a": torch.ones(3, 20, dtype=torch.bool)}, PROMPTS, hook_point=point
-    ),
+        model, {"a": torch.ones(3, 20, dtype=torch.bool)}, PROMPTS, hook_point=point, n_controls=0),
     "cumulative_lesion": lambda model, point: tlesion.cumulative_lesion(model, None, PROMPTS, hook_point=point),
     "select_neurons": lambda model, point: tlesion.select_neurons(model, CONTRAST, hook_point=point, position="word"),
     "measure_reference": lambda model, point: tlesion.measure_reference(model, CONTRAST, hook_point=point),
@@ -184,7 +183,12 @@ def test_a_norm_that_is_called_for_queries_keys_and_values_counts_once(model):
     selection = tlesion.select_neurons(model, CONTRAST, hook_point="ln1.hook_normalized", position="word", test="welch")
     assert (selection.n_a, selection.n_b) == (3, 3)
     profile = tlesion.laminar_profile(
-        model, {"a": torch.ones(3, 12, dtype=torch.bool)}, PROMPTS, hook_point="ln1.hook_normalized", position="all"
+        model,
+        {"a": torch.ones(3, 12, dtype=torch.bool)},
+        PROMPTS,
+        hook_point="ln1.hook_normalized",
+        position="all",
+        n_controls=0,
     )
     torch.testing.assert_close(
         profile.logit_drop[0, 1].double(), plain(model, iv.zero("blocks.1.ln1.hook_normalized")), atol=ATOL, rtol=1e-4

@@ -22,7 +22,7 @@ def calls(model):
     mask[:, 0] = True
     return {
         "sweep": lambda prompts: tlesion.sweep(model, prompts, [LESION]),
-        "laminar_profile": lambda prompts: tlesion.laminar_profile(model, {"him": mask}, prompts),
+        "laminar_profile": lambda prompts: tlesion.laminar_profile(model, {"him": mask}, prompts, n_controls=0),
         "replacement": lambda prompts: tlesion.replacement(model, prompts, tlesion.scale_variants(model)),
         "encode_prompts": lambda prompts: encode_prompts(model, prompts),
     }

@@ -41,6 +41,7 @@ CALLS = {
         model,
         {"him": torch.ones(2, 64 if not end else 24, dtype=torch.bool)},
         [Prompt(f"she zebra{end}", ("him", "her"))],
+        n_controls=0,
     ),
     "selection": lambda model, end: tlesion.select_neurons(
         model, Contrast.from_pairs([("we zebra him", "we zebra her"), ("she saw him", "she saw her")], ("him", "her"))
@@ -100,7 +101,7 @@ def test_profiles_of_token_ids_equal_those_of_the_same_text(make, tmp_path):
     by_id = Prompt.from_tokens(ids, words, correct=words[0], group="one")
     by_text = Prompt("she thanked", ("him", "her"), correct="him", group="one")
     masks = {"him": torch.ones(2, 64, dtype=torch.bool)}
-    profiles = [tlesion.laminar_profile(pair.model, masks, [one]) for one in (by_id, by_text)]
+    profiles = [tlesion.laminar_profile(pair.model, masks, [one], n_controls=0) for one in (by_id, by_text)]
     assert torch.equal(profiles[0].logit_drop, profiles[1].logit_drop)
     assert profiles[0].targets == profiles[1].targets == (("him", "her"),)
     assert profiles[0].correct == ("him",)

@@ -46,7 +46,7 @@ def test_a_fold_is_what_selection_and_profile_give_by_hand(model, result, fold):
     selection = tlesion.select_neurons(model, CONTRAST.subset(rest), **OPTIONS)
     texts = [CONTRAST.a[i].masked if masked else CONTRAST.a[i].before for i in left_out(result, fold)]
     masks = {name: selection.mask(name) for name in ("him", "her")}
-    profile = tlesion.laminar_profile(model, masks, [Prompt(text, ("him", "her")) for text in texts])
+    profile = tlesion.laminar_profile(model, masks, [Prompt(text, ("him", "her")) for text in texts], n_controls=0)
     mine = result.fold == fold
     assert [text for text, own in zip(result.prompts, mine, strict=True) if own] == texts
     # Another batch of prompts: float32 rounding.
@@ -155,7 +155,7 @@ def test_controls_are_those_of_the_folds_together(model):
     left = found.fold == 1
     prompts = [Prompt(text, ("him", "her")) for text, own in zip(found.prompts, left, strict=True) if own]
     masks = {"him": controls[1, 0 * 2 + 1], "her": controls[1, 1 * 2 + 1]}
-    profile = tlesion.laminar_profile(model, masks, prompts)
+    profile = tlesion.laminar_profile(model, masks, prompts, n_controls=0)
     # Another batch of lesions: float32 rounding.
     torch.testing.assert_close(found.control_logit_drop[:, 1][:, :, left], profile.logit_drop, atol=1e-5, rtol=1e-5)
     plain = tlesion.cross_fit(model, CONTRAST, 2, seed=3, **OPTIONS)
@@ -177,7 +177,7 @@ def test_reference_values_come_from_the_sentences_selected_on(model):
     selection = tlesion.select_neurons(model, rest, **OPTIONS)
     prompts = [Prompt(text, ("him", "her")) for text, fold in zip(found.prompts, found.fold, strict=True) if fold == 0]
     profile = tlesion.laminar_profile(
-        model, {"him": selection.mask("him")}, prompts, ablation="mean", reference=reference
+        model, {"him": selection.mask("him")}, prompts, ablation="mean", reference=reference, n_controls=0
     )
     torch.testing.assert_close(found.logit_drop[:1, :, found.fold == 0], profile.logit_drop, atol=1e-5, rtol=1e-5)
 

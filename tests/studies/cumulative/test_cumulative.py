@@ -97,7 +97,7 @@ def test_every_span_of_layers_is_a_plain_run(model, result):
 
 
 def test_the_ends_are_the_laminar_profile_and_the_whole_is_the_same_from_both(model, result):
-    profile = laminar_profile(model, drawn_masks(model), prompts_for(model))
+    profile = laminar_profile(model, drawn_masks(model), prompts_for(model), n_controls=0)
     torch.testing.assert_close(result.logit_drop[:, 0, 0], profile.logit_drop[:, 0], atol=ATOL, rtol=0)
     torch.testing.assert_close(result.logit_drop[:, 1, -1], profile.logit_drop[:, -1], atol=ATOL, rtol=0)
     torch.testing.assert_close(result.global_change[:, 1, -1], profile.global_change[:, -1], atol=ATOL, rtol=0)

@@ -133,7 +133,7 @@ def test_parts_add_up_to_the_profiles_drop(loaded, family):
     model = loaded(family)
     masks, prompts = drawn_masks(model), prompts_for(model)
     parts = decompose_drop(model, masks, prompts)
-    profile = laminar_profile(model, masks, prompts)
+    profile = laminar_profile(model, masks, prompts, n_controls=0)
     total = parts.direct + parts.downstream + parts.direct_rescaling + parts.downstream_rescaling
     assert torch.equal(total, parts.logit_drop)
     torch.testing.assert_close(total, parts.measured_drop, atol=ATOL, rtol=0)

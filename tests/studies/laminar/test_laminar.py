@@ -37,7 +37,7 @@ def drawn_masks(model, *, seed=0, share=0.3) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def profile(model):
-    return laminar_profile(model, drawn_masks(model), prompts_for(model))
+    return laminar_profile(model, drawn_masks(model), prompts_for(model), n_controls=0)
 
 
 def test_the_signs_and_axes_are_those_of_plain_runs(model, profile):
@@ -74,7 +74,7 @@ def test_the_references_are_nothing_and_the_whole_mlp(model, profile):
     assert torch.equal(profile.reference_logit_drop[0], torch.zeros_like(profile.reference_logit_drop[0]))
     assert torch.equal(profile.reference_global_change[0], torch.zeros_like(profile.reference_global_change[0]))
     whole = {"all": torch.ones(model.cfg.n_layers, model.cfg.d_mlp, dtype=torch.bool)}
-    alone = laminar_profile(model, whole, prompts_for(model))
+    alone = laminar_profile(model, whole, prompts_for(model), n_controls=0)
     torch.testing.assert_close(profile.reference_logit_drop[1], alone.logit_drop[0], atol=ATOL, rtol=0)
     torch.testing.assert_close(profile.reference_global_change[1], alone.global_change[0], atol=ATOL, rtol=0)
 
@@ -85,7 +85,7 @@ def test_an_empty_mask_is_bit_identical_to_the_clean_run(model, plan):
     masks = {"nothing": torch.zeros(shape, dtype=torch.bool), "half": drawn_masks(model, share=0.5)["him"]}
     masks["nothing in layer 1"] = masks["half"].clone()
     masks["nothing in layer 1"][1] = False
-    profile = laminar_profile(model, masks, prompts_for(model), plan=plan)
+    profile = laminar_profile(model, masks, prompts_for(model), plan=plan, n_controls=0)
     for effect in (profile.logit_drop, profile.global_change):
         assert not effect[0].any()
         assert not effect[2, 1].any()
@@ -95,8 +95,8 @@ def test_an_empty_mask_is_bit_identical_to_the_clean_run(model, plan):
 
 @pytest.mark.parametrize("plan", ["auto", "batched", "fanout"])
 def test_plans_agree_with_the_loop(model, profile, plan):
-    loop = laminar_profile(model, drawn_masks(model), prompts_for(model), plan="loop")
-    other = laminar_profile(model, drawn_masks(model), prompts_for(model), plan=plan)
+    loop = laminar_profile(model, drawn_masks(model), prompts_for(model), plan="loop", n_controls=0)
+    other = laminar_profile(model, drawn_masks(model), prompts_for(model), plan=plan, n_controls=0)
     for name in ("logit_drop", "global_change", "clean_logits", "reference_logit_drop", "reference_global_change"):
         torch.testing.assert_close(getattr(other, name), getattr(loop, name), atol=ATOL, rtol=0)
 
@@ -106,7 +106,7 @@ def test_a_prompt_alone_gives_what_it_gives_among_others(model, profile, max_byt
     """Prompts of all lengths together, each alone, and in small portions."""
     prompts = prompts_for(model)
     for index, prompt in enumerate(prompts):
-        alone = laminar_profile(model, drawn_masks(model), [prompt], max_bytes=max_bytes)
+        alone = laminar_profile(model, drawn_masks(model), [prompt], max_bytes=max_bytes, n_controls=0)
         torch.testing.assert_close(alone.logit_drop[:, :, 0], profile.logit_drop[:, :, index], atol=ATOL, rtol=0)
         torch.testing.assert_close(alone.global_change[:, :, 0], profile.global_change[:, :, index], atol=ATOL, rtol=0)
 
@@ -116,7 +116,9 @@ def test_a_prompt_alone_gives_what_it_gives_among_others(model, profile, max_byt
 def test_positions_and_ablations_are_the_interventions_of_their_names(model, ablation, position):
     masks, prompts = drawn_masks(model), prompts_for(model)[:3]
     reference = torch.from_numpy(np.random.default_rng(1).standard_normal((3, model.cfg.d_mlp)))
-    profile = laminar_profile(model, masks, prompts, ablation=ablation, position=position, reference=reference, seed=4)
+    profile = laminar_profile(
+        model, masks, prompts, ablation=ablation, position=position, reference=reference, seed=4, n_controls=0
+    )
     where = None if position == "all" else position
 
     def lesion(layer, units):
@@ -137,7 +139,7 @@ def test_positions_and_ablations_are_the_interventions_of_their_names(model, abl
 
 def test_one_layer_by_its_full_name_keeps_its_number(model, profile):
     one = {name: mask[[2]] for name, mask in drawn_masks(model).items()}
-    layer_2 = laminar_profile(model, one, prompts_for(model), hook_point="blocks.2.mlp.hook_post")
+    layer_2 = laminar_profile(model, one, prompts_for(model), hook_point="blocks.2.mlp.hook_post", n_controls=0)
     assert layer_2.layers == (2,)
     torch.testing.assert_close(layer_2.logit_drop[:, 0], profile.logit_drop[:, 2], atol=ATOL, rtol=0)
     assert set(layer_2.to_frame()["layer"]) == {2}
@@ -167,7 +169,7 @@ def test_the_table_is_tidy(model, profile):
 
 
 def test_a_profile_says_where_it_came_from_and_is_the_same_twice(model, profile, tmp_path):
-    again = laminar_profile(model, drawn_masks(model), prompts_for(model))
+    again = laminar_profile(model, drawn_masks(model), prompts_for(model), n_controls=0)
     assert again.content_hash == profile.content_hash
     loaded = load_result(profile.save(tmp_path / "profile"))
     assert isinstance(loaded, LaminarProfile)
@@ -178,6 +180,6 @@ def test_a_profile_says_where_it_came_from_and_is_the_same_twice(model, profile,
     assert settings["position"] == "readout"
     masked = type(model).__name__ == "HookedEncoder"
     assert settings["prepend_bos"] is (None if masked else True), "the model's default, spelled out"
-    other = laminar_profile(model, drawn_masks(model, seed=1), prompts_for(model))
+    other = laminar_profile(model, drawn_masks(model, seed=1), prompts_for(model), n_controls=0)
     assert other.provenance.settings["masks"] != settings["masks"]
     assert len(profile.provenance.stimuli) == 2 * len(TEXTS)

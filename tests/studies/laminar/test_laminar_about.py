@@ -61,18 +61,18 @@ def test_a_word_that_is_given_counts_as_a_name_does(named, told):
 def test_without_it_the_name_decides_and_a_near_name_is_warned_of(planted, prompts):
     masks = masks_named(planted, "him", "her_neurons")
     with pytest.warns(UserWarning, match=r"mask 'her_neurons' .* each prompt's right answer, not about 'her'; if that"):
-        profile = tlesion.laminar_profile(planted.model, masks, prompts)
+        profile = tlesion.laminar_profile(planted.model, masks, prompts, n_controls=0)
     assert profile.about == {"him": "him", "her_neurons": ""}
-    quiet = tlesion.laminar_profile(planted.model, masks, prompts, about={"her_neurons": ""})
+    quiet = tlesion.laminar_profile(planted.model, masks, prompts, about={"her_neurons": ""}, n_controls=0)
     assert quiet.about == profile.about
 
 
 def test_what_is_no_mask_or_no_target_is_refused_before_anything_runs(planted, prompts):
     masks = masks_named(planted, "him", "her")
     with pytest.raises(ValueError, match=r"the word of mask 'her' 'she' is unknown; allowed: 'him', 'her'"):
-        tlesion.laminar_profile(planted.model, masks, prompts, about={"her": "she"})
+        tlesion.laminar_profile(planted.model, masks, prompts, about={"her": "she"}, n_controls=0)
     with pytest.raises(ValueError, match=r"mask 'hers' is unknown; allowed: 'him', 'her'"):
-        tlesion.laminar_profile(planted.model, masks, prompts, about={"hers": "her"})
+        tlesion.laminar_profile(planted.model, masks, prompts, about={"hers": "her"}, n_controls=0)
 
 
 def test_it_is_kept_and_shown(told, named, tmp_path):

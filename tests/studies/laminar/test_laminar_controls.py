@@ -37,7 +37,7 @@ def profile(model):
 
 
 def test_a_profiles_own_numbers_are_the_same_bits_with_and_without_controls(model, profile):
-    alone = laminar_profile(model, masks_for(model), prompts_for(model))
+    alone = laminar_profile(model, masks_for(model), prompts_for(model), n_controls=0)
     for name in ("logit_drop", "global_change", "clean_logits", "reference_logit_drop", "reference_global_change"):
         assert torch.equal(getattr(alone, name), getattr(profile, name)), name
     assert alone.n_controls == 0
@@ -54,7 +54,7 @@ def test_a_control_is_the_lesion_of_a_random_mask_of_the_same_size(model, profil
         alone = laminar_profile(model, {name: mask}, prompts_for(model), n_controls=5, seed=3)
         torch.testing.assert_close(alone.control_logit_drop[0], profile.control_logit_drop[row], atol=ATOL, rtol=0)
         drawn = {f"control {i}": control for i, control in enumerate(redrawn(name, mask))}
-        again = laminar_profile(model, drawn, prompts_for(model))
+        again = laminar_profile(model, drawn, prompts_for(model), n_controls=0)
         torch.testing.assert_close(again.logit_drop, profile.control_logit_drop[row], atol=ATOL, rtol=0)
         torch.testing.assert_close(again.global_change, profile.control_global_change[row], atol=ATOL, rtol=0)
         assert torch.equal(again.n_lesioned, profile.n_lesioned[row].expand(5, 3))
@@ -149,16 +149,16 @@ CONTRAST = Contrast.from_pairs([("We saw him.", "We saw her."), ("Ask him now!",
 def test_prompts_of_the_selection_are_refused_unless_told(model):
     masks, prompts = masks_for(model), prompts_for(model)
     with pytest.raises(ValueError, match=r"1 of 3 prompts are made from sentences that the neurons were selected on"):
-        laminar_profile(model, masks, prompts, selected_on=CONTRAST)
+        laminar_profile(model, masks, prompts, selected_on=CONTRAST, n_controls=0)
     selection = select_neurons(model, CONTRAST)
     with pytest.raises(ValueError, match=r"pass allow_shared=True"):
-        laminar_profile(model, masks, prompts, selected_on=selection)
-    told = laminar_profile(model, masks, prompts, selected_on=selection, allow_shared=True)
-    fresh = laminar_profile(model, masks, prompts[1:], selected_on=CONTRAST)
+        laminar_profile(model, masks, prompts, selected_on=selection, n_controls=0)
+    told = laminar_profile(model, masks, prompts, selected_on=selection, allow_shared=True, n_controls=0)
+    fresh = laminar_profile(model, masks, prompts[1:], selected_on=CONTRAST, n_controls=0)
     assert told.provenance.settings["selected_on"] == fresh.provenance.settings["selected_on"]
-    assert laminar_profile(model, masks, prompts).provenance.settings["selected_on"] is None
+    assert laminar_profile(model, masks, prompts, n_controls=0).provenance.settings["selected_on"] is None
     with pytest.raises(TypeError, match=r"a str has no sentences to compare with"):
-        laminar_profile(model, masks, prompts, selected_on="him")
+        laminar_profile(model, masks, prompts, selected_on="him", n_controls=0)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_values_to_match_on_are_finite(model):
 
 
 def test_without_controls_nothing_can_be_compared(model):
-    profile = laminar_profile(model, masks_for(model), prompts_for(model))
+    profile = laminar_profile(model, masks_for(model), prompts_for(model), n_controls=0)
     for compare in (profile.control_p, profile.standardised_effect):
         with pytest.raises(ValueError, match=r"has no matched controls.*laminar_profile\(\.\.\., n_controls=50\)"):
             compare()

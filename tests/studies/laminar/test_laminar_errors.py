@@ -62,16 +62,16 @@ ALL = {"him": ones(3, 48)}
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(bert, masks, prompts, options, message):
     with pytest.raises(ValueError, match=message):
-        laminar_profile(bert, masks, prompts, **options)
+        laminar_profile(bert, masks, prompts, **{"n_controls": 0} | options)
     assert not any(point.fwd_hooks for point in bert.hook_dict.values())
 
 
 def test_a_causal_model_refuses_masks_in_the_text_and_words_of_several_tokens(gpt2):
     masks = {"all": ones(3, 128)}
     with pytest.raises(ValueError, match=r"this is a causal model.*before_mask\(\)"):
-        laminar_profile(gpt2, masks, MASKED)
+        laminar_profile(gpt2, masks, MASKED, n_controls=0)
     with pytest.raises(ValueError, match=r"target 'crocodile' is \d+ tokens"):
-        laminar_profile(gpt2, masks, [Prompt("We saw", ("crocodile",))])
+        laminar_profile(gpt2, masks, [Prompt("We saw", ("crocodile",))], n_controls=0)
 
 
 def test_a_model_without_logits_is_refused(checkpoint_folder):
@@ -79,7 +79,7 @@ def test_a_model_without_logits_is_refused(checkpoint_folder):
     with pytest.raises(
         ValueError, match=r"the laminar profile needs logits, and the checkpoint .* has no language-model"
     ):
-        laminar_profile(bare, {"all": ones(3, 48)}, MASKED)
+        laminar_profile(bare, {"all": ones(3, 48)}, MASKED, n_controls=0)
 
 
 def test_nan_in_the_clean_run_is_refused(checkpoint_folder):
@@ -87,7 +87,7 @@ def test_nan_in_the_clean_run_is_refused(checkpoint_folder):
     with torch.no_grad():
         model.blocks[1].mlp.b_in[3] = torch.nan
     with pytest.raises(ValueError, match=r"clean logits of 1 of 1 prompts are NaN or infinite, so no effect can be"):
-        laminar_profile(model, {"all": ones(3, 128)}, [Prompt("We saw", ("him", "her"))])
+        laminar_profile(model, {"all": ones(3, 128)}, [Prompt("We saw", ("him", "her"))], n_controls=0)
 
 
 def test_a_mask_without_a_name_is_refused(bert):

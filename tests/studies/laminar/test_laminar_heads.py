@@ -32,7 +32,7 @@ def drawn(model, point: str) -> torch.Tensor:
 @pytest.mark.parametrize("point", POINTS)
 def test_a_mask_over_heads_is_what_plain_hooks_cut(model, point):
     mask = drawn(model, point)
-    profile = tlesion.laminar_profile(model, {"some": mask}, PROMPTS, hook_point=point, position=-1)
+    profile = tlesion.laminar_profile(model, {"some": mask}, PROMPTS, hook_point=point, position=-1, n_controls=0)
     assert profile.reference_logit_drop[0].abs().max() == 0, "an edit without units changes nothing"
     assert profile.n_lesioned.tolist() == [mask.sum(dim=1).tolist()]
     for which, prompt in enumerate(PROMPTS):
@@ -91,7 +91,9 @@ def test_a_selection_there_can_be_lesioned(model):
     pairs = [("We saw him today.", "We saw her today."), ("Ask him now.", "Ask her now."), ("Tell him.", "Tell her.")]
     contrast = tlesion.Contrast.from_pairs(pairs, words=("him", "her"))
     selection = tlesion.select_neurons(model, contrast, hook_point="attn.hook_z", correction="none", alpha=0.5)
-    profile = tlesion.laminar_profile(model, {"him": selection.mask("him")}, PROMPTS, hook_point="attn.hook_z")
+    profile = tlesion.laminar_profile(
+        model, {"him": selection.mask("him")}, PROMPTS, hook_point="attn.hook_z", n_controls=0
+    )
     assert torch.equal(profile.n_lesioned[0], selection.mask("him").sum(dim=1))
     assert int(profile.n_lesioned.sum()) > 0
 

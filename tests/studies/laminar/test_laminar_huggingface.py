@@ -114,7 +114,14 @@ def test_effects_equal_editing_the_gelus_output(loaded, name, n_prompts, ablatio
     masks = drawn_masks(model)
     reference = torch.from_numpy(np.random.default_rng(1).standard_normal((model.cfg.n_layers, model.cfg.d_mlp)))
     profile = laminar_profile(
-        model, masks, prompts, ablation=ablation, position=position, reference=reference, prepend_bos=prepend_bos
+        model,
+        masks,
+        prompts,
+        ablation=ablation,
+        position=position,
+        reference=reference,
+        prepend_bos=prepend_bos,
+        n_controls=0,
     )
     everything = torch.ones(model.cfg.d_mlp, dtype=torch.bool)
     for index, prompt in enumerate(prompts):

@@ -209,7 +209,7 @@ def _profile(
     reference = reference_for(model, rest, lesioning["ablation"], **options)
     # Only drops are taken from the profile: what a mask is about does not enter.
     about = dict.fromkeys(swept, "")
-    return laminar_profile(model, swept, prompts, reference=reference, about=about, **lesioning)
+    return laminar_profile(model, swept, prompts, reference=reference, about=about, n_controls=0, **lesioning)
 
 
 def _result(
