@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tlesion.inference import empirical_p
-from tlesion.inference.control_maximum import control_limit, control_maximum_p
+from tlesion.inference.control_maximum import control_limit, control_maximum_p, monte_carlo_error
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -79,7 +79,37 @@ def test_the_limit_is_about_what_has_to_be_exceeded():
 
 
 def test_shapes_are_named():
-    with pytest.raises(ValueError, match=r"give \[layer\] and \[control, layer\], with one control or more"):
+    with pytest.raises(ValueError, match=r"give \[\*family\] and \[control, \*family\], with one control or more"):
         control_maximum_p(torch.zeros(2), torch.zeros(3, 4))
     with pytest.raises(ValueError, match=r"controls of shape \(0, 2\)"):
         control_maximum_p(torch.zeros(2), torch.zeros(0, 2))
+
+
+def test_a_family_of_masks_and_layers_is_one_row_of_lesions():
+    effect, controls = drawn(2, 3, seed=8) + 1, drawn(40, 2, 3, seed=9)
+    for alternative in ("larger", "smaller", "two-sided"):
+        flat = control_maximum_p(effect.flatten(), controls.flatten(1), alternative=alternative)
+        assert torch.equal(control_maximum_p(effect, controls, alternative=alternative).flatten(), flat)
+    limit = control_limit(controls, 0.05, alternative="two-sided")
+    assert limit.shape == (2, 3)
+    assert (limit >= control_limit(controls, 0.05)).all()
+
+
+def test_both_sides_by_plain_loops_and_turned_round():
+    effect, controls = drawn(4, seed=1) * 2, drawn(30, 4, seed=2)
+    rows = torch.cat([effect[None], controls])
+    z = ((rows - rows.mean(dim=0)) / rows.std(dim=0, correction=0)).abs()
+    expected = (1 + (z[1:].amax(dim=1, keepdim=True) >= z[0]).sum(dim=0)) / 31
+    torch.testing.assert_close(control_maximum_p(effect, controls, alternative="two-sided"), expected.double())
+    turned = control_maximum_p(-effect, -controls, alternative="two-sided")
+    assert torch.equal(turned, control_maximum_p(effect, controls, alternative="two-sided"))
+    assert torch.equal(
+        control_maximum_p(effect, controls, alternative="smaller"), control_maximum_p(-effect, -controls)
+    )
+    with pytest.raises(ValueError, match="alternative 'greater' is unknown"):
+        control_maximum_p(effect, controls, alternative="greater")
+
+
+def test_the_monte_carlo_error_is_that_of_a_share():
+    p = torch.tensor([0.05, 1.0]).double()
+    assert monte_carlo_error(p, 99).tolist() == pytest.approx([(0.05 * 0.95 / 99) ** 0.5, 0.0])

@@ -11,8 +11,8 @@ from tlesion.inference.against_controls import ALTERNATIVES, ROUNDING, TIE
 
 
 def control_maximum_p(
-    effect: Shaped[Tensor, "*family"], controls: Shaped[Tensor, "control *family"], *, alternative: str = "larger"
-) -> Float64[Tensor, "*family"]:
+    effect: Shaped[Tensor, "..."], controls: Shaped[Tensor, "..."], *, alternative: str = "larger"
+) -> Float64[Tensor, "..."]:
     r"""Which lesions do more than their controls, given that all of a family were looked at?
 
     .. math:: p_l = \frac{1 + \#\{c : \max_k z_{ck} \ge z_l\}}{1 + C}, \qquad z_l = (e_l - m_l) / s_l
@@ -23,8 +23,8 @@ def control_maximum_p(
     largest z is what chance makes of the largest of so many. Controls the family-wise error rate.
 
     Args:
-        effect: The effect of each lesion of the family.
-        controls: The same of every control.
+        effect: The effect of each lesion of the family, ``[*family]``.
+        controls: The same of every control, ``[control, *family]``.
         alternative: ``"larger"``, ``"smaller"``, or ``"two-sided"``: the size of z, whatever its sign.
 
     Returns:

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from scipy import stats
 from torch import Tensor
 
+from tlesion.studies.common.labels import without_copies
 from tlesion.studies.laminar.result import LaminarProfile
 
 
@@ -31,23 +32,23 @@ class Chance:
         return None if self.p != self.p else self.p <= alpha
 
 
-def chance_of(profile: LaminarProfile, prompts: Sequence[int], groups: Sequence[Any]) -> Chance:
+def chance_of(profile: LaminarProfile, groups: Sequence[Any]) -> Chance:
     r"""Test the clean answers against guessing among the targets.
 
     Prompts that stand alone: a binomial test with one over the number of targets. Groups: a sign test, whether more of
     them have a share of right answers above chance than below.
 
     Args:
-        profile: The profile.
-        prompts: Which prompts count: no copies.
-        groups: Their groups.
+        profile: The profile; of its prompts, copies count once.
+        groups: The group of every prompt.
     """
     n_targets = profile.clean_logits.shape[1]
-    asked = [(i, group) for i, group in zip(prompts, groups, strict=True) if profile.correct[i] is not None]
+    every = without_copies(range(len(groups)), profile.prompts, profile.targets, profile.correct)
+    asked = [i for i in every if profile.correct[i] is not None]
     if not asked or n_targets < 2:
         return Chance(accuracy=float("nan"), p=float("nan"), least=float("nan"))
-    right = torch.tensor([_is_right(profile, i) for i, _ in asked], dtype=torch.float64)
-    labels = [group for _, group in asked]
+    right = torch.tensor([_is_right(profile, i) for i in asked], dtype=torch.float64)
+    labels = [groups[i] for i in asked]
     accuracy = float(right.mean())
     if len(set(labels)) == len(labels):
         hits, n, share = int(right.sum()), len(labels), 1 / n_targets

@@ -5,24 +5,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
-from tlesion.checks import one_of, warn
+from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
-from tlesion.inference.likeness import detected_groups
 from tlesion.keep.results import Provenance
 from tlesion.public import public
 from tlesion.stats.correction import METHODS
-from tlesion.studies.common.effects import MEASURES, PROMPTS, MaskEffect
-from tlesion.studies.common.labels import without_copies
+from tlesion.studies.common.effects import MEASURES, PROMPTS
 from tlesion.studies.common.smallest import SmallestEffect
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict.chance import chance_of
-from tlesion.studies.verdict.decide import WIDE_FROM, Study, words_of
+from tlesion.studies.verdict.chance import Chance, chance_of
+from tlesion.studies.verdict.decide import Study, words_of
 from tlesion.studies.verdict.dissociation import dissociation_of, no_dissociation, pair_of
 from tlesion.studies.verdict.evidence import MAX, OneMask, Rules, evidence_of, selected_interval
 from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
-
-GROUPS = ("detect", "given", "none")
+from tlesion.studies.verdict.setting import (
+    GROUPS,
+    group_labels,
+    mask_of,
+    overlap_of,
+    rounding_of,
+    smallest_of,
+    warn_of_wide,
+)
 
 
 @public
@@ -126,40 +133,25 @@ def verdict(
         seed=seed,
     )
     _check(profile, measure, prompts, groups, rules, share)
-    labels = _labels(profile, groups)
-    masks = [_one(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
-    sizes = [_smallest(profile, one.effects, smallest, float(share)) for one in masks]
-    every = without_copies(range(len(labels)), profile.prompts, profile.targets, profile.correct)
-    chance = chance_of(profile, every, [labels[i] for i in every])
-    cut = profile.n_lesioned.double() / int(profile.provenance.settings["n_units"])
-    overlap = profile.control_overlap.where(~profile.control_overlap.isnan(), cut)
-    _warn_of_wide(profile, overlap)
-    study = Study(
-        active=profile.n_lesioned > 0,
-        overlap=overlap,
-        smallest=torch.tensor([size.value for size in sizes], dtype=torch.float64),
-        rounding=_rounding(profile),
-        above_chance=chance.above(rules.alpha),
-        could_show=not chance.least > rules.alpha,
-        n_controls=profile.n_controls,
-    )
+    labels = group_labels(profile, groups)
+    masks = [mask_of(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
+    sizes = [smallest_of(profile, one.effects, smallest, float(share)) for one in masks]
+    chance = chance_of(profile, labels)
+    study = _study(profile, sizes, chance, rules)
+    warn_of_wide(profile, study.overlap)
     found = evidence_of(masks, rules)
     words, reasons = words_of(found, study, rules.alpha)
-    n_selected = sum(word in (SPECIFIC, OPPOSITE) for row in words for word in row)
-    quoted = selected_interval(masks, n_selected, int(study.active.sum()), rules)
-    fields = {name: getattr(found, name) for name in PER_LESION if not name.startswith("selected")}
     settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": groups}
     return Verdict(
-        **fields,
+        **{name: getattr(found, name) for name in PER_LESION if hasattr(found, name)},
+        **_quoted(masks, words, study, rules),
         **_dissociation(profile, masks, words, rules),
-        selected_low=quoted[0],
-        selected_high=quoted[1],
         smallest_effect=study.smallest,
         accuracy=chance.accuracy,
         chance_p=chance.p,
         n_lesioned=profile.n_lesioned,
-        share_lesioned=cut,
-        control_overlap=overlap.where(study.active, torch.nan),
+        share_lesioned=profile.n_lesioned.double() / int(profile.provenance.settings["n_units"]),
+        control_overlap=study.overlap.where(study.active, torch.nan),
         n_prompts=torch.tensor([len(one.groups) for one in masks]),
         n_groups=torch.tensor([one.n_groups for one in masks]),
         masks=profile.masks,
@@ -173,20 +165,25 @@ def verdict(
     )
 
 
-def _labels(profile: LaminarProfile, groups: str) -> list[str]:
-    """One label for every prompt: those of one label are no independent evidence."""
-    # A group may be called "3": what has no label gets one that no label can be.
-    alone = [f"\0{i}" for i in range(len(profile.prompts))]
-    if groups == "none":
-        return alone
-    given = profile.groups if groups == "given" else detected_groups(profile.prompts, profile.groups)
-    return [label or own for label, own in zip(given, alone, strict=True)]
+def _study(profile: LaminarProfile, sizes: Sequence[SmallestEffect], chance: Chance, rules: Rules) -> Study:
+    return Study(
+        active=profile.n_lesioned > 0,
+        overlap=overlap_of(profile),
+        smallest=torch.tensor([size.value for size in sizes], dtype=torch.float64),
+        rounding=rounding_of(profile),
+        above_chance=chance.above(rules.alpha),
+        could_show=not chance.least > rules.alpha,
+        n_controls=profile.n_controls,
+    )
 
 
-def _one(profile: LaminarProfile, mask: str, labels: Sequence[str], *, measure: str, prompts: str) -> OneMask:
-    effects = profile.effect_of(mask, measure=measure, prompts=prompts)
-    own = [labels[i] for i in effects.own.prompts.tolist()]
-    return OneMask(effects=effects, groups=own, active=profile.n_lesioned[profile.masks.index(mask)] > 0)
+def _quoted(
+    masks: Sequence[OneMask], words: Sequence[Sequence[str]], study: Study, rules: Rules
+) -> dict[str, Float64[Tensor, "mask layer"]]:
+    """Intervals for what is quoted because it was called specific."""
+    n_selected = sum(word in (SPECIFIC, OPPOSITE) for row in words for word in row)
+    low, high = selected_interval(masks, n_selected, int(study.active.sum()), rules)
+    return {"selected_low": low, "selected_high": high}
 
 
 def _dissociation(
@@ -204,45 +201,6 @@ def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance
     """The provenance of the profile, with its settings and content hash among the verdict's own."""
     made_from = {"profile": profile.provenance.settings, "content": profile.content_hash}
     return dataclasses.replace(profile.provenance, settings=settings | made_from)
-
-
-def _smallest(
-    profile: LaminarProfile, one: MaskEffect, smallest: float | int | SmallestEffect | None, share: float
-) -> SmallestEffect:
-    """The smallest effect of interest of a mask."""
-    if smallest is not None:
-        return smallest if isinstance(smallest, SmallestEffect) else SmallestEffect(float(smallest), "given")
-    if (recorded := profile.provenance.settings.get("smallest")) is not None:
-        return SmallestEffect(**recorded)
-    if profile.clean_logits.shape[1] == 1:
-        scale, what = float(profile.reference_logit_drop[1].mean(dim=1).abs().max()), "what cutting whole layers costs"
-    else:
-        scale, what = float(one.clean.abs().median()), "the median clean margin"
-    if not scale > 0:
-        raise ValueError(
-            f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
-        )
-    return SmallestEffect(share * scale, f"not set beforehand: {100 * share:g} % of {what} on these prompts")
-
-
-def _rounding(profile: LaminarProfile) -> float:
-    """The distance between neighbouring numbers of the model's dtype at its largest logit."""
-    dtype = getattr(torch, str(profile.provenance.model.get("dtype", "float32")), torch.float32)
-    return torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
-
-
-def _warn_of_wide(profile: LaminarProfile, overlap: torch.Tensor) -> None:
-    """Say of a mask that its controls hold much of it."""
-    for mask, row in zip(profile.masks, overlap, strict=True):
-        widest, layer = float(row.max()), profile.layers[int(row.argmax())]
-        if WIDE_FROM < widest < 1:
-            z = ((1 - widest) / widest) ** 0.5
-            warn(
-                f"the controls of mask {mask!r} hold {100 * widest:.0f} % of its neurons in layer {layer}, as random "
-                "sets of its size and activity must: if k neurons carry the effect, all of them in the mask, it lies "
-                f"at most {z:.2f} √k standard deviations from the controls; smaller masks can tell more: "
-                "tlesion.select_neurons(..., top_k=...)"
-            )
 
 
 def _check(profile: LaminarProfile, measure: str, prompts: str, groups: str, rules: Rules, share: float | int) -> None:

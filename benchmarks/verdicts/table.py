@@ -2,36 +2,31 @@
 
 from typing import Any
 
-REASONS: dict[tuple[str, str], str] = {
-    ("interval covers", "causal and random masks, heavy tails"): "A bootstrap knows only the 40 values "
-    "that it resamples, and is too narrow where they come from heavy tails. Student's interval on the same studies is "
-    'in the table; `verdict(interval="t")` takes it.',
-}
-"""Why a number can miss its target, as far as it is known, by claim and setting."""
+REASONS: dict[tuple[str, str], str] = {}
+"""Why a number misses its target, as far as it is known, by claim and setting."""
 
 
 def render(result: dict[str, Any]) -> str:
     """The whole page."""
-    rows, on, settings = result["rows"], result["machine"], result["settings"]
+    rows, on = result["rows"], result["machine"]
     asked = [row for row in rows if row["target"] and row["value"] is not None]
     missed = [row for row in asked if row["holds"] != "yes"]
     return "\n".join(
         [
             "# Verdicts",
             "",
-            "How often is `tlesion.verdict` right? Simulated studies on models with planted neurons. Made by "
+            "How often is each word of `tlesion.verdict` right? Simulated studies of known truth. Made by "
             "`python -m benchmarks.verdicts`.",
             "",
             *[f"- {line}" for line in result["notes"]],
-            f"- Settings: {', '.join(f'{name} {value}' for name, value in settings.items())}.",
-            f"- Measured on {', '.join(f'{name} {value}' for name, value in on.items())}; one process, "
+            f"- Measured on {', '.join(f'{name} {value}' for name, value in on.items())}; "
             f"{result['minutes']} minutes on a shared machine.",
             "",
             f"Of {len(asked)} numbers with a target {len(asked) - len(missed)} hold it.",
             "",
             *_misses(missed),
-            "| claim | setting | n | measured | ± s.e. | target | holds |",
-            "| --- | --- | ---: | ---: | ---: | --- | --- |",
+            "| claim | setting | studies | counted | measured | ± s.e. | target | holds |",
+            "| --- | --- | ---: | ---: | ---: | ---: | --- | --- |",
             *[_line(row) for row in rows],
             "",
         ]
@@ -41,7 +36,7 @@ def render(result: dict[str, Any]) -> str:
 def _line(row: dict[str, Any]) -> str:
     error = "" if row["error"] is None else f"{row['error']:.3f}"
     value = "" if row["value"] is None else f"{row['value']:.3f}"
-    cells = (row["claim"], row["setting"], row["n"], value, error, row["target"], row["holds"])
+    cells = (row["claim"], row["setting"], row["studies"], row["n"], value, error, row["target"], row["holds"])
     return f"| {' | '.join(map(str, cells))} |"
 
 

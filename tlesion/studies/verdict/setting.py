@@ -1,0 +1,79 @@
+"""What a verdict takes from a profile before it judges: groups, the smallest effect of interest, rounding, overlap."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from tlesion.checks import warn
+from tlesion.inference.likeness import detected_groups
+from tlesion.studies.common.effects import MaskEffect
+from tlesion.studies.common.smallest import SmallestEffect
+from tlesion.studies.laminar.result import LaminarProfile
+from tlesion.studies.verdict.decide import WIDE_FROM
+from tlesion.studies.verdict.evidence import OneMask
+
+GROUPS = ("detect", "given", "none")
+"""How prompts that are not independent of each other are known."""
+
+
+def group_labels(profile: LaminarProfile, groups: str) -> list[str]:
+    """One label for every prompt: those of one label are no independent evidence."""
+    # A group may be called "3": what has no label gets one that no label can be.
+    alone = [f"\0{i}" for i in range(len(profile.prompts))]
+    if groups == "none":
+        return alone
+    given = profile.groups if groups == "given" else detected_groups(profile.prompts, profile.groups)
+    return [label or own for label, own in zip(given, alone, strict=True)]
+
+
+def mask_of(profile: LaminarProfile, mask: str, labels: Sequence[str], *, measure: str, prompts: str) -> OneMask:
+    effects = profile.effect_of(mask, measure=measure, prompts=prompts)
+    own = [labels[i] for i in effects.own.prompts.tolist()]
+    return OneMask(effects=effects, groups=own, active=profile.n_lesioned[profile.masks.index(mask)] > 0)
+
+
+def smallest_of(
+    profile: LaminarProfile, one: MaskEffect, smallest: float | int | SmallestEffect | None, share: float
+) -> SmallestEffect:
+    """The smallest effect of interest of a mask."""
+    if smallest is not None:
+        return smallest if isinstance(smallest, SmallestEffect) else SmallestEffect(float(smallest), "given")
+    if (recorded := profile.provenance.settings.get("smallest")) is not None:
+        return SmallestEffect(**recorded)
+    if profile.clean_logits.shape[1] == 1:
+        scale, what = float(profile.reference_logit_drop[1].mean(dim=1).abs().max()), "what cutting whole layers costs"
+    else:
+        scale, what = float(one.clean.abs().median()), "the median clean margin"
+    if not scale > 0:
+        raise ValueError(
+            f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
+        )
+    return SmallestEffect(share * scale, f"not set beforehand: {100 * share:g} % of {what} on these prompts")
+
+
+def rounding_of(profile: LaminarProfile) -> float:
+    """The distance between neighbouring numbers of the model's dtype at its largest logit."""
+    dtype = getattr(torch, str(profile.provenance.model.get("dtype", "float32")), torch.float32)
+    return torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
+
+
+def overlap_of(profile: LaminarProfile) -> Float64[Tensor, "mask layer"]:
+    """Which share of a mask's neurons its controls hold; of older profiles, what draws from the whole layer would."""
+    share = profile.n_lesioned.double() / int(profile.provenance.settings["n_units"])
+    return profile.control_overlap.where(~profile.control_overlap.isnan(), share)
+
+
+def warn_of_wide(profile: LaminarProfile, overlap: Float64[Tensor, "mask layer"]) -> None:
+    """Say of a mask that its controls hold much of it."""
+    for mask, row in zip(profile.masks, overlap, strict=True):
+        widest, layer = float(row.max()), profile.layers[int(row.argmax())]
+        if WIDE_FROM < widest < 1:
+            z = ((1 - widest) / widest) ** 0.5
+            warn(
+                f"the controls of mask {mask!r} hold {100 * widest:.0f} % of its neurons in layer {layer}, as random "
+                "sets of its size and activity must: if k neurons carry the effect, all of them in the mask, it lies "
+                f"at most {z:.2f} √k standard deviations from the controls; smaller masks can tell more: "
+                "tlesion.select_neurons(..., top_k=...)"
+            )
