@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import tlesion
+from tests.sweeps import tiny_models
 from tlesion import interventions as iv
 from tlesion.sweeps.engine import run_sweep
 from tlesion.sweeps.groups import Reading
@@ -142,6 +143,22 @@ def test_a_null_lesion_is_exactly_the_clean_run(gpt2, bert, plan):
         assert torch.equal(sink.global_change[:2], torch.zeros_like(sink.global_change[:2]))
         only_null, _ = swept(model, null, plan)
         assert torch.equal(only_null.lesioned, only_null.clean.expand(2, *only_null.clean.shape))
+
+
+def test_a_null_lesion_is_exact_beside_lesions_that_are_run_otherwise():
+    """Clean runs differ in their last bits between plans and sizes of a batch; which one is kept must not show."""
+    model = tiny_models.tiny(d_model=96, d_mlp=288, n_heads=3, d_head=32)
+    live = [[iv.zero(f"blocks.{layer}.mlp.hook_post", units=[u])] for layer in range(3) for u in range(5)]
+    outside = [iv.scale("hook_embed", 2.0)]
+    for length in (5, 9):
+        many = [reading(length, seed) for seed in range(2)]
+        for lesions, plan, max_bytes in (
+            ([[], *live], "auto", None),
+            ([[], *live, outside], "auto", None),
+            ([[], *live], "fanout", 60_000),
+        ):
+            sink, settled = swept(model, lesions, plan, many, max_bytes=max_bytes)
+            assert torch.equal(sink.lesioned[0], sink.clean), settled
 
 
 def test_target_columns_alone_are_those_of_the_whole_vocabulary(gpt2, bert):

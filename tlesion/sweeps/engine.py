@@ -74,9 +74,7 @@ def run_sweep(
     groups = list(groups_of_equal_length(readings, max_tokens=tokens_per_step(model, longest, budget, device)))
     require_positions(lesions, groups)
     choices = choose_all(model, lesions, groups, plan)
-    by_plan: dict[str, list[Lesion]] = {}
-    for choice, lesion in zip(choices, lesions, strict=True):
-        by_plan.setdefault(choice.plan, []).append(lesion)
+    by_plan = _by_plan(choices, lesions)
     store = Store(sink, lesions, readings, model.cfg.n_layers)
     jobs = [
         _Job(name, group, portion)
@@ -104,6 +102,22 @@ def _refuse_mixing(readings: Sequence[Reading], lesions: Sequence[Lesion]) -> No
             "length and memory; fit on the tokens you mean (tlesion.fit_subspace) and use iv.remove_subspace, or "
             "sweep one prompt at a time"
         )
+
+
+def _by_plan(choices: Sequence[Choice], lesions: Sequence[Lesion]) -> dict[str, list[Lesion]]:
+    """The lesions of every plan, those that change nothing at the end of all.
+
+    Every portion has a clean run of its own, and the last one's is kept. They differ in their last bits between plans
+    and sizes of a batch; a lesion that changes nothing has to be run where the clean run is that it is compared with.
+    """
+    found: dict[str, list[Lesion]] = {}
+    chosen = zip(choices, lesions, strict=True)
+    for choice, lesion in sorted(chosen, key=lambda one: one[1].is_null):
+        if lesion.is_null:
+            found[choice.plan] = [*found.pop(choice.plan, []), lesion]
+        else:
+            found.setdefault(choice.plan, []).append(lesion)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +177,8 @@ def _portions(plan: str, lesions: Sequence[Lesion], group: Group, n_layers: int)
     """
     ordered = list(lesions)
     if plan == "prefix":
-        # Those that begin at one position share their clean run: they stay together.
-        ordered.sort(key=lambda lesion: 0 if lesion.is_null else lesion.first_position(group))
+        # Those that begin at one position share their clean run: they stay together, and before those of no position.
+        ordered.sort(key=lambda one: group.n_positions if one.is_null else one.first_position(group))
     portion: list[Lesion] = []
     cost = 0.0
     for lesion in ordered:

@@ -67,6 +67,8 @@ def test_every_plan_agrees(checkpoint_folder, family):
     assert reference.starts == (0, 2, 1, 1, 2, 1)
     for plan in ("auto", "batched", "fanout"):
         result = tlesion.replacement(model, prompts, variants, plan=plan)
+        asked = "fanout: hidden states of all positions are needed" if plan == "auto" else f"{plan}: asked for"
+        assert result.plan == asked
         for part, expected, names in (
             (result.hidden, reference.hidden, ("std", "std_token", "norm", "cosine", "drift", "drift_relative")),
             (result.prediction, reference.prediction, ("kl", "global_change", "logit_drop")),

@@ -95,8 +95,8 @@ def replacement(
     labels = [variant.label for variant in variants]
     run = frame.opened(checkpoint, options={"variants": labels}, lesions=lesions[1:])
     sink = _sink(model, frame.readings, len(lesions), top_k)
-    chosen, why = whole_rows(model, frame.readings, lesions, plan)
-    settled = run.sweep(lesions, sink, stage="lesions", plan=chosen)
+    choice = whole_rows(model, frame.readings, lesions, plan)
+    run.sweep(lesions, sink, stage="lesions", plan=choice.plan)
     require_finite_logits(sink.clean)
     outlying = _outlying(run, lesions[1:])
     run.checkpoint.finish()
@@ -112,7 +112,7 @@ def replacement(
         targets=frame.labels.targets,
         correct=frame.labels.correct,
         post_norm=is_masked(model),
-        plan=f"{chosen}: {why}" if why else settled.reason,
+        plan=f"{choice.plan}: {choice.reason}",
         provenance=run.provenance,
     )
 

@@ -198,12 +198,10 @@ def _swept(run: Run, point: Point, fits: Sequence[LayerFit], *, restore_mean: bo
     ]
     sink = SubspaceSink(n_detailed=1 + len(point.layers))
     lesions = read_lesions(model, [[], *made])
-    chosen, against = whole_rows(model, run.frame.readings, lesions, plan)
-    settled = run.sweep(lesions, sink, stage="lesions", plan=chosen)
+    choice = whole_rows(model, run.frame.readings, lesions, plan)
+    run.sweep(lesions, sink, stage="lesions", plan=choice.plan)
     require_finite_logits(sink.clean, where="tokens")
-    if plan != "auto":
-        return sink, settled.reason
-    return sink, f"{chosen}: {against or 'hidden states of all positions are needed'}"
+    return sink, f"{choice.plan}: {choice.reason}"
 
 
 def _result(

@@ -41,8 +41,8 @@ def choose_all(model: Model, lesions: Sequence[Lesion], groups: Sequence[Group],
     return [_choose(model, lesion, groups, plan, holds) for lesion in lesions]
 
 
-def whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesion], plan: str) -> tuple[str, str]:
-    """The fastest plan that carries all positions of every prompt, and what speaks against a faster one.
+def whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesion], plan: str) -> Choice:
+    """The fastest plan that carries all positions of every prompt, and the reason for it, as results give it.
 
     For sweeps that read hidden states everywhere: the plan "prefix" carries a tail.
 
@@ -53,10 +53,10 @@ def whole_rows(model: Model, readings: Sequence[Reading], lesions: Sequence[Lesi
         plan: ``"auto"``, or the plan that was asked for.
     """
     if plan != "auto":
-        return plan, ""
+        return Choice(plan, "asked for")
     against = assumptions_of(model, [reading.ids for reading in readings]).against
     against = against or next((lesion.against_company for lesion in lesions if lesion.against_company), "")
-    return ("loop", against) if against else ("fanout", "")
+    return Choice("loop", against) if against else Choice("fanout", "hidden states of all positions are needed")
 
 
 def _choose(model: Model, lesion: Lesion, groups: Sequence[Group], plan: str, holds: Assumptions) -> Choice:

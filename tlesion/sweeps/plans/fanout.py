@@ -59,7 +59,7 @@ def fan_out(
             runner,
             group,
             live[first:end],
-            null if first == 0 else [],
+            null if end >= len(live) else [],  # Where the last clean run is, which is the one that is kept.
             store,
             max_bytes=max_bytes,
             advance=advance,

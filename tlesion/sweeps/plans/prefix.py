@@ -54,14 +54,16 @@ def prefix(
     if not by_start:
         by_start[group.n_positions - 1] = []
     cfg = runner.model.cfg
+    batches = []
     for start, alike in by_start.items():
         per_slot = group.n_prompts * (group.n_positions - start) * cfg.d_model * torch.finfo(cfg.dtype).bits // 8
         ordered = in_joining_order(alike, blocks(runner.model))
-        for first, end in list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]:
-            _one_batch(
-                runner, group, ordered[first:end], null, store, start=start, max_bytes=max_bytes, advance=advance
-            )
-            null = []
+        parts = list(ranges(len(ordered), max(1, max_bytes // 2 // per_slot))) or [(0, 0)]
+        batches += [(start, ordered[first:end]) for first, end in parts]
+    for number, (start, few) in enumerate(batches, start=1):
+        # Lesions that change nothing go where the last clean run is, which is the one that is kept.
+        last = null if number == len(batches) else []
+        _one_batch(runner, group, few, last, store, start=start, max_bytes=max_bytes, advance=advance)
 
 
 def _one_batch(
