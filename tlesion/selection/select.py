@@ -118,5 +118,5 @@ def select_neurons(
         conditions=contrast.conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
-        provenance=provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts),
+        provenance=provenance_of(model, settings=settings, **contrast.recorded),
     )

@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from tlesion.encoding import label_of
 from tlesion.hooks import Model
-from tlesion.inference import joint_controls, require_independent
+from tlesion.inference import joint_controls
 from tlesion.inference.controls import require_values
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.inference.independence import same_texts
 from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
@@ -142,7 +143,7 @@ def cross_fit(
     ]
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
-    provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
+    provenance = provenance_of(model, settings=settings, **contrast.recorded)
     return _result(model, contrast, fold, prompts, selected, profiles, provenance)
 
 
@@ -176,7 +177,7 @@ def _select(
         tqdm(rest, desc="selecting", unit="fold", disable=None, leave=False), prompts, strict=True
     ):
         selection = select_neurons(model, others, **options)
-        require_independent(selection, left_out)
+        assert not same_texts(others, left_out), "folds keep a sentence, and what is asked about it, on one side"
         masks.append(torch.stack([selection.mask(name) for name in others.conditions]))
     return torch.stack(masks, dim=1)
 
