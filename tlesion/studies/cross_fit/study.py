@@ -1,6 +1,7 @@
 """Cross-fitting: select on some of a contrast's sentences, measure on the others, in turn until all were measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,7 +72,9 @@ def cross_fit(
         contrast: A paired contrast, whose pairs have two different words of one token each.
         k: How many folds.
         seed: Of the folds, of permutations and of noise.
-        groups: A label per pair; None: the contrast's own, or templates found in the sentences.
+        groups: A label per pair; None or ``"detect"``: the contrast's own, or templates found in the sentences;
+            ``"none"``: every pair by itself. A selection's test counts each template once, as in
+            :func:`tlesion.select_neurons`.
         hook_point: Where neurons are selected, as in :func:`tlesion.select_neurons`; likewise ``position``, ``test``,
             ``correction``, ``family``, ``alpha``, ``min_effect``, ``top_k`` and ``n_permutations``.
         ablation: As in :func:`tlesion.laminar_profile`; a mean, median or other reference is that of the sentences
@@ -125,7 +128,9 @@ def cross_fit(
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
-    group = template_groups(contrast, groups=groups, causal=causal)
+    labels = {"detect": None, "none": range(len(contrast.a))}.get(groups) if isinstance(groups, str) else groups
+    group = template_groups(contrast, groups=labels, causal=causal)
+    contrast = contrast if labels is None else replace(contrast, groups=tuple(labels))
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
     _check_lesions(model, prompts, lesioning, selected_at=hook_point)
