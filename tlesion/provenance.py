@@ -25,7 +25,12 @@ _PACKAGES = {
 
 
 def provenance_of(
-    model: Model, *, settings: Mapping[str, Any], stimuli: Sequence[str], contexts: Sequence[str] = ()
+    model: Model,
+    *,
+    settings: Mapping[str, Any],
+    stimuli: Sequence[str],
+    contexts: Sequence[str] = (),
+    frames: Sequence[Sequence[str]] = (),
 ) -> Provenance:
     """Record a model, the installed versions, the settings and the stimuli of a result.
 
@@ -35,7 +40,7 @@ def provenance_of(
             for the model's own default. Where more than a BOS token is at stake, ``special_tokens`` says which ones
             stand before the texts, and which of the tokenizer's are left out.
         stimuli: A short hash of each sentence, see :func:`tlesion.stimuli.stimulus_hash`.
-        contexts: See :class:`Provenance`.
+        contexts, frames: See :class:`Provenance`.
     """
     settings = dict(settings)
     if "prepend_bos" in settings:
@@ -49,6 +54,7 @@ def provenance_of(
         stimuli=tuple(stimuli),
         stimuli_hash=combined_hash(stimuli),
         contexts=tuple(contexts),
+        frames=tuple(map(tuple, frames)),
     )
 
 

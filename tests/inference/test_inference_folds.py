@@ -10,19 +10,12 @@ from hypothesis import strategies as st
 import tlesion
 from tlesion import Contrast, Prompt
 from tlesion.inference import require_independent
-from tlesion.inference.folds import frame, split_folds, template_groups
+from tlesion.inference.folds import split_folds, template_groups
 from tlesion.stimuli import Sentence
 
 
 def contrast_of(*starts, end=".", groups=()):
     return Contrast.from_pairs([(f"{s} him{end}", f"{s} her{end}") for s in starts], ("him", "her"), groups=groups)
-
-
-def test_names_and_the_word_are_left_open():
-    assert (
-        frame(Sentence("Robert told Émile that the dog likes him.", "him")) == "... told ... that the dog likes [MASK]."
-    )
-    assert frame(Sentence("Her dog, we think, is big.", "dog")) == "... [MASK], we think, is big."
 
 
 @pytest.mark.parametrize(
@@ -37,6 +30,23 @@ def test_names_and_the_word_are_left_open():
 def test_labels_in_their_order(groups, own, expected):
     contrast = contrast_of("Robert saw", "We like", "Lucy saw", "Nobody thanked", groups=own)
     assert template_groups(contrast, groups=groups).tolist() == expected
+
+
+def test_folds_have_the_notion_of_a_template_that_everything_has():
+    starts = ("Robert helped Lucy with the ladder, so she thanked", "Karl helped Olga with the map, so she thanked")
+    contrast = contrast_of("We like", *starts, "Nobody knew")
+    assert template_groups(contrast).tolist() == [0, 1, 1, 2]
+    assert template_groups(contrast, groups=["", "x", "", ""]).tolist() == [0, 1, 1, 2]
+    assert template_groups(contrast, groups=["a", "b", "c", "d"]).tolist() == [0, 1, 2, 3]
+
+
+def test_a_full_stop_makes_no_other_sentence():
+    contrast = Contrast.from_pairs(
+        [("We saw him.", "We saw her."), ("They met him!", "They met her!"), ("We saw, him", "We saw, her")],
+        ("him", "her"),
+        groups=("x", "y", "z"),
+    )
+    assert template_groups(contrast).tolist() == [0, 1, 0]
 
 
 def test_no_label_puts_a_sentence_on_both_sides():

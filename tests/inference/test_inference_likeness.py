@@ -125,3 +125,9 @@ def test_one_text_in_place_of_several_is_refused():
         detected_groups("We saw him")
     with pytest.raises(TypeError, match="give prompts, texts or a contrast"):
         detected_groups([3, 4])
+
+
+def test_texts_too_short_to_tell_a_template_stand_alone_under_names_of_their_own():
+    """The frame of "prompt 1" and "prompt 2" is one, and no template."""
+    assert len(set(detected_groups([f"prompt {i}" for i in range(5)]))) == 5
+    assert len(set(detected_groups([f"The prompt number {i} is" for i in range(5)]))) == 1

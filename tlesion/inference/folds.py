@@ -1,32 +1,32 @@
 """Folds of a contrast that keep like with like: pairs made from one template are never on both sides."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int64
-from scipy.sparse import coo_array, csgraph
 from torch import Tensor
 
 from tlesion.checks import label
+from tlesion.inference.likeness import detected_groups
 from tlesion.public import public
-from tlesion.stimuli import Contrast, Prompt, Sentence, stimulus_hash
+from tlesion.stimuli import Contrast, Prompt, Sentence
+from tlesion.stimuli.likeness import components, normalised
 from tlesion.tokens import MASK
 
 
 def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = False) -> Int64[Tensor, " pair"]:
     """Which pairs of a contrast belong together, numbered from 0 in the order of their first pairs.
 
-    Pairs belong together where they have the same label, and in any case where they share a sentence, or one with its
-    word masked, or one with the other's word in its place: no label can put a sentence on both sides. If a pair
-    belongs to two others, all three belong together.
+    Pairs belong together where they have the same label (:func:`tlesion.inference.detected_groups`), and in any case
+    where they share a sentence, or one with its word masked, or one with the other's word in its place: no label can
+    put a sentence on both sides, however it is punctuated. If a pair belongs to two others, all three belong together.
 
     Args:
         contrast: A paired contrast.
-        groups: One label per pair. None: the contrast's own ``groups``; where it has none, the sentences' `frame`.
+        groups: One label per pair. None: the contrast's own ``groups``. Pairs without a label ("") are put with those
+            that are made from the same template, as far as their words show it.
         causal: Pairs that say the same before the word belong together as well: a causal model's prompt ends there.
 
     Raises:
@@ -40,34 +40,18 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
     if not contrast.paired:
         raise ValueError("an unpaired contrast has no pairs to put into folds; build it with Contrast.from_pairs")
     n_pairs = len(contrast.a)
-    labels = _labels(contrast, groups)
-    if labels is not None and len(labels) != n_pairs:
+    labels = contrast.groups if groups is None else [label(one, "group label") for one in groups]
+    if labels and len(labels) != n_pairs:
         raise ValueError(f"{len(labels)} group labels for {n_pairs} pairs; give one for each pair")
+    templates = detected_groups(contrast, labels or [""] * n_pairs)
     marks: dict[tuple[str, Any], int] = {}
     pairs, held = [], []
     for i, both in enumerate(zip(contrast.a, contrast.b, strict=True)):
-        own = {("label", labels[i])} if labels is not None else {("label", frame(one)) for one in both}
-        own |= {("text", text) for text in _texts(*both, causal=causal)}
+        own = {("label", templates[i])} | {("text", text) for text in _texts(*both, causal=causal)}
         pairs += [i] * len(own)
-        held += [marks.setdefault(mark, len(marks)) for mark in sorted(own, key=repr)]
-    # Pairs and marks as one graph, with an edge where a pair has a mark: its components are what belongs together.
-    size = n_pairs + len(marks)
-    edges = coo_array((np.ones(len(pairs)), (pairs, np.array(held) + n_pairs)), shape=(size, size))
-    component = csgraph.connected_components(edges, directed=False)[1][:n_pairs]
-    _, first, index = np.unique(component, return_index=True, return_inverse=True)
-    return torch.from_numpy(first.argsort().argsort()[index])
-
-
-def frame(sentence: Sentence) -> str:
-    """A sentence as a template: its word masked, and every capitalised word (names, the first word) left open.
-
-    Example:
-        >>> frame(Sentence("Then Robert helped Clara, so the teacher praised him.", word="him"))
-        '... ... helped ..., so the teacher praised [MASK].'
-    """
-    start, end = sentence.span
-    parts = (sentence.text[:start], sentence.text[end:])
-    return MASK.join(re.sub(r"\w+", lambda word: "..." if word[0][0].isupper() else word[0], part) for part in parts)
+        held += [n_pairs + marks.setdefault(mark, len(marks)) for mark in sorted(own)]
+    # Pairs and marks as one graph, with a link where a pair has a mark: what is linked belongs together.
+    return torch.tensor(components(n_pairs + len(marks), pairs, held)[:n_pairs])
 
 
 @public
@@ -157,18 +141,12 @@ def _asked(sentence: Sentence, targets: tuple[str, str], label: str, *, causal: 
     return prompt.before_mask()
 
 
-def _labels(contrast: Contrast, groups: Any) -> Sequence[Any] | None:
-    if groups is None:
-        return contrast.groups or None
-    return [label(one, "group label") for one in groups]
-
-
 def _texts(a: Sentence, b: Sentence, *, causal: bool) -> set[str]:
-    """Hashes of the pair's sentences and of every sentence that prompts made from them ask about."""
+    """The pair's sentences, and every sentence that prompts made from them ask about, but for case and punctuation."""
     contexts = [text for one in (a, b) for text in ((one.masked, one.before) if causal else (one.masked,)) if text]
     filled = [
         context.replace(MASK, word) if MASK in context else f"{context} {word}"
         for context in contexts
         for word in (a.word, b.word)
     ]
-    return {stimulus_hash(text) for text in (a.text, b.text, *contexts, *filled)}
+    return {normalised(text) for text in (a.text, b.text, *contexts, *filled)}

@@ -45,6 +45,9 @@ class Provenance:
         stimuli_hash: One hash over all of them.
         contexts: Of a selection: short hashes of its sentences with the word masked, and of what they say before it,
             by which prompts made from them are known.
+        frames: Of a selection: for each of ``stimuli`` short hashes of what it says but for punctuation, case and names
+            (:func:`tlesion.stimuli.likeness.marks`), by which prompts that are nearly the same are known. Empty in
+            results of older versions.
     """
 
     model: dict[str, Any]
@@ -53,6 +56,7 @@ class Provenance:
     stimuli: tuple[str, ...]
     stimuli_hash: str
     contexts: tuple[str, ...] = ()
+    frames: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -15,6 +15,7 @@ from tlesion.selection.copies import different, sides_of, warn_of_copies
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_below, rounding_of
 from tlesion.selection.stream import rows_at
+from tlesion.selection.templates import labelled
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
 
@@ -41,6 +42,7 @@ def select_from_cache(
     alpha: float | int = 0.05,
     min_effect: float | int = 0.0,
     top_k: int | None = None,
+    groups: Any = None,
     n_permutations: int = 10_000,
     seed: int = 0,
 ) -> NeuronSelection:
@@ -55,6 +57,8 @@ def select_from_cache(
         conditions: Names of the conditions, which become the names of the masks.
         test, correction, family, alpha, min_effect, top_k, n_permutations, seed: As in :func:`select_neurons`. The
             caches do not say whether sentences come in pairs, so that ``"permutation"`` shuffles.
+        groups: A label (such as its template) for each sentence, a's first; for a test of pairs one for each pair.
+            Sentences of one label are one row, their mean. None: every sentence by itself, as caches hold no words.
 
     Returns:
         The same result as :func:`select_neurons` gives. Its provenance cannot name the model or the sentences.
@@ -62,7 +66,7 @@ def select_from_cache(
     Raises:
         ValueError: Bad options, a hook point that the caches lack, activations without a sentence axis, positions
             that do not fit, unequal numbers of sentences in a paired test, NaN in activations; a condition in which
-            all sentences have the same activations.
+            all sentences have the same activations, or one label; too many labels or too few.
 
     Warns:
         UserWarning: Sentences with the same activations in every layer, which count once.
@@ -90,13 +94,16 @@ def select_from_cache(
         {name: _rows(side[name], where, name) for name in names} for side, where in ((a, positions_a), (b, positions_b))
     ]
     last = a[names[-1]], b[names[-1]]
-    rows_a, rows_b, n_copies = _counted_once(rows[0], rows[1], last, criterion, names_of_conditions)
+    first_a, first_b, n_copies = _counted_once(rows[0], rows[1], last, criterion, names_of_conditions)
+    sizes, pairs = [len(side[names[0]]) for side in rows], criterion.statistic.paired
+    templates = labelled(groups, sizes, (first_a, first_b), names_of_conditions, pairs=pairs)
     sinks = {name: criterion.sink(pairs=False) for name in names}
-    for name, sink in sinks.items():
-        sink.take(rows_a[name], rows_b[name])
-    n_rounding = flatten_below(sinks, {name: rows_a[name].dtype for name in names}, pairs=criterion.statistic.paired)
-    settings = criterion.settings(pairs=False) | {"hook_point": hook_point, "conditions": list(names_of_conditions)}
-    settings |= {"copies": n_copies, "rounding_only": n_rounding}
+    order = [(range(len(first_a)), range(len(first_b)))]
+    for name, taker in templates.means(sinks, order).items():
+        taker.take(rows[0][name][first_a], rows[1][name][first_b])
+    n_rounding = flatten_below(sinks, {name: rows[0][name].dtype for name in names}, pairs=pairs)
+    settings = templates.settings | criterion.settings(pairs=False) | {"hook_point": hook_point}
+    settings |= {"conditions": list(names_of_conditions), "copies": n_copies, "rounding_only": n_rounding}
     unknown = Provenance(
         model={"name": "unknown: selected from caches"},
         versions={},
@@ -120,8 +127,8 @@ def _counted_once(
     last: tuple[Tensor, Tensor],
     criterion: Criterion,
     conditions: Sequence[str],
-) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-    """Rows of both conditions without copies, sentences that have the same activations in every layer; and how many.
+) -> tuple[list[int], list[int], int]:
+    """The sentences of both conditions without copies, which have the same activations in every layer; and how many.
 
     Sentences that a causal model has read the same of by the tested position are counted once without a word; those
     that are the same at every position of the last layer are worth a warning.
@@ -140,11 +147,7 @@ def _counted_once(
     whole_a, whole_b = (_alike_throughout(first, everywhere) for first, everywhere in zip(held, last, strict=True))
     warn_of_copies(among(whole_a, whole_b))
     n_copies = n_a - len(first_a) + (0 if pairs else n_b - len(first_b))
-    return (
-        {name: rows[first_a] for name, rows in a.items()},
-        {name: rows[first_b] for name, rows in b.items()},
-        n_copies,
-    )
+    return first_a, first_b, n_copies
 
 
 def _first_alike(side: dict[str, Tensor]) -> list[int]:

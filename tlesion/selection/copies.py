@@ -21,6 +21,7 @@ class Rows:
         pairs: Whether ``b[i]`` belongs to ``a[i]``.
         n_identical: In how many pairs the model has read the same in both sentences.
         n_copies: How many sentences, or pairs, were left out, because they are copies of others.
+        places_a, places_b: Where in the contrast the sentences stand.
     """
 
     a: tuple[EncodedSentence, ...]
@@ -28,6 +29,8 @@ class Rows:
     pairs: bool
     n_identical: int
     n_copies: int
+    places_a: tuple[int, ...]
+    places_b: tuple[int, ...]
 
 
 def counted_once(
@@ -62,6 +65,8 @@ def counted_once(
         pairs=within_pairs or (contrast.paired and not n_copies),
         n_identical=sum(reads_a[i] == reads_b[i] for i in first_a) if contrast.paired else 0,
         n_copies=n_copies,
+        places_a=tuple(first_a),
+        places_b=tuple(first_b),
     )
 
 

@@ -26,8 +26,9 @@ class NeuronSelection(Result):
         p: Two-sided p-value.
         log_p: Its natural logarithm, which stays finite where p underflows to 0.
         p_adjusted: p after the correction; a neuron is selected where it is at most ``alpha``.
-        effect_size: Cohen's d (two samples) or d_z (pairs); positive where a is larger.
-        mean_a, mean_b: Mean activation in each condition.
+        effect_size: Cohen's d (two samples) or d_z (pairs); positive where a is larger. In standard deviations of the
+            test's rows: of template means, where sentences share a template.
+        mean_a, mean_b: Mean activation in each condition, over the test's rows.
         dead: True where no test exists.
         conditions: Names of a and b.
         layers: The model's layer of every row.
@@ -61,6 +62,21 @@ class NeuronSelection(Result):
     def is_paired(self) -> bool:
         """Whether t and effect size are of differences within pairs: the effect size is then d_z, else Cohen's d."""
         return bool(self.provenance.settings.get("within_pairs", "paired" in self.test))
+
+    @property
+    def n_rows(self) -> tuple[int, int]:
+        """How many independent rows the test has of each condition: sentences, or templates where they share some."""
+        a, b = self.provenance.settings.get("template_rows", (self.n_a, self.n_b))
+        return int(a), int(b)
+
+    @property
+    def n_templates(self) -> int:
+        """How many templates the sentences are made from, as far as their labels or their words say.
+
+        Of caches and of older selections, which do not know, as many as there are sentences, or pairs.
+        """
+        unknown = self.n_a if self.is_paired else self.n_a + self.n_b
+        return int(self.provenance.settings.get("templates", unknown))
 
     @property
     def n_identical_pairs(self) -> int:

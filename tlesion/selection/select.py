@@ -10,7 +10,8 @@ from tlesion.public import public
 from tlesion.selection.copies import counted_once
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_rounding
-from tlesion.selection.stream import stream_rows
+from tlesion.selection.stream import order_of, stream_rows
+from tlesion.selection.templates import templates_in
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast
 
@@ -28,6 +29,7 @@ def select_neurons(
     alpha: float | int = 0.05,
     min_effect: float | int = 0.0,
     top_k: int | None = None,
+    groups: Any = "detect",
     n_permutations: int = 10_000,
     seed: int = 0,
     layers: Layers = "all",
@@ -47,6 +49,11 @@ def select_neurons(
     position are one observation, and ``n_copies`` says how many were left out. A neuron that varies by no more than the
     same sentences do in other batches varies by rounding alone: it is dead, and ``n_rounding`` says how many are.
 
+    Sentences that are made from one template are one row: a test takes the mean over each template's sentences (of the
+    differences within its pairs, in a test within pairs), so that t has the degrees of freedom of the templates, and
+    effect sizes are in standard deviations of their means. Which belong together, ``groups`` says; ``n_templates`` says
+    how many there are.
+
     Args:
         model: A `HookedTransformer` or `HookedEncoder`.
         contrast: Condition a against condition b; a row of the test is one sentence at one position.
@@ -64,6 +71,9 @@ def select_neurons(
         alpha: Level of the adjusted p-values.
         min_effect: Smallest effect size (d, or d_z for pairs) that counts; 0 for the ordinary test.
         top_k: The most neurons to select per layer and direction, the largest |t| first; None: no limit.
+        groups: ``"detect"``: the contrast's own ``groups``, and for sentences without a label the templates that their
+            words show (:func:`tlesion.inference.detected_groups`). None or ``"none"``: every sentence by itself, which
+            is right only if each is a new draw. Or a label for each pair; without pairs for each sentence, a's first.
         n_permutations: Relabellings that ``"permutation"`` draws (all of them, where fewer exist).
         seed: Of those.
         layers: ``"all"`` or layer indices.
@@ -75,7 +85,7 @@ def select_neurons(
 
     Raises:
         ValueError: Bad options; a sentence that is too long, or lacks its word; NaN in activations; a paired test
-            of a contrast without pairs; a condition without two sentences that are not copies.
+            of a contrast without pairs; a condition without two sentences that are not copies, or all of one template.
 
     Warns:
         UserWarning: Copies were left out.
@@ -105,10 +115,12 @@ def select_neurons(
     b = [encode_sentence(model, sentence, **options) for sentence in contrast.b]
     pairs = criterion.statistic.within_pairs(pairs=contrast.paired)
     rows = counted_once(model, contrast, a, b, within_pairs=pairs)
+    templates = templates_in(contrast, rows, groups)
     sinks = {name: criterion.sink(pairs=pairs) for name in names}
-    stream_rows(model, rows.a, rows.b, dict(sinks), paired=rows.pairs, batch_size=batch_size)
+    means = templates.means(sinks, order_of(rows.a, rows.b, paired=rows.pairs, batch_size=batch_size))
+    stream_rows(model, rows.a, rows.b, means, paired=rows.pairs, batch_size=batch_size)
     n_rounding = flatten_rounding(model, (*rows.a, *rows.b), sinks, pairs=pairs)
-    settings = criterion.settings(pairs=contrast.paired) | options | recorded(position)
+    settings = templates.settings | criterion.settings(pairs=contrast.paired) | options | recorded(position)
     settings |= {"hook_point": hook_point, "conditions": list(contrast.conditions)}
     settings["paired_contrast"] = contrast.paired
     settings |= {"identical_pairs": rows.n_identical, "copies": rows.n_copies, "rounding_only": n_rounding}
@@ -118,5 +130,5 @@ def select_neurons(
         conditions=contrast.conditions,
         layers=[layer_of(name) or 0 for name in names],
         hook_point=short_form(names[0]),
-        provenance=provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts),
+        provenance=provenance_of(model, settings=settings, **contrast.recorded),
     )

@@ -1,7 +1,7 @@
 """One row per sentence and hook point, taken inside the forward pass and streamed into sums."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -108,9 +108,8 @@ def stream_rows(
     Raises:
         ValueError: A ``batch_size`` below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
-    batches = list(_batches(a, b, paired=paired, batch_size=batch_size))
+    order = order_of(a, b, paired=paired, batch_size=batch_size)
+    batches = [([a[i] for i in few_a], [b[i] for i in few_b]) for few_a, few_b in order]
     ids = [sentence.ids for sentence in (*a, *b)]
     passes = Passes(model, ids, list(sinks))
     ahead = looks_ahead(model, ids, passes.holds)
@@ -175,18 +174,24 @@ def _in_several(reads: Sequence[Sequence[Reads]]) -> set[Reads]:
     return {read for read, n_batches in counts.items() if n_batches > 1}
 
 
-def _batches(
+def order_of(
     a: Sequence[EncodedSentence], b: Sequence[EncodedSentence], *, paired: bool, batch_size: int
-) -> Iterator[tuple[list[EncodedSentence], list[EncodedSentence]]]:
-    """Batches of similar length, to keep padding small; pairs stay together."""
+) -> list[tuple[list[int], list[int]]]:
+    """Which sentences of a and of b go into each batch: of similar length, to keep padding small; pairs stay together.
+
+    Raises:
+        ValueError: A ``batch_size`` below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; give 1 or more sentences")
     if paired:
         order = sorted(range(len(a)), key=lambda i: max(len(a[i].ids), len(b[i].ids)))
         size = max(1, batch_size // 2)
-        for start in range(0, len(order), size):
-            few = order[start : start + size]
-            yield [a[i] for i in few], [b[i] for i in few]
-        return
-    marked = sorted([(one, True) for one in a] + [(one, False) for one in b], key=lambda pair: len(pair[0].ids))
-    for start in range(0, len(marked), batch_size):
-        chosen = marked[start : start + batch_size]
-        yield [one for one, in_a in chosen if in_a], [one for one, in_a in chosen if not in_a]
+        return [(few, few) for start in range(0, len(order), size) for few in [order[start : start + size]]]
+    every = [*a, *b]
+    marked = sorted(range(len(every)), key=lambda i: len(every[i].ids))
+    return [
+        ([i for i in few if i < len(a)], [i - len(a) for i in few if i >= len(a)])
+        for start in range(0, len(marked), batch_size)
+        for few in [marked[start : start + batch_size]]
+    ]

@@ -121,6 +121,7 @@ def selection_from(
     p_adjusted = test.p_adjusted
     if p_adjusted is None or criterion.correction != criterion.statistic.own_correction:
         p_adjusted = adjust(test.p, method=criterion.correction, family=criterion.family, alpha=criterion.alpha)
+    sentences = provenance.settings.get("sentences", (a.n, b.n))
     return NeuronSelection(
         t=test.t,
         dof=test.dof,
@@ -134,8 +135,8 @@ def selection_from(
         conditions=conditions,
         layers=tuple(layers),
         hook_point=hook_point,
-        n_a=a.n,
-        n_b=b.n,
+        n_a=sentences[0],
+        n_b=sentences[1],
         test=criterion.test,
         correction=criterion.correction,
         family=criterion.family,

@@ -8,6 +8,7 @@ from tlesion.checks import one_of, shown
 from tlesion.keep.hashing import stimulus_hash
 from tlesion.options import settle_by
 from tlesion.stimuli.labels import check_conditions, labels_of
+from tlesion.stimuli.likeness import N_FIXED, marks
 from tlesion.stimuli.sentence import Sentence
 
 SUBWORDS = ("last", "first", "mean")
@@ -173,6 +174,36 @@ class Contrast:
         """
         texts = [text for one in (*self.a, *self.b) for text in (one.masked, one.before) if text]
         return tuple(dict.fromkeys(map(stimulus_hash, texts)))
+
+    @property
+    def frames(self) -> tuple[tuple[str, ...], ...]:
+        """For every sentence, a's first, short hashes of what it says but for punctuation, case and names.
+
+        Of the sentence itself, of it with its word masked, and of what it says before the word.
+        """
+        return tuple(
+            tuple(dict.fromkeys([*marks(one.text, least=N_FIXED + 1), *found]))
+            for one, words in zip((*self.a, *self.b), self.asked, strict=True)
+            for found in [[mark for text in (one.masked, one.before) for mark in marks(text, words=words)]]
+        )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What the provenance of a result keeps of it."""
+        return {"stimuli": self.stimuli, "contexts": self.contexts, "frames": self.frames}
+
+    @property
+    def asked(self) -> tuple[tuple[str, ...], ...]:
+        """For every sentence, a's first, the words that a prompt made from it would ask about: its own and the other's.
+
+        The other is its partner's; without pairs, the other condition's, if that has one word only.
+        """
+        a, b = ([one.word for one in side] for side in (self.a, self.b))
+        if self.paired:
+            pairs = tuple(zip(a, b, strict=True))
+            return (*pairs, *pairs)
+        other_a, other_b = (tuple(set(words)) if len(set(words)) == 1 else () for words in (b, a))
+        return (*((one, *other_a) for one in a), *((one, *other_b) for one in b))
 
 
 def require_contrast(name: str, value: Any) -> "Contrast":

@@ -20,6 +20,7 @@ import regex
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csgraph, csr_array
 
+from tlesion.keep.hashing import stimulus_hash
 from tlesion.tokens import MASK
 
 LIKE = 0.4
@@ -37,6 +38,9 @@ N_PAIRS = 4
 
 N_KNOWN = 3
 """The fewest fixed words by which two texts are said to come from one template."""
+
+N_FIXED = 2
+"""The fewest words besides names and the word asked about by which a frame is known again."""
 
 Places: TypeAlias = NDArray[np.int64]
 """Whole numbers in a row: places in a list, or counts."""
@@ -92,6 +96,23 @@ def n_fixed(text: str) -> int:
     return sum(part not in (_OPEN, MASK) for part in text.split())
 
 
+def marks(text: str, *, words: Sequence[str] = (), least: int = N_FIXED) -> tuple[str, ...]:
+    """Short hashes by which a record knows a text again: as it is but for punctuation and case, and but for its names.
+
+    Args:
+        text: The text.
+        words: See `frame`.
+        least: A frame with fewer fixed words gives no hash: "... saw [MASK]" would be known in far too much.
+
+    Example:
+        >>> marks("Robert told him a joke.", words=["him"])[1] == marks("Karl told [MASK] a joke")[1]
+        True
+    """
+    level, opened = normalised(text), frame(text, words=words)
+    found = [one for one in (level, opened) if one and (one == level or n_fixed(one) >= least)]
+    return tuple(dict.fromkeys(map(stimulus_hash, found)))
+
+
 def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[int]:
     """Which texts are made from one template, numbered from 0 in the order of their first texts.
 
@@ -116,7 +137,8 @@ def template_labels(texts: Sequence[str], *, words: Sequence[str] = ()) -> list[
     place = {one: i for i, one in enumerate(dict.fromkeys(frames))}
     links: list[tuple[Places, Places]] = []
     for rows, columns, shared, n_row, n_column in _overlaps(list(place), list(place)):
-        like = (shared >= N_PAIRS) & (shared >= LIKE * (n_row + n_column - shared))
+        like = (shared >= LIKE * (n_row + n_column - shared)) | (shared >= NEAR * np.minimum(n_row, n_column))
+        like &= shared >= N_PAIRS
         links.append((rows[like], columns[like]))
     component = components(len(place), *map(np.concatenate, zip(*links, strict=True))) if links else []
     return [component[place[one]] for one in frames]

@@ -6,6 +6,7 @@ from typing import Any, no_type_check
 
 from tlesion.checks import integer, label, one_of, plain, shown, whole_numbers
 from tlesion.keep.hashing import stimulus_hash
+from tlesion.stimuli.likeness import N_FIXED, marks
 from tlesion.tokens import MASK, equal_words
 
 
@@ -140,8 +141,23 @@ class Prompt:
     @property
     def stimuli(self) -> tuple[str, ...]:
         """Short hashes of the sentences that this prompt asks about: one per target filled in."""
+        return tuple(map(stimulus_hash, self._filled))
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Short hashes of what the prompt says but for punctuation, case and names, to look up among a contrast's.
+
+        Of the text, and of it with each target filled in. A prompt of token ids has none.
+        """
+        if self.ids:
+            return ()
+        filled = [mark for text in self._filled for mark in marks(text, least=N_FIXED + 1)]
+        return tuple(dict.fromkeys([*marks(self.text, words=self.targets), *filled]))
+
+    @property
+    def _filled(self) -> list[str]:
         text = self.text if MASK in self.text else self.text + self._joint + MASK
-        return tuple(stimulus_hash(text.replace(MASK, str(target))) for target in self.targets)
+        return [text.replace(MASK, str(target)) for target in self.targets]
 
     @property
     def _joint(self) -> str:

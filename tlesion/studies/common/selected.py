@@ -36,4 +36,7 @@ def tested(selection: NeuronSelection) -> str:
     """
     summary = statistic_named(selection.test).summary if selection.test in statistic_names() else ""
     test = summary or f"the test {selection.test!r}"
-    return f"{test}, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
+    text = f"{test}, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
+    if selection.n_rows == (selection.n_a, selection.n_b):
+        return text
+    return f"{text} from {selection.n_templates} templates, of which each counts once"

@@ -1,6 +1,7 @@
 """Cross-fitting: select on some of a contrast's sentences, measure on the others, in turn until all were measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from tqdm import tqdm
 
 from tlesion.encoding import label_of
 from tlesion.hooks import Model
-from tlesion.inference import joint_controls, require_independent
+from tlesion.inference import joint_controls
 from tlesion.inference.controls import require_values
 from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.inference.independence import same_texts
 from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
 from tlesion.keep.results import Provenance
@@ -70,7 +72,9 @@ def cross_fit(
         contrast: A paired contrast, whose pairs have two different words of one token each.
         k: How many folds.
         seed: Of the folds, of permutations and of noise.
-        groups: A label per pair; None: the contrast's own, or templates found in the sentences.
+        groups: A label per pair; None or ``"detect"``: the contrast's own, or templates found in the sentences;
+            ``"none"``: every pair by itself. A selection's test counts each template once, as in
+            :func:`tlesion.select_neurons`.
         hook_point: Where neurons are selected, as in :func:`tlesion.select_neurons`; likewise ``position``, ``test``,
             ``correction``, ``family``, ``alpha``, ``min_effect``, ``top_k`` and ``n_permutations``.
         ablation: As in :func:`tlesion.laminar_profile`; a mean, median or other reference is that of the sentences
@@ -124,7 +128,9 @@ def cross_fit(
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
-    group = template_groups(contrast, groups=groups, causal=causal)
+    labels = {"detect": None, "none": range(len(contrast.a))}.get(groups) if isinstance(groups, str) else groups
+    group = template_groups(contrast, groups=labels, causal=causal)
+    contrast = contrast if labels is None else replace(contrast, groups=tuple(labels))
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
     _check_lesions(model, prompts, lesioning, selected_at=hook_point)
@@ -142,7 +148,7 @@ def cross_fit(
     ]
     settings = selecting | recorded(position) | {f"lesion_{name}": value for name, value in lesioning.items()}
     settings |= {"k": k, "n_controls": n_controls, "match": None if match is None else tensor_hash(match)}
-    provenance = provenance_of(model, settings=settings, stimuli=contrast.stimuli, contexts=contrast.contexts)
+    provenance = provenance_of(model, settings=settings, **contrast.recorded)
     return _result(model, contrast, fold, prompts, selected, profiles, provenance)
 
 
@@ -176,7 +182,7 @@ def _select(
         tqdm(rest, desc="selecting", unit="fold", disable=None, leave=False), prompts, strict=True
     ):
         selection = select_neurons(model, others, **options)
-        require_independent(selection, left_out)
+        assert not same_texts(others, left_out), "folds keep a sentence, and what is asked about it, on one side"
         masks.append(torch.stack([selection.mask(name) for name in others.conditions]))
     return torch.stack(masks, dim=1)
 

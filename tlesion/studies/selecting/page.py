@@ -87,9 +87,11 @@ def power_section(selection: NeuronSelection) -> Section | None:
     if selection.test not in (*PAIRED, *TWO_SAMPLE) or selection.correction not in PLANNED:
         return None
     curve = power_of(selection)
-    n = min(selection.n_a, selection.n_b)
+    n = min(selection.n_rows)
     effect = float(curve.effect[curve.n.tolist().index(n)])
     unit = "pairs" if selection.test in PAIRED else "sentences per condition"
+    if selection.n_rows != (selection.n_a, selection.n_b):
+        unit = "templates"
     name = "d_z" if selection.test in PAIRED else "d"
     text = [
         f"With {n} {unit} and {curve.n_tests} neurons in a family, a neuron is found in {100 * curve.power:.0f} % of "
@@ -107,10 +109,10 @@ def power_section(selection: NeuronSelection) -> Section | None:
 
 
 def power_of(selection: NeuronSelection) -> PowerCurve:
-    """The power curve of a selection's own test, correction, level and family, its number of sentences among the n."""
-    n = min(selection.n_a, selection.n_b)
+    """The power curve of a selection's own test, correction, level and family, its number of rows among the n."""
+    n = min(selection.n_rows)
     n_layers, n_neurons = selection.t.shape
-    own_dof = n - 1 if selection.test in PAIRED else selection.n_a + selection.n_b - 2
+    own_dof = n - 1 if selection.test in PAIRED else sum(selection.n_rows) - 2
     gained = float(selection.dof.nanmedian()) - own_dof if selection.test.startswith("moderated") else 0.0
     around = sorted({5, 8, 12, 20, 35, 54, 100, 200, n})
     return stats.power_curve(

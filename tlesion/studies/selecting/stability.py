@@ -182,7 +182,9 @@ def _settings(model: Model, selection: NeuronSelection, contrast: Contrast) -> d
             "with the same conditions in the same order"
         )
     names = ("hook_point", "test", "correction", "family", "alpha", "min_effect", "top_k", "prepend_bos")
-    return {name: made[name] for name in (*names, "n_permutations", "seed")} | {"position": position_of_record(made)}
+    groups = "none" if made.get("groups") == "none" else "detect"  # Labels that were given are of other sentences.
+    same = {name: made[name] for name in (*names, "n_permutations", "seed")}
+    return same | {"position": position_of_record(made), "groups": groups}
 
 
 def _correlation(first: Float64[Tensor, " neuron"], second: Float64[Tensor, " neuron"]) -> tuple[float, ...]:
@@ -219,8 +221,9 @@ def _critical(selection: NeuronSelection, row: int) -> float:
 def _weight(selection: NeuronSelection) -> float:
     """Squared noncentrality per squared effect."""
     if selection.is_paired:
-        return float(selection.n_a)
-    return selection.n_a * selection.n_b / (selection.n_a + selection.n_b)
+        return float(selection.n_rows[0])
+    n_a, n_b = selection.n_rows
+    return n_a * n_b / (n_a + n_b)
 
 
 def _given_selection(t: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
