@@ -40,7 +40,7 @@ def test_controls_have_the_masks_size_in_every_layer_and_bin(sizes, n_controls, 
     options = {} if n_bins is None else {"match": values, "n_bins": n_bins}
     controls = matched_controls(mask, n_controls=n_controls, seed=seed, **options)
     assert controls.shape == (n_controls, *mask.shape)
-    bins = 1 if n_bins is None else min(n_bins, N_UNITS // 5)
+    bins = 1 if n_bins is None else min(n_bins, N_UNITS // 20)
     if N_UNITS % bins:
         bins = 1  # quantiles by hand only where they are even
     ranked = values.argsort(dim=1) if n_bins is not None else torch.arange(N_UNITS).expand(len(sizes), -1)
@@ -146,15 +146,15 @@ def folds_of_a_mask(seed):
 @given(seed=st.integers(0, 1000), matched=st.booleans())
 def test_joint_controls_overlap_as_their_masks_do(seed, matched):
     masks, match = folds_of_a_mask(seed), heavy_tailed(1, N_UNITS, seed=seed) if matched else None
-    controls = joint_controls(masks, n_controls=5, seed=seed, match=match, n_bins=4)
+    controls = joint_controls(masks, n_controls=5, seed=seed, match=match, n_bins=2)
     for control in controls:
         # Every pattern of membership has as many units: sizes, overlaps, and those in a bin.
         for members in ([0], [0, 1], [0, 2], [0, 1, 2]):
             assert control[members].all(dim=0).sum() == masks[members].all(dim=0).sum()
         if match is not None:
             ranked = match[0].argsort()
-            assert control[:, 0, ranked].reshape(3, 4, 10).sum(2).equal(masks[:, 0, ranked].reshape(3, 4, 10).sum(2))
-    alone = matched_controls(masks[0], n_controls=5, seed=seed, match=match, n_bins=4)
+            assert control[:, 0, ranked].reshape(3, 2, 20).sum(2).equal(masks[:, 0, ranked].reshape(3, 2, 20).sum(2))
+    alone = matched_controls(masks[0], n_controls=5, seed=seed, match=match, n_bins=2)
     assert controls[:, 0].equal(alone), "a mask's controls are those that it has by itself"
 
 

@@ -28,7 +28,8 @@ def contrast_of(*starts, end=".", groups=()):
     ],
 )
 def test_labels_in_their_order(groups, own, expected):
-    contrast = contrast_of("Robert saw", "We like", "Lucy saw", "Nobody thanked", groups=own)
+    starts = ("Robert saw that they knew", "We like", "Lucy saw that they knew", "Nobody thanked")
+    contrast = contrast_of(*starts, groups=own)
     assert template_groups(contrast, groups=groups).tolist() == expected
 
 
@@ -128,6 +129,6 @@ def test_shipped_contrasts_without_their_labels_still_have_templates():
     ],
 )  # fmt: skip
 def test_errors_say_what_came_and_what_is_allowed(call, message):
-    contrast = contrast_of("Robert saw", "We like", "Lucy saw")
+    contrast = contrast_of("Robert saw that they knew", "We like", "Lucy saw that they knew")
     with pytest.raises(ValueError, match=message):
         call(contrast, template_groups(contrast))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tlesion.checks import label
 from tlesion.inference.likeness import detected_groups
-from tlesion.public import public
 from tlesion.stimuli import Contrast, Prompt, Sentence
 from tlesion.stimuli.likeness import components, normalised
 from tlesion.tokens import MASK
@@ -54,7 +53,6 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
     return torch.tensor(components(n_pairs + len(marks), pairs, held)[:n_pairs])
 
 
-@public
 def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
     """The fold of every pair: whole groups, folds of about equal size.
 

@@ -112,10 +112,12 @@ def test_templates_that_nobody_named_are_found_in_the_texts(by_hand):
     texts = tuple(f"{name} helped Lucy {place} so the teacher praised [MASK]" for place in places for name in names)
     made = dataclasses.replace(profile, prompts=texts)
     assert verdict(made).n_groups.item() <= 4
-    assert verdict(made, groups="given").n_groups.item() == by_hand.N_JUDGED
+    assert verdict(made, groups="none").n_groups.item() == by_hand.N_JUDGED
     labelled = dataclasses.replace(made, groups=tuple(f"template {i // 6}" for i in range(by_hand.N_JUDGED)))
     assert verdict(labelled, groups="none").n_groups.item() == by_hand.N_JUDGED
-    assert verdict(labelled, groups="given").n_groups.item() == 4
+    assert verdict(made, groups=[i // 6 for i in range(by_hand.N_JUDGED)]).n_groups.item() == 4
+    with pytest.raises(ValueError, match=r"2 group labels for 24 prompts; give one for each prompt"):
+        verdict(made, groups=["a", "b"])
 
 
 def test_two_masks_that_are_specific_for_their_words_are_dissociated(by_hand):
@@ -218,7 +220,7 @@ def test_a_verdict_is_saved_and_tidy(by_hand, tmp_path):
         ({"correction": "bonferoni"}, r"correction 'bonferoni' is unknown; .*did you mean 'bonferroni'"),
         ({"interval": "bcA"}, r"interval 'bcA' is unknown; allowed: 'bca', 'percentile', 't'"),
         ({"alpha": 0}, r"alpha must lie between 0 and 0\.5, got 0\.0"),
-        ({"groups": "found"}, r"groups 'found' is unknown; allowed: 'detect', 'given', 'none'"),
+        ({"groups": "found"}, r"groups 'found' is unknown; allowed: 'detect', 'none'"),
         ({"power": 0.01}, r"power must lie between alpha and 1, got 0\.01"),
         ({"smallest": -1.0}, r"the smallest effect of interest is -1\.0 logits; give a number above zero"),
         ({"share": 0}, r"share 0 defines the smallest effect of interest; give a number above zero"),

@@ -14,17 +14,19 @@ from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.decide import WIDE_FROM
 from tlesion.studies.verdict.evidence import OneMask
 
-GROUPS = ("detect", "given", "none")
-"""How prompts that are not independent of each other are known."""
 
+def group_labels(profile: LaminarProfile, groups: str | Sequence[str]) -> list[str]:
+    """One label for every prompt: those of one label are no independent evidence.
 
-def group_labels(profile: LaminarProfile, groups: str) -> list[str]:
-    """One label for every prompt: those of one label are no independent evidence."""
+    Args:
+        profile: The profile.
+        groups: ``"detect"``, ``"none"``, or labels; see :func:`tlesion.verdict`.
+    """
     # A group may be called "3": what has no label gets one that no label can be.
     alone = [f"\0{i}" for i in range(len(profile.prompts))]
     if groups == "none":
         return alone
-    given = profile.groups if groups == "given" else detected_groups(profile.prompts, profile.groups)
+    given = detected_groups(profile.prompts, profile.groups) if groups == "detect" else groups
     return [label or own for label, own in zip(given, alone, strict=True)]
 
 

@@ -22,7 +22,6 @@ from tlesion.studies.verdict.dissociation import dissociation_of, no_dissociatio
 from tlesion.studies.verdict.evidence import MAX, OneMask, Rules, evidence_of, selected_interval
 from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
 from tlesion.studies.verdict.setting import (
-    GROUPS,
     group_labels,
     mask_of,
     overlap_of,
@@ -40,7 +39,7 @@ def verdict(
     share: float | int = 0.1,
     measure: str = "margin",
     prompts: str = "right",
-    groups: str = "detect",
+    groups: Any = "detect",
     alpha: float | int = 0.05,
     power: float | int = 0.95,
     correction: str = MAX,
@@ -85,8 +84,8 @@ def verdict(
             it never is). ``"all"``: on all prompts that have the target. A mean or median in place of activations
             costs a word where it is right and helps it where it is wrong, so that both cancel under ``"all"``.
         groups: ``"detect"``: prompts with the same label belong together, and so do prompts that are made from one
-            template, as their texts show (:func:`tlesion.inference.detected_groups`). ``"given"``: labels alone.
-            ``"none"``: every prompt stands alone.
+            template, as their texts show (:func:`tlesion.inference.detected_groups`). ``"none"``: every prompt stands
+            alone. Or a label for each prompt of the profile.
         alpha: Level of every test.
         power: Probability with which `minimal_effect` and `detectable_effect` are found.
         correction: Over masks and layers. ``"max"``: the maximum statistic over sign flips, and over controls.
@@ -203,10 +202,11 @@ def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance
     return dataclasses.replace(profile.provenance, settings=settings | made_from)
 
 
-def _check(profile: LaminarProfile, measure: str, prompts: str, groups: str, rules: Rules, share: float | int) -> None:
+def _check(profile: LaminarProfile, measure: str, prompts: str, groups: Any, rules: Rules, share: float | int) -> None:
     one_of("measure", measure, MEASURES)
     one_of("prompts", prompts, PROMPTS)
-    one_of("groups", groups, GROUPS)
+    if not isinstance(groups, str) and len(groups) != len(profile.prompts):
+        raise ValueError(f"{len(groups)} group labels for {len(profile.prompts)} prompts; give one for each prompt")
     one_of("correction", rules.correction, (MAX, *METHODS))
     one_of("interval", rules.interval, INTERVALS)
     if not 0 < rules.alpha < 0.5:
