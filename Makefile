@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= auto
-SUITE := $(BIN)/python -m pytest -n $(WORKERS)
+# What is compiled is kept, also where Python is told not to: every worker would compile all tests and the package anew.
+SUITE := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: demo test quick test-kernels matrix mutants lint bench notebooks figures docs clean
 

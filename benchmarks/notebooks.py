@@ -27,21 +27,32 @@ def notebooks() -> list[Path]:
     return sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
 
 
-def executed(path: Path) -> nbformat.NotebookNode:
-    """A notebook with the outputs of a run from top to bottom, as it would be written back, without static images.
+def executed(*paths: Path) -> list[nbformat.NotebookNode]:
+    """Notebooks with the outputs of a run from top to bottom, as they would be written back, without static images.
+
+    Several share one kernel, which forgets all names between two of them: most of a kernel's time goes to its imports.
 
     Raises:
         nbclient.exceptions.CellExecutionError: A cell failed.
     """
-    notebook = nbformat.read(path, as_version=4)
+    read = [nbformat.read(path, as_version=4) for path in paths]
+    together = nbformat.v4.new_notebook()
+    for notebook in read:
+        forget = [nbformat.v4.new_code_cell("%reset -f")] if together.cells else []
+        together.cells += forget + notebook.cells
     client = NotebookClient(
-        notebook,
+        together,
         timeout=LIMIT,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
         record_timing=False,
     )
     client.execute()
+    return [as_written(notebook) for notebook in read]
+
+
+def as_written(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A notebook that was run, without what differs from run to run or from machine to machine."""
     for cell in notebook.cells:
         cell["outputs"] = joined([settled(output) for output in cell.get("outputs", [])]) if "outputs" in cell else None
         if cell["outputs"] is None:
@@ -100,7 +111,7 @@ def main() -> None:
     with browser() as render:
         for path in chosen:
             start = time.perf_counter()
-            notebook = executed(path)
+            (notebook,) = executed(path)
             n_images = add_images(notebook, render)
             nbformat.write(notebook, path)
             print(

@@ -1,5 +1,6 @@
 """Shared by all tests: threads, offline mode, shipped models loaded once."""
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Callable
@@ -11,7 +12,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
-import torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,9 +19,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cells", type=Path, metavar="FILE", help="append every cell of the matrix to this file, as JSON")
 
 
-def pytest_configure() -> None:
-    """One thread for each worker: the models here are small, and threads that wait for each other spin."""
-    torch.set_num_threads(1)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """What all tests stand on is there before anything is collected, in the processes that collect.
+
+    While jaxtyping's hook imports a module of tlesion, whatever that module imports for the first time is compiled from
+    its source, because the hook looks for compiled files by a name of its own: seconds, and for every worker.
+    One thread for each worker: the models here are small, and threads that wait for each other spin.
+    """
+    if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
+        for name in ("transformer_lens", "pandas", "plotly", "scipy.stats", "statsmodels.stats.multitest", "typer"):
+            importlib.import_module(name)
+        importlib.import_module("torch").set_num_threads(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +42,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("matrix")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _beside(name: str) -> ModuleType:
+    """A module of this folder that is no test: pytest's importlib mode keeps the folder off the import path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_beside("contracts").put_in_place()
 
 
 @pytest.fixture(scope="session")
@@ -49,16 +71,6 @@ def toy_gpt():
     import tlesion
 
     return tlesion.load_model("toy-gpt")
-
-
-def _beside(name: str) -> ModuleType:
-    """A module of this folder that is no test: pytest's importlib mode keeps the folder off the import path."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,11 @@ def held_out() -> list[Question]:
     return from_items(sample_items(600, seed=77))
 
 
+@pytest.fixture(scope="module")
+def clean(subject, held_out) -> torch.Tensor:
+    return measure_margins(subject, held_out)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_folder_is_small_and_ordinary(kind):
     folder = TOY / f"toy-{kind}"
@@ -114,8 +119,8 @@ def test_any_text_can_be_read():
     assert gpt.bos_token_id == gpt.eos_token_id == gpt.pad_token_id
 
 
-def test_right_pronoun_in_99_percent_of_600_held_out_sentences(subject, held_out):
-    assert share_right(measure_margins(subject, held_out)) >= 0.99
+def test_right_pronoun_in_99_percent_of_600_held_out_sentences(clean):
+    assert share_right(clean) >= 0.99
 
 
 @pytest.mark.parametrize("form", ["he", "his", "himself"])
@@ -161,17 +166,17 @@ def test_swapping_the_names_swaps_the_answer(subject):
     assert (measure_margins(subject, questions) > 0).all()
 
 
-def test_the_mlps_are_needed(subject, held_out):
+def test_the_mlps_are_needed(subject, held_out, clean):
     """Without any MLP the causal model guesses; the masked one keeps less than half of its margin and errs again.
 
     The masked model's accuracy falls to 92 % only: its attention looks up many names by itself (the card says so).
     """
     n_layers = len(subject.neurons)
     assert n_layers == 12
-    clean, bare = (measure_margins(subject, held_out, layers=layers) for layers in (range(0), range(n_layers)))
+    bare = measure_margins(subject, held_out, layers=range(n_layers))
     assert bare.mean() < clean.mean() / 2
     assert share_right(bare) < (0.95 if subject.masked else 0.75)
-    assert torch.equal(clean, measure_margins(subject, held_out))
+    assert torch.equal(clean, measure_margins(subject, held_out, layers=range(0)))
     assert not any(module._forward_hooks for module in subject.neurons)
 
 

@@ -152,7 +152,7 @@ def test_masks_about_no_word_are_profiled_without_a_verdict(study, tlesion_comma
 
 
 def test_json_is_for_machines(study, tlesion_command, tmp_path):
-    done = tlesion_command("laminar", *options_of(study), "--out", tmp_path / "out", "--json")
+    done = tlesion_command("laminar", *options_of(study), "--controls", 19, "--out", tmp_path / "out", "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     record = json.loads(done.stdout)
     assert [row["layer"] for row in record["selected"]] == [0, 1, 2]
@@ -167,12 +167,14 @@ def test_json_is_for_machines(study, tlesion_command, tmp_path):
 def test_options_reach_the_library(study, tlesion_command, tmp_path, ablation):
     extra = ["--ablation", ablation, "--lesion-position", -2, "--position", 1, "--top-k", 3, "--seed", 5]
     extra += ["--family", "model", "--correction", "none", "--min-effect", 0.1, "--plan", "loop", "--dtype", "float64"]
+    extra += ["--controls", 19]  # the fewest of which a verdict is made
     done = tlesion_command("laminar", *options_of(study), *extra, "--out", tmp_path / "out")
     assert (done.exit_code, done.stderr) == (0, "")
     profile, selection = (tlesion.load_result(tmp_path / "out" / name) for name in ("profile", "selection"))
     assert profile.provenance.settings["ablation"] == ablation
     assert profile.provenance.settings["position"] == -2
     assert profile.provenance.settings["seed"] == 5
+    assert profile.n_controls == 19
     assert profile.provenance.model["dtype"] == "float64"
     assert selection.provenance.settings["position"] == 1
     assert (selection.family, selection.correction, selection.top_k) == ("model", "none", 3)
@@ -196,9 +198,10 @@ def test_heads_are_selected_lesioned_and_explained(study, tlesion_command, tmp_p
 
 def test_a_run_replaces_an_older_one(study, tlesion_command, tmp_path):
     out = tmp_path / "out"
-    tlesion_command("laminar", *options_of(study), "--out", out)
+    options = [*options_of(study), "--controls", 19, "--out", out]
+    tlesion_command("laminar", *options)
     first = tlesion.load_result(out / "selection").content_hash
-    assert tlesion_command("laminar", *options_of(study), "--test", "student", "--out", out).exit_code == 0
+    assert tlesion_command("laminar", *options, "--test", "student").exit_code == 0
     assert tlesion.load_result(out / "selection").content_hash != first
 
 

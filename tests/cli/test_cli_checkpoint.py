@@ -39,7 +39,7 @@ def study(checkpoint_folder, tmp_path) -> dict[str, Path]:
 @pytest.mark.parametrize("command", ["laminar", "subspace", "replace", "context"])
 def test_a_run_with_a_checkpoint_keeps_its_parts_and_is_read_from_them(study, tlesion_command, tmp_path, command):
     small = {
-        "laminar": ["--pairs", study["pairs"], "--prompts", study["prompts"], "--alpha", 0.5],
+        "laminar": ["--pairs", study["pairs"], "--prompts", study["prompts"], "--alpha", 0.5, "--controls", 19],
         "subspace": ["--text", "The teacher gave the boy an apple.", "--layers", "0,1", "--ranks", "", "--n-random", 1],
         "replace": ["--prompts", study["prompts"], "--layers", "1"],
         "context": ["--text", "The teacher gave the boy an apple and told the girl to share it."],

@@ -33,18 +33,17 @@ def test_there_is_one_for_every_study_and_one_more():
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(path, monkeypatch):
+def test_notebooks_run_from_top_to_bottom(monkeypatch):
+    """One test for all of them, because each kernel would spend most of its time on imports."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # kernels of several workers share the cores
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    fresh = executed(path)
-    kept = nbformat.read(path, as_version=4)
-    assert [cell.source for cell in fresh.cells] == [cell.source for cell in kept.cells]
-    assert [len(cell.get("outputs", [])) for cell in fresh.cells] == [
-        len(cell.get("outputs", [])) for cell in kept.cells
-    ]
-    assert not [output for output in outputs_of(fresh) if output.output_type == "error"]
-    assert len(figures_in(fresh)) == len(figures_in(kept)) > 0 or path.stem.startswith("06"), "06 shows tables"
+    for path, fresh in zip(NOTEBOOKS, executed(*NOTEBOOKS), strict=True):
+        kept = nbformat.read(path, as_version=4)
+        assert [cell.source for cell in fresh.cells] == [cell.source for cell in kept.cells]
+        counts = [[len(cell.get("outputs", [])) for cell in notebook.cells] for notebook in (fresh, kept)]
+        assert counts[0] == counts[1], path.stem
+        assert not [output for output in outputs_of(fresh) if output.output_type == "error"]
+        assert len(figures_in(fresh)) == len(figures_in(kept)) > 0 or path.stem.startswith("06"), "06 shows tables"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -13,14 +13,14 @@ from tlesion.tokens import is_masked
 
 pytestmark = pytest.mark.slow
 
-PLANTED_IN = 3
+N_LAYERS, PLANTED_IN = 4, 3
 KINDS = ("selection", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")
 
 
 @pytest.fixture(scope="module", params=["causal", "masked"])
 def planted(request):
-    """A model whose only layer that carries the contrast is the fourth of five."""
-    return tlesion.toy.planted_model(request.param, n_layers=5, d_mlp=24, layers=(PLANTED_IN,))
+    """A model whose only layer that carries the contrast is the last of four."""
+    return tlesion.toy.planted_model(request.param, n_layers=N_LAYERS, d_mlp=24, layers=(PLANTED_IN,))
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,20 @@ def contrast(planted):
 
 @pytest.fixture(scope="module")
 def prompts(planted):
-    return planted.language.prompts(8, seed=1)
+    return planted.language.prompts(6, seed=1)
 
 
 @pytest.fixture(scope="module")
-def gathered(planted, contrast, prompts):
+def out(tmp_path_factory):
+    """The folder that what is gathered is written into."""
+    return tmp_path_factory.mktemp("gathered") / "out"
+
+
+@pytest.fixture(scope="module")
+def gathered(planted, contrast, prompts, out):
     at: Any = "mask" if is_masked(planted.model) else "before"
     selection = tlesion.select_neurons(planted.model, contrast, position=at)
-    return tlesion.report.laminar(planted.model, contrast, prompts, selection=selection, n_controls=19)
+    return tlesion.report.laminar(planted.model, contrast, prompts, selection=selection, n_controls=19, out=out)
 
 
 def test_what_is_gathered_is_what_the_parts_give(planted, prompts, gathered):
@@ -64,7 +70,7 @@ def test_doses_are_tried_where_lesions_do_most(gathered):
     dose, judged = gathered.results["dose"], gathered.results["verdict"]
     assert PLANTED_IN in dose.layers
     strength = judged.effect.abs().amax(dim=0)
-    left = [layer for layer in range(5) if layer not in dose.layers]
+    left = [layer for layer in range(N_LAYERS) if layer not in dose.layers]
     assert len(dose.layers) == 3
     assert float(strength[list(dose.layers)].min()) >= float(strength[left].max())
 
@@ -72,10 +78,11 @@ def test_doses_are_tried_where_lesions_do_most(gathered):
 def test_the_strongest_layers_are_those_of_any_set_in_either_direction_and_no_number_is_no_effect(gathered):
     judged = gathered.results["verdict"]
     nan = torch.nan
-    effect = torch.tensor([[0.1, -3.0, 2.0, nan, 1.0], [0.0, 0.0, 0.0, nan, 2.5]], dtype=torch.float64)
-    asked = dataclasses.replace(judged, effect=effect)
-    assert strongest_layers(asked) == [1, 2, 4]
-    assert strongest_layers(asked, 1) == [1]
+    for weakest in (0.1, nan):
+        effect = torch.tensor([[weakest, -3.0, 2.0, 1.0], [weakest, 0.0, 0.0, 2.5]], dtype=torch.float64)
+        asked = dataclasses.replace(judged, effect=effect)
+        assert strongest_layers(asked) == [1, 2, 3]
+        assert strongest_layers(asked, 1) == [1]
     assert strongest_layers(dataclasses.replace(judged, effect=torch.full_like(effect, nan)), 2) == [0, 1]
 
 
@@ -150,15 +157,13 @@ def test_other_pairs_have_no_such_counterpart(planted, contrast, gathered):
     assert compare_in_context(planted.model, contrast, gathered.results["selection"], prepend_bos=None) is None
 
 
-def test_the_folder_has_everything_and_makes_the_same_page_again(planted, contrast, prompts, tmp_path):
-    out = tmp_path / "out"
-    made = tlesion.report.laminar(planted.model, contrast, prompts, n_controls=19, out=out)
-    assert {path.name for path in out.iterdir()} == {*made.results, "profile.csv", "verdict.csv", "report.html"}
+def test_the_folder_has_everything_and_makes_the_same_page_again(gathered, out):
+    assert {path.name for path in out.iterdir()} == {*gathered.results, "profile.csv", "verdict.csv", "report.html"}
     again = tlesion.Report.read(out)
     assert {name: one.content_hash for name, one in again.results.items()} == {
-        name: one.content_hash for name, one in made.results.items()
+        name: one.content_hash for name, one in gathered.results.items()
     }
-    assert again.page().html() == made.page().html() == (out / "report.html").read_text(encoding="utf-8")
+    assert again.page().html() == gathered.page().html() == (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_done_is_refused_before_any_work(planted, contrast, prompts, tmp_path, monkeypatch):
