@@ -19,7 +19,7 @@ def provenance(**settings: object) -> Provenance:
     """A record of a model that does not exist."""
     return Provenance(
         model={"name": "hand-made", "revision": None, "dtype": "float32", "fingerprint": "f" * 64},
-        versions={"tlesion": "0.1.0", "torch": "2.13.0"},
+        versions={"tlesion": "0.2.0", "torch": "2.13.0"},
         settings=settings,
         stimuli=("one", "two"),
         stimuli_hash="abcdef",

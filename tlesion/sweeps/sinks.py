@@ -108,8 +108,7 @@ class TargetSink(Sink):
     Attributes:
         clean: Clean logits of the targets, ``[prompt, read, target]``.
         lesioned: Lesioned logits of the targets, ``[lesion, prompt, read, target]``.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits,
-            ``[lesion, prompt, read]``; NaN where it was not asked for.
+        global_change: See :func:`global_change`, ``[lesion, prompt, read]``; NaN where it was not asked for.
     """
 
     def __init__(self, readings: Sequence[Reading], *, global_change: bool) -> None:
@@ -131,8 +130,36 @@ class TargetSink(Sink):
         return {
             "lesioned": pick(lesioned, group.targets),
             "clean": pick(clean, group.targets),
-            "global_change": (precise(lesioned) - precise(clean)).square_().mean(dim=-1).sqrt_(),
+            "global_change": global_change(lesioned, clean),
         }
+
+
+def global_change(
+    lesioned: Float[Tensor, "*#run token"], clean: Float[Tensor, "*#run token"]
+) -> Float[Tensor, "*#run"]:
+    r"""How far a lesion moves all logits: the standard deviation over the vocabulary of (lesioned − clean) logits.
+
+    .. math:: g = \sqrt{\frac{1}{V} \sum_v (d_v - \bar d)^2}, \qquad d = \mathrm{lesioned} - \mathrm{clean}
+
+    A shift of all logits alike changes no probability, and is no change.
+
+    Args:
+        lesioned: Logits of the lesioned runs.
+        clean: Logits of the clean run.
+
+    Returns:
+        In float32 at least; 0 where both are the same.
+
+    Example:
+        >>> clean = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        >>> global_change(clean + 100, clean).item()
+        0.0
+        >>> global_change(clean + torch.tensor([1.0, -1.0, 1.0, -1.0]), clean).item()
+        1.0
+    """
+    # Subtracted first, then centred: squares of a large shift would swallow what differs beside it.
+    change = precise(lesioned) - precise(clean)
+    return change.sub_(change.mean(dim=-1, keepdim=True)).square_().mean(dim=-1).sqrt_()
 
 
 def precise(values: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class SweepResult(Result):
     Attributes:
         clean_logits: Logits of the targets in the clean run.
         lesioned_logits: The same in every lesioned run.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits; NaN where it was not
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits; NaN where it was not
             asked for.
         prompts: The prompts' texts.
         targets: The target words of each prompt.

@@ -24,7 +24,7 @@ class LaminarProfile(Result):
 
     Attributes:
         logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
         n_lesioned: How many neurons each mask cuts in each layer.
         reference_logit_drop: The same effect for the two `references`: nothing, and all units of the lesioned hook

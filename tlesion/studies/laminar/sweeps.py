@@ -18,7 +18,7 @@ class LayerEffects:
 
     Attributes:
         logit_drop: Clean − lesioned logit of each target.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
         plan: How the sweep was run, and why.
     """
