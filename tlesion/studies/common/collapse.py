@@ -61,7 +61,7 @@ class CollapseSink(Sink):
             return {
                 "lesioned": _columns(read, targets),
                 "rank": _ranks(read, targets),
-                "kl": kl_divergence(base.expand_as(read), read),
+                "kl": kl_divergence(base, read),
                 "global_change": global_change(read, base),
             }
 

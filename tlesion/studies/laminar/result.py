@@ -25,11 +25,13 @@ class LaminarProfile(Result):
     Attributes:
         logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
         global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
+        kl: Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats.
         clean_logits: Logits of the targets in the clean run.
         n_lesioned: How many neurons each mask cuts in each layer.
         reference_logit_drop: The same effect for the two `references`: nothing, and all units of the lesioned hook
             point in the layer, the ceiling.
         reference_global_change: Likewise.
+        reference_kl: Likewise. Of controls it is not measured.
         control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
             kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
         control_global_change: Likewise.
@@ -44,10 +46,12 @@ class LaminarProfile(Result):
 
     logit_drop: Float64[Tensor, "mask layer prompt target"]
     global_change: Float64[Tensor, "mask layer prompt"]
+    kl: Float64[Tensor, "mask layer prompt"]
     clean_logits: Float64[Tensor, "prompt target"]
     n_lesioned: Int[Tensor, "mask layer"]
     reference_logit_drop: Float64[Tensor, "reference layer prompt target"]
     reference_global_change: Float64[Tensor, "reference layer prompt"]
+    reference_kl: Float64[Tensor, "reference layer prompt"]
     control_logit_drop: Float64[Tensor, "mask control layer prompt target"]
     control_global_change: Float64[Tensor, "mask control layer prompt"]
     masks: tuple[str, ...]
@@ -60,12 +64,15 @@ class LaminarProfile(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Add controls and groups, none of each, to the ``values`` of a profile of format 1, which had neither."""
+        """Fill up the ``values`` of a profile of version 0.1: divergences are not known, and the first had no controls
+        and no groups."""
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
             "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
             "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
             "groups": ("",) * len(values["prompts"]),
+            "kl": torch.full_like(change, torch.nan),
+            "reference_kl": torch.full_like(values["reference_global_change"], torch.nan),
         }
         return empty | values
 
@@ -163,23 +170,27 @@ class LaminarProfile(Result):
         """Tidy: a row per mask, layer, prompt and target.
 
         Columns: mask, layer, prompt, text, target, is_correct, clean_logit, lesioned_logit, logit_drop, global_change,
-        n_lesioned, about (the mask's word; "" for the prompt's right answer).
+        kl, n_lesioned, about (the mask's word; "" for the prompt's right answer).
         """
         counts = self.n_lesioned
-        return self._frame(self.masks, self.logit_drop, self.global_change, counts)
+        return self._frame(self.masks, self.logit_drop, self.global_change, self.kl, counts)
 
     def references_frame(self) -> pd.DataFrame:
         """The same columns for the two reference rows, whose names stand in ``mask``; they are about no word."""
         counts = torch.zeros(2, len(self.layers), dtype=torch.long)
         counts[1] = int(self.provenance.settings["n_units"])
-        return self._frame(self.references, self.reference_logit_drop, self.reference_global_change, counts)
+        measured = self.reference_logit_drop, self.reference_global_change, self.reference_kl
+        return self._frame(self.references, *measured, counts)
 
-    def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
+    def _frame(
+        self, masks: Sequence[str], drop: Tensor, change: Tensor, kl: Tensor, n_lesioned: Tensor
+    ) -> pd.DataFrame:
         frame = tidy_rows(self, {"mask": masks, "layer": self.layers})
         frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
         frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
         frame["logit_drop"] = drop.flatten().numpy()
         frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
+        frame["kl"] = kl[..., None].expand_as(drop).flatten().numpy()
         frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
         about = self.about
         frame["about"] = [about.get(mask, "") for mask in frame["mask"]]

@@ -84,7 +84,7 @@ class DownstreamSink(Sink):
             read = in_float64(few[:, :, 0])
             return {
                 "lesioned": pick(few, group.targets)[:, :, 0],
-                "kl": kl_divergence(base.expand_as(read), read),
+                "kl": kl_divergence(base, read),
                 "global_change": global_change(read, base),
                 "top": top_k(read, self._k),
             }
