@@ -1,5 +1,7 @@
 """The divergence of the lesioned prediction from the clean one: as torch's kl_div has it, on plain runs."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.functional import kl_div
@@ -95,8 +97,9 @@ def test_it_follows_global_change_unless_it_is_asked_for_or_not(toy_gpt):
     alone = tlesion.sweep(toy_gpt, PROMPTS, LESIONS, global_change=False, kl=True)
     assert alone.global_change.isnan().all()
     assert torch.equal(alone.kl, both.kl)
+    wrong: Any = "yes"
     with pytest.raises(TypeError, match="kl is 'yes'"):
-        tlesion.sweep(toy_gpt, PROMPTS, LESIONS, kl="yes")
+        tlesion.sweep(toy_gpt, PROMPTS, LESIONS, kl=wrong)
 
 
 def test_it_stands_in_the_frame_on_disk_and_in_a_checkpoint(toy_gpt, tmp_path):

@@ -137,13 +137,14 @@ def sweep(
         (torch.Size([12, 1, 2]), 'fanout')
     """
     require_logits(model, "a sweep")
+    kl = global_change if kl is None else kl
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     read = read_lesions(model, lesions)
     settings = {
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
         "global_change": global_change,
-        "kl": global_change if kl is None else kl,
+        "kl": kl,
         **bos_setting(prompts, prepend_bos),
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
@@ -157,7 +158,7 @@ def sweep(
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
     )
     labels = [label_of(model, prompt) for prompt in prompts]
-    sink = TargetSink(readings, global_change=global_change, kl=settings["kl"])
+    sink = TargetSink(readings, global_change=global_change, kl=kl)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
     clean = sink.clean[:, 0].double()

@@ -13,6 +13,7 @@ from tlesion.checks import one_of, shown
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.options import settle_by
+from tlesion.studies.common.accuracy import accuracy_among_targets
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
 from tlesion.studies.common.labels import tidy_rows, without_copies
 from tlesion.studies.common.point import whole_of
@@ -85,6 +86,24 @@ class LaminarProfile(Result):
     def references(self) -> tuple[str, str]:
         """What the two reference rows cut: nothing, and all that there is (``"whole MLP"``, ``"all heads"``, ...)."""
         return "nothing", whole_of(self.provenance.settings["hook_point"])
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of the prompts in which the right target's clean logit is the largest of the targets; a tie is not.
+
+        Of the prompts that name a right target. NaN where none does, and where there is no other target to choose.
+        """
+        return float(self.accuracy_after(torch.zeros_like(self.clean_logits)))
+
+    def accuracy_after(self, drop: Float64[Tensor, "*lesion prompt target"]) -> Float64[Tensor, "*lesion"]:
+        """`clean_accuracy` after lesions.
+
+        Args:
+            drop: Their logit drops.
+        """
+        if self.clean_logits.shape[1] < 2:
+            return drop.new_full(drop.shape[:-2], torch.nan)
+        return accuracy_among_targets(self.clean_logits - drop, self.targets, self.correct)
 
     @property
     def about(self) -> dict[str, str]:
