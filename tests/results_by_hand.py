@@ -19,7 +19,7 @@ def provenance(**settings: object) -> Provenance:
     """A record of a model that does not exist."""
     return Provenance(
         model={"name": "hand-made", "revision": None, "dtype": "float32", "fingerprint": "f" * 64},
-        versions={"tlesion": "0.1.0", "torch": "2.13.0"},
+        versions={"tlesion": "0.2.0", "torch": "2.13.0"},
         settings=settings,
         stimuli=("one", "two"),
         stimuli_hash="abcdef",
@@ -71,10 +71,12 @@ def profile(
     return LaminarProfile(
         logit_drop=drop,
         global_change=drop.abs().mean(dim=-1),
+        kl=drop.square().mean(dim=-1),
         clean_logits=clean.double(),
         n_lesioned=torch.arange(1, len(masks) * N_LAYERS + 1).reshape(len(masks), N_LAYERS),
         reference_logit_drop=torch.stack([nothing, whole]),
         reference_global_change=torch.stack([nothing, whole])[..., 0] / 2,
+        reference_kl=torch.stack([nothing, whole])[..., 0] / 4,
         control_logit_drop=drop.new_zeros(len(masks), 0, *drop.shape[1:]),
         control_global_change=drop.new_zeros(len(masks), 0, *drop.shape[1:3]),
         control_overlap=torch.full((len(masks), N_LAYERS), torch.nan, dtype=torch.float64),
@@ -136,10 +138,12 @@ def effects(*layers: torch.Tensor, change: float | torch.Tensor = 0.1, mask: str
     return LaminarProfile(
         logit_drop=drop[None],
         global_change=change * torch.ones(1, n_layers, n, dtype=torch.float64),
+        kl=torch.full((1, n_layers, n), 0.01, dtype=torch.float64),
         clean_logits=torch.tensor([5.0, 1.0], dtype=torch.float64).repeat(n, 1),
         n_lesioned=torch.full((1, n_layers), 7),
         reference_logit_drop=whole,
         reference_global_change=whole[..., 0],
+        reference_kl=whole[..., 0],
         control_logit_drop=controls.repeat(1, 1, n, 1)[None],
         control_global_change=torch.full((1, N_CONTROLS, n_layers, n), 0.1, dtype=torch.float64),
         control_overlap=torch.full((1, n_layers), 0.07, dtype=torch.float64),
@@ -163,6 +167,7 @@ def two_masks(profile: LaminarProfile) -> LaminarProfile:
         logit_drop=torch.cat([profile.logit_drop, mirrored]),
         control_logit_drop=profile.control_logit_drop.repeat(2, 1, 1, 1, 1),
         global_change=profile.global_change.repeat(2, 1, 1),
+        kl=profile.kl.repeat(2, 1, 1),
         control_global_change=profile.control_global_change.repeat(2, 1, 1, 1),
         control_overlap=profile.control_overlap.repeat(2, 1),
         n_lesioned=profile.n_lesioned.repeat(2, 1),

@@ -32,6 +32,14 @@ def test_kl_is_zero_for_equal_predictions_and_never_negative(seed, shift):
     assert kl_divergence(clean, logits(20, seed=seed + 1)).item() > 0
 
 
+def test_one_clean_run_stands_beside_many_lesioned_ones():
+    clean, lesioned = logits(3, 50), logits(4, 3, 50, seed=1)
+    before = clean.clone(), lesioned.clone()
+    assert torch.equal(kl_divergence(clean, lesioned), kl_divergence(clean.expand_as(lesioned), lesioned))
+    assert torch.equal(clean, before[0])
+    assert torch.equal(lesioned, before[1])
+
+
 def test_kl_of_tokens_that_are_ruled_out():
     clean = torch.tensor([0.0, 0.0, -torch.inf])
     assert kl_divergence(clean, clean).item() == 0

@@ -7,21 +7,23 @@ from torch import Tensor
 from tlesion.activations import in_float64
 
 
-def kl_divergence(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*run token"]) -> Float64[Tensor, "*run"]:
+def kl_divergence(
+    clean: Float[Tensor, "*#run token"], lesioned: Float[Tensor, "*#run token"]
+) -> Float64[Tensor, "*#run"]:
     r"""Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats.
 
     .. math:: KL(p \,\|\, q) = \sum_i p_i (\log p_i - \log q_i), \qquad
         p = \mathrm{softmax}(\mathrm{clean}), \; q = \mathrm{softmax}(\mathrm{lesioned})
 
     Args:
-        clean: Logits of the clean run.
+        clean: Logits of the clean run; one stands for all lesioned runs beside it.
         lesioned: Logits of the lesioned run.
 
     Returns:
         0 where both predict the same, larger otherwise, without an upper bound.
 
     Source:
-        Agrees with ``scipy.stats.entropy(p, q)``.
+        Agrees with ``scipy.stats.entropy(p, q)`` and with ``torch.nn.functional.kl_div(log q, log p)``.
 
     Example:
         >>> import torch
@@ -30,8 +32,8 @@ def kl_divergence(clean: Float[Tensor, "*run token"], lesioned: Float[Tensor, "*
     """
     log_p, log_q = in_float64(clean).log_softmax(dim=-1), in_float64(lesioned).log_softmax(dim=-1)
     # A token that is ruled out on both sides (−inf in both) adds nothing.
-    terms = torch.where(log_p.isneginf(), 0.0, log_p.exp() * (log_p - log_q))
-    return terms.sum(dim=-1).clamp(min=0)
+    terms = (log_p - log_q).mul_(log_p.exp()).masked_fill_(log_p.isneginf(), 0.0)
+    return terms.sum(dim=-1).clamp_(min=0)
 
 
 def cosine(a: Float[Tensor, "*run unit"], b: Float[Tensor, "*run unit"]) -> Float64[Tensor, "*run"]:

@@ -181,7 +181,7 @@ settle_by(number, "alpha", "level", "power", "min_effect", "share", "temperature
 settle_by(integer, "n_layers", "d_mlp", "n_causal", "n_decoys", "n_token", "n_pairs", "n_shared", "n")
 settle_by(number, "logit_effect", "background", "shrinkage")
 settle_by(number, "mean", "std", "factor")
-settle_by(flag, "prepend_bos", "allow_shared", "global_change", "restore_mean", "causal")
+settle_by(flag, "prepend_bos", "allow_shared", "global_change", "kl", "restore_mean", "causal")
 settle_by(indices, "layers", "context_lengths", "ranks", "components")
 settle_by(_numbers, "factors", "doses")
 settle_by(settled_masks, "masks")

@@ -152,11 +152,11 @@ def test_the_repr_of_real_results_says_what_they_are(by_hand):
         "  masks=('him', 'her'), layers=(0, 1, 2), prompts=<5 items>, targets=<5 items>, correct=<5 items>",
         "  groups=<5 items>, plan='by hand'",
         "  logit_drop: float64 [mask 2, layer 3, prompt 5, target 2]",
-        "  global_change: float64 [mask 2, layer 3, prompt 5]",
+        "  global_change, kl: float64 [mask 2, layer 3, prompt 5]",
         "  clean_logits: float64 [prompt 5, target 2]",
         "  n_lesioned: int64 [mask 2, layer 3]",
         "  reference_logit_drop: float64 [reference 2, layer 3, prompt 5, target 2]",
-        "  reference_global_change: float64 [reference 2, layer 3, prompt 5]",
+        "  reference_global_change, reference_kl: float64 [reference 2, layer 3, prompt 5]",
         "  control_logit_drop: float64 [mask 2, control 0, layer 3, prompt 5, target 2]",
         "  control_global_change: float64 [mask 2, control 0, layer 3, prompt 5]",
     ]

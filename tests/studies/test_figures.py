@@ -112,7 +112,7 @@ def test_global_change_shows_medians_and_the_whole_mlp(by_hand):
     assert list(named(figure, "whole MLP")[0].y) == [1.5, 1.5, 1.5]
     assert not named(plots.global_change(profile, show_whole=False), "whole MLP")
     assert figure.layout.yaxis.title.text == "global change (logits)"
-    assert "root mean square" in figure.layout.title.text
+    assert "standard deviation over the vocabulary" in figure.layout.title.text
 
 
 # ---- selection

@@ -3,6 +3,7 @@
 ``older/<name>/`` is what ``.save()`` wrote there of a tiny model, and ``older/<name>.csv`` its ``to_frame()``.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ def test_an_older_result_says_what_it_said(name, tmp_path):
     assert again.content_hash == result.content_hash
     if name in PAGES:
         assert PAGES[name](again).summary == PAGES[name](result).summary
+
+
+def test_a_page_calls_the_change_of_all_logits_what_was_measured():
+    """Version 0.1 saved the root mean square, which nothing turns into a standard deviation."""
+    old = tlesion.load_result(OLDER / "replacement")
+    made_now = replace(old, provenance=replace(old.provenance, versions={"tlesion": "0.2.0"}))
+    for result, measure in ((old, "root mean square"), (made_now, "standard deviation over the vocabulary")):
+        captions = [table.caption for section in replacement_page(result).sections for table in section.tables]
+        assert sum(f"change of all logits ({measure})" in caption for caption in captions) == 1
 
 
 def test_parts_hold_what_belongs_together():

@@ -303,7 +303,7 @@ def test_the_result_is_tidy_and_comes_back_from_disk(bert, tmp_path):
     result = tlesion.sweep(bert, prompts, lesions)
     frame = result.to_frame()
     assert list(frame) == [
-        "lesion", "prompt", "target", "text", "clean_logit", "lesioned_logit", "logit_drop", "global_change",
+        "lesion", "prompt", "target", "text", "clean_logit", "lesioned_logit", "logit_drop", "global_change", "kl",
     ]  # fmt: skip
     assert len(frame) == len(lesions) * 2 * 2
     row = frame.iloc[-1]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import kl_div
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 import tlesion
@@ -145,7 +146,7 @@ def one_by_one(model, readings, lesions):
 
 
 def swept(model, readings, lesions, plan, **options):
-    sink = TargetSink(readings, global_change=True)
+    sink = TargetSink(readings, global_change=True, kl=True)
     settled = run_sweep(model, readings, read_lesions(model, lesions), sink, plan=plan, **options)
     return sink, settled
 
@@ -159,13 +160,16 @@ def test_every_plan_equals_a_run_of_its_own_for_each_lesion_and_prompt(models, f
     clean = one_by_one(model, readings, [[]])[0]
     targets = torch.stack([reading.targets[0] for reading in readings])
     expected = oracle.gather(-1, targets.expand(len(lesions), -1, -1))
-    moved = (oracle - clean).square().mean(-1).sqrt()
+    moved = (oracle - clean).std(dim=-1, correction=0)
+    p, q = clean.double().log_softmax(dim=-1), oracle.double().log_softmax(dim=-1)
+    diverged = kl_div(q, p.expand_as(q), log_target=True, reduction="none").sum(dim=-1)
     # A few move nothing: a scaled hidden state behind which only a norm is left, a late key in the last block.
     assert moved.amax(dim=1).median() > 1e-3, "lesions that move nothing show nothing"
     for plan in ("loop", "batched", "fanout", "auto"):
         sink, _ = swept(model, readings, lesions, plan)
         torch.testing.assert_close(sink.lesioned[:, :, 0].float(), expected, **TOLERANCE)
         torch.testing.assert_close(sink.global_change[:, :, 0].float(), moved, **TOLERANCE)
+        torch.testing.assert_close(sink.kl[:, :, 0], diverged, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(sink.clean[:, 0].float(), clean.gather(-1, targets), **TOLERANCE)
 
 

@@ -56,12 +56,14 @@ def swept_over(model, readings, cuts, plan):
     return sink.lesioned[:, :, 0].float(), settled
 
 
-@torch.no_grad()
 def plain_runs(model, readings, cuts):
     """The same by one plain run for every lesion and prompt."""
+    return plain_logits(model, readings, cuts)[..., [3, 4]]
+
+
+@torch.no_grad()
+def plain_logits(model, readings, cuts):
+    """Logits of the whole vocabulary at the last token, by plain runs: ``[lesion, prompt, token]``."""
     return torch.stack(
-        [
-            torch.stack([model.run_with_hooks(one.ids[None], fwd_hooks=cut)[0, -1, [3, 4]] for one in readings])
-            for cut in cuts
-        ]
+        [torch.stack([model.run_with_hooks(one.ids[None], fwd_hooks=cut)[0, -1] for one in readings]) for cut in cuts]
     )

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from tlesion.measures import kl_divergence
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
 from tlesion.sweeps.memory import ranges
@@ -103,18 +104,20 @@ class TargetSink(Sink):
 
     Args:
         readings: What is read.
-        global_change: Whether the whole vocabulary is looked at.
+        global_change: Whether it is looked at how far all logits moved.
+        kl: Whether it is looked at how far the prediction moved. Without either only the targets' logits are asked for.
 
     Attributes:
         clean: Clean logits of the targets, ``[prompt, read, target]``.
         lesioned: Lesioned logits of the targets, ``[lesion, prompt, read, target]``.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits,
-            ``[lesion, prompt, read]``; NaN where it was not asked for.
+        global_change: See :func:`global_change`, ``[lesion, prompt, read]``; NaN where it was not asked for.
+        kl: Divergence of the lesioned prediction from the clean one, in nats, ``[lesion, prompt, read]``; likewise.
     """
 
-    def __init__(self, readings: Sequence[Reading], *, global_change: bool) -> None:
+    def __init__(self, readings: Sequence[Reading], *, global_change: bool, kl: bool = False) -> None:
         self._n_read, self._n_targets = readings[0].targets.shape
-        self.wants_vocabulary = global_change
+        self._global_change, self._kl = global_change, kl
+        self.wants_vocabulary = global_change or kl
 
     def fields(self, lesions: Sequence[Lesion]) -> dict[str, Field]:
         """See :class:`Sink`."""
@@ -122,17 +125,47 @@ class TargetSink(Sink):
             "clean": Field(("prompt", self._n_read, self._n_targets)),
             "lesioned": Field(("lesion", "prompt", self._n_read, self._n_targets)),
             "global_change": Field(("lesion", "prompt", self._n_read)),
+            "kl": Field(("lesion", "prompt", self._n_read)),
         }
 
     def logits(self, lesions: Sequence[Lesion], group: Group, lesioned: Tensor, clean: Tensor) -> Mapping[str, Tensor]:
         """See :class:`Sink`."""
         if not self.wants_vocabulary:
             return {"lesioned": lesioned, "clean": clean}
-        return {
-            "lesioned": pick(lesioned, group.targets),
-            "clean": pick(clean, group.targets),
-            "global_change": (precise(lesioned) - precise(clean)).square_().mean(dim=-1).sqrt_(),
-        }
+        found = {"lesioned": pick(lesioned, group.targets), "clean": pick(clean, group.targets)}
+        if self._global_change:
+            found["global_change"] = global_change(lesioned, clean)
+        if self._kl:
+            found |= few_at_once(lesioned, lambda few: {"kl": kl_divergence(clean, few)})
+        return found
+
+
+def global_change(
+    lesioned: Float[Tensor, "*#run token"], clean: Float[Tensor, "*#run token"]
+) -> Float[Tensor, "*#run"]:
+    r"""How far a lesion moves all logits: the standard deviation over the vocabulary of (lesioned − clean) logits.
+
+    .. math:: g = \sqrt{\frac{1}{V} \sum_v (d_v - \bar d)^2}, \qquad d = \mathrm{lesioned} - \mathrm{clean}
+
+    A shift of all logits alike changes no probability, and is no change.
+
+    Args:
+        lesioned: Logits of the lesioned runs.
+        clean: Logits of the clean run.
+
+    Returns:
+        In float32 at least; 0 where both are the same.
+
+    Example:
+        >>> clean = torch.tensor([1.0, 2.0, 3.0, 4.0])
+        >>> global_change(clean + 100, clean).item()
+        0.0
+        >>> global_change(clean + torch.tensor([1.0, -1.0, 1.0, -1.0]), clean).item()
+        1.0
+    """
+    # Subtracted first, then centred: squares of a large shift would swallow what differs beside it.
+    change = precise(lesioned) - precise(clean)
+    return change.sub_(change.mean(dim=-1, keepdim=True)).square_().mean(dim=-1).sqrt_()
 
 
 def precise(values: Tensor) -> Tensor:

@@ -35,8 +35,9 @@ class SweepResult(Result):
     Attributes:
         clean_logits: Logits of the targets in the clean run.
         lesioned_logits: The same in every lesioned run.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits; NaN where it was not
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits; NaN where it was not
             asked for.
+        kl: Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats; likewise.
         prompts: The prompts' texts.
         targets: The target words of each prompt.
         plan: How it was run; several joined by "+" where lesions were run in different ways.
@@ -46,10 +47,16 @@ class SweepResult(Result):
     clean_logits: Float[Tensor, "prompt target"]
     lesioned_logits: Float[Tensor, "lesion prompt target"]
     global_change: Float[Tensor, "lesion prompt"]
+    kl: Float[Tensor, "lesion prompt"]
     prompts: tuple[str, ...]
     targets: tuple[tuple[str, ...], ...]
     plan: str
     reason: str
+
+    @classmethod
+    def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Add divergences, which are not known, to the ``values`` of a sweep of version 0.1."""
+        return {"kl": torch.full_like(values["global_change"], torch.nan)} | values
 
     @property
     def logit_drop(self) -> Float[Tensor, "lesion prompt target"]:
@@ -59,7 +66,7 @@ class SweepResult(Result):
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per lesion, prompt and target.
 
-        Columns: lesion, prompt, text, target, clean_logit, lesioned_logit, logit_drop, global_change.
+        Columns: lesion, prompt, text, target, clean_logit, lesioned_logit, logit_drop, global_change, kl.
         """
         n_lesions, n_prompts, n_targets = self.lesioned_logits.shape
         index = pd.MultiIndex.from_product(
@@ -71,7 +78,8 @@ class SweepResult(Result):
         frame["clean_logit"] = self.clean_logits.expand_as(self.lesioned_logits).flatten().numpy()
         frame["lesioned_logit"] = self.lesioned_logits.flatten().numpy()
         frame["logit_drop"] = self.logit_drop.flatten().numpy()
-        frame["global_change"] = self.global_change[..., None].expand_as(self.lesioned_logits).flatten().numpy()
+        for name in ("global_change", "kl"):
+            frame[name] = getattr(self, name)[..., None].expand_as(self.lesioned_logits).flatten().numpy()
         return frame
 
 
@@ -83,6 +91,7 @@ def sweep(
     *,
     plan: str = "auto",
     global_change: bool = True,
+    kl: bool | None = None,
     max_bytes: int | None = None,
     prepend_bos: bool | None = None,
     checkpoint: Folder = None,
@@ -100,8 +109,9 @@ def sweep(
             models, edits with known positions), or ``"auto"``: the cheapest that is exact. What a plan relies on is
             measured on the model at hand; where the model carries hooks, patched methods or modules of your own,
             ``"auto"`` takes the loop and ``reason`` says why, and a faster plan that is asked for by name is refused.
-        global_change: Also measure how far the whole vocabulary's logits move; without it only the targets'
-            columns are computed.
+        global_change: Also measure how far the whole vocabulary's logits move; without it, and without ``kl``, only
+            the targets' columns are computed.
+        kl: Also measure how far the prediction moves. None: as ``global_change``, which it costs little beside.
         max_bytes: Budget for activations; default: a share of the free memory.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
         checkpoint: A folder in which finished parts are kept as they come: the same call continues a run that was cut
@@ -127,12 +137,14 @@ def sweep(
         (torch.Size([12, 1, 2]), 'fanout')
     """
     require_logits(model, "a sweep")
+    kl = global_change if kl is None else kl
     readings = encode_prompts(model, prompts, prepend_bos=prepend_bos)
     read = read_lesions(model, lesions)
     settings = {
         "lesions": [[name for name, _ in lesion.all_pairs] for lesion in read],
         "plan": plan,
         "global_change": global_change,
+        "kl": kl,
         **bos_setting(prompts, prepend_bos),
     }
     stimuli = [stimulus for prompt in prompts for stimulus in prompt.stimuli]
@@ -146,7 +158,7 @@ def sweep(
         options={"max_bytes": max_bytes, "edits": hashes_of_lesions(read) if checkpoint is not None else []},
     )
     labels = [label_of(model, prompt) for prompt in prompts]
-    sink = TargetSink(readings, global_change=global_change)
+    sink = TargetSink(readings, global_change=global_change, kl=kl)
     budget = settled_max_bytes(model, max_bytes, kept)
     settled = run_sweep(model, readings, read, sink, plan=plan, max_bytes=budget, checkpoint=kept)
     clean = sink.clean[:, 0].double()
@@ -156,6 +168,7 @@ def sweep(
         clean_logits=clean,
         lesioned_logits=sink.lesioned[:, :, 0].double(),
         global_change=sink.global_change[:, :, 0].double(),
+        kl=sink.kl[:, :, 0],
         prompts=tuple(label.text for label in labels),
         targets=tuple(label.targets for label in labels),
         plan=settled.plan,

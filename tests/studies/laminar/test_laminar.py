@@ -66,7 +66,10 @@ def test_the_signs_and_axes_are_those_of_plain_runs(model, profile):
                 drop = profile.logit_drop[which, layer, index].float()
                 torch.testing.assert_close(drop, (clean - hooked)[targets], atol=ATOL, rtol=0)
                 change = profile.global_change[which, layer, index].float()
-                torch.testing.assert_close(change, (hooked - clean).square().mean().sqrt(), atol=ATOL, rtol=0)
+                torch.testing.assert_close(change, (hooked - clean).std(correction=0), atol=ATOL, rtol=0)
+                p, q = clean.double().log_softmax(dim=0), hooked.double().log_softmax(dim=0)
+                diverged = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum")
+                torch.testing.assert_close(profile.kl[which, layer, index], diverged, atol=1e-5, rtol=0)
     assert profile.logit_drop.abs().max() > 100 * ATOL, "the lesions do something"
 
 
@@ -77,6 +80,8 @@ def test_the_references_are_nothing_and_the_whole_mlp(model, profile):
     alone = laminar_profile(model, whole, prompts_for(model), n_controls=0)
     torch.testing.assert_close(profile.reference_logit_drop[1], alone.logit_drop[0], atol=ATOL, rtol=0)
     torch.testing.assert_close(profile.reference_global_change[1], alone.global_change[0], atol=ATOL, rtol=0)
+    assert torch.equal(profile.reference_kl[0], torch.zeros_like(profile.reference_kl[0]))
+    torch.testing.assert_close(profile.reference_kl[1], alone.kl[0], atol=ATOL, rtol=0)
 
 
 @pytest.mark.parametrize("plan", ["auto", "loop", "fanout", "batched"])
@@ -86,7 +91,7 @@ def test_an_empty_mask_is_bit_identical_to_the_clean_run(model, plan):
     masks["nothing in layer 1"] = masks["half"].clone()
     masks["nothing in layer 1"][1] = False
     profile = laminar_profile(model, masks, prompts_for(model), plan=plan, n_controls=0)
-    for effect in (profile.logit_drop, profile.global_change):
+    for effect in (profile.logit_drop, profile.global_change, profile.kl):
         assert not effect[0].any()
         assert not effect[2, 1].any()
         assert effect[1].all()
@@ -97,7 +102,8 @@ def test_an_empty_mask_is_bit_identical_to_the_clean_run(model, plan):
 def test_plans_agree_with_the_loop(model, profile, plan):
     loop = laminar_profile(model, drawn_masks(model), prompts_for(model), plan="loop", n_controls=0)
     other = laminar_profile(model, drawn_masks(model), prompts_for(model), plan=plan, n_controls=0)
-    for name in ("logit_drop", "global_change", "clean_logits", "reference_logit_drop", "reference_global_change"):
+    measured = ("logit_drop", "global_change", "kl")
+    for name in (*measured, "clean_logits", *(f"reference_{one}" for one in measured)):
         torch.testing.assert_close(getattr(other, name), getattr(loop, name), atol=ATOL, rtol=0)
 
 
@@ -148,12 +154,15 @@ def test_one_layer_by_its_full_name_keeps_its_number(model, profile):
 def test_the_table_is_tidy(model, profile):
     frame = profile.to_frame()
     n_prompts, n_layers = len(TEXTS), model.cfg.n_layers
-    assert list(frame.columns) == ["mask", "layer", "prompt", "text", "target", "is_correct", "clean_logit",
-                                   "lesioned_logit", "logit_drop", "global_change", "n_lesioned", "about"]  # fmt: skip
+    assert list(frame.columns) == [
+        "mask", "layer", "prompt", "text", "target", "is_correct", "clean_logit", "lesioned_logit", "logit_drop",
+        "global_change", "kl", "n_lesioned", "about",
+    ]  # fmt: skip
     assert len(frame) == 2 * n_layers * n_prompts * 2
     row = frame.query("mask == 'her' and layer == 2 and prompt == 3 and target == 'her'").iloc[0]
     assert row["logit_drop"] == profile.logit_drop[1, 2, 3, 1]
     assert row["global_change"] == profile.global_change[1, 2, 3]
+    assert row["kl"] == profile.kl[1, 2, 3]
     assert row["clean_logit"] == profile.clean_logits[3, 1]
     assert row["clean_logit"] - row["lesioned_logit"] == pytest.approx(row["logit_drop"], abs=1e-12)
     assert row["text"] == prompts_for(model)[3].text

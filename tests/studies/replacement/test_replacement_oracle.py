@@ -99,7 +99,7 @@ def check(result, variant: int, model, family, tokenizer, lesion) -> None:
     p, q = clean[read].softmax(-1), lesioned[read].softmax(-1)
     torch.testing.assert_close(result.kl[variant, 0].item(), float(stats.entropy(p, q)), **CLOSE)
     torch.testing.assert_close(result.logit_drop[variant, 0], (clean - lesioned)[read, targets], **CLOSE)
-    change = (lesioned - clean)[read].square().mean().sqrt()
+    change = (lesioned - clean)[read].std(correction=0)
     torch.testing.assert_close(result.global_change[variant, 0], change, **CLOSE)
     top = [set(logits[read].topk(10).indices.tolist()) for logits in (clean, lesioned)]
     assert result.top_kept[variant, 0].item() == len(top[0] & top[1]) / 10

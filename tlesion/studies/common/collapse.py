@@ -18,7 +18,7 @@ from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.sweeps.finite import require_finite_logits
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion, read_lesions
-from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
+from tlesion.sweeps.sinks import Field, Sink, few_at_once, global_change, pick
 
 
 class CollapseSink(Sink):
@@ -32,7 +32,7 @@ class CollapseSink(Sink):
         clean_rank: How many other tokens have a logit at least as large, in the clean run.
         lesioned, rank: The same of every lesioned run, ``[lesion, prompt, target]``; a logit that is NaN is the last.
         kl: Divergence of the lesioned prediction from the clean one, in nats, ``[lesion, prompt]``.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
     """
 
     wants_vocabulary = True
@@ -61,8 +61,8 @@ class CollapseSink(Sink):
             return {
                 "lesioned": _columns(read, targets),
                 "rank": _ranks(read, targets),
-                "kl": kl_divergence(base.expand_as(read), read),
-                "global_change": (read - base).square().mean(dim=-1).sqrt(),
+                "kl": kl_divergence(base, read),
+                "global_change": global_change(read, base),
             }
 
         of_clean = {"clean": _columns(base, targets), "clean_rank": _ranks(base, targets)}
@@ -102,7 +102,7 @@ class Effects:
     Attributes:
         logit_drop: Clean − lesioned logit of each target.
         kl: Divergence of the lesioned prediction from the clean one, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         rank: How many other tokens have a logit at least as large as each target's after the lesion.
     """
 

@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from tlesion.checks import label, one_of, plain, shown, warn
+from tlesion.keep.results import Provenance
 from tlesion.options import settle_by
 
 MEASURES = ("margin", "drop")
@@ -44,9 +45,9 @@ class MaskEffect:
         own: What the mask is about, and where.
         values: What the lesion costs it, see :func:`own_effect`. Positive: it costs the mask's own word.
         controls: The same of every matched control.
-        change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         control_change: Likewise.
-        target_change: Root mean square over the targets of the same.
+        target_change: Root mean square over the targets of (lesioned − clean) logits.
         clean: The same measure of the clean logits: how far the word is ahead.
     """
 
@@ -57,6 +58,17 @@ class MaskEffect:
     control_change: Float64[Tensor, "control layer prompt"]
     target_change: Float64[Tensor, "layer prompt"]
     clean: Float64[Tensor, " prompt"]
+
+
+def spread_of_change(provenance: Provenance) -> str:
+    """What ``global_change`` is in a result, in words: version 0.1 saved another measure, which shifts move as well.
+
+    Example:
+        >>> spread_of_change(Provenance(model={}, versions={}, settings={}, stimuli=(), stimuli_hash=""))
+        'standard deviation over the vocabulary'
+    """
+    older = str(provenance.versions.get("tlesion", "")).startswith("0.1.")
+    return "root mean square" if older else "standard deviation over the vocabulary"
 
 
 def words_of_masks(masks: Sequence[str], targets: Sequence[Sequence[str]], about: Any = None) -> dict[str, str]:

@@ -20,7 +20,7 @@ class CrossFit(Result):
 
     Attributes:
         logit_drop: Clean − lesioned logit of each target, under the mask that the prompt's own fold had no part in.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         clean_logits: Logits of the targets in the clean run.
         control_logit_drop: The same effect of matched controls; no control where none was asked for. A control is one
             shuffling of each layer's neurons, the same for all folds and both masks, so that controls of two folds

@@ -26,7 +26,7 @@ class CumulativeLesion(WithAccuracy, Result):
     Attributes:
         logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
         kl: Divergence of the lesioned prediction from the clean one over the vocabulary, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         rank: How many other tokens have a logit at least as large as each target's after the lesion; 0: none.
         control_logit_drop, control_kl, control_global_change, control_rank: The same of every control.
         clean_logits: Logits of the targets in the clean run.

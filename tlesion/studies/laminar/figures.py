@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 from tlesion.drawing.bands import add_spread
 from tlesion.drawing.style import NEUTRAL, Figure, TemplateLike, finish
 from tlesion.drawing.targets import chosen_masks, target_colours, target_words
+from tlesion.studies.common.effects import spread_of_change
 from tlesion.studies.laminar.study import LaminarProfile
 
 _WHOLE = 1
@@ -89,6 +90,8 @@ def laminar_profile(
 def global_change(profile: LaminarProfile, *, show_whole: bool = True, template: TemplateLike = None) -> Figure:
     """How far all logits move per lesioned layer: median over prompts, their middle half, one line per mask.
 
+    A shift of all logits alike counts for nothing: ``profile.global_change`` is a standard deviation.
+
     Args:
         profile: The profile.
         show_whole: Draw the same for all units of the layer (dashes).
@@ -124,7 +127,8 @@ def global_change(profile: LaminarProfile, *, show_whole: bool = True, template:
         )
     _layer_axis(figure, profile)
     figure.update_yaxes(title_text="global change (logits)", rangemode="tozero")
-    return finish(figure, template, title="Change of all logits per lesioned layer (root mean square)")
+    measure = spread_of_change(profile.provenance)
+    return finish(figure, template, title=f"Change of all logits per lesioned layer ({measure})")
 
 
 def _add_whole(

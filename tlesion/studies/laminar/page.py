@@ -7,6 +7,7 @@ from tlesion.drawing.targets import target_words
 from tlesion.paper.page import Drawing, Section
 from tlesion.paper.prose import listed
 from tlesion.paper.table import Table
+from tlesion.studies.common.effects import spread_of_change
 from tlesion.studies.laminar import figures
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.summary import summarise_profile
@@ -34,8 +35,9 @@ def profile_section(profile: LaminarProfile) -> Section:
     ]
     change = Drawing(
         figures.global_change(profile),
-        caption="How far a lesion moves the logits of the whole vocabulary at the readout position: median over "
-        "prompts, and their middle half. A lesion that moves everything is damage, not a choice between the targets.",
+        caption="How far a lesion moves the logits of the whole vocabulary at the readout position "
+        f"({spread_of_change(profile.provenance)} of lesioned − clean logits): median over prompts, and their middle "
+        "half. A lesion that moves everything is damage, not a choice between the targets.",
     )
     return Section("What does each lesion cost?", text, drawings=[*drawings, change], tables=[profile_table(profile)])
 
@@ -55,8 +57,9 @@ def profile_table(profile: LaminarProfile) -> Table:
         if first["still_right"].notna().all():
             columns[group, "right"] = first["still_right"].to_numpy()
     caption = (
-        f"By lesioned layer: median logit drop of {listed(names)} (positive: the lesion cost the word); all "
-        "logits: mean global change; right: share of prompts whose right target still has the largest target logit."
+        f"By lesioned layer: median logit drop of {listed(names)} (positive: the lesion cost the word); all logits: "
+        f"mean over prompts of their change ({spread_of_change(profile.provenance)}); right: share of prompts whose "
+        "right target still has the largest target logit."
     )
     return Table(pd.DataFrame(columns), caption=caption, digits=2)
 

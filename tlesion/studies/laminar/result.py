@@ -13,6 +13,7 @@ from tlesion.checks import one_of, shown
 from tlesion.inference import empirical_p, standardised_effect
 from tlesion.keep.results import Result
 from tlesion.options import settle_by
+from tlesion.studies.common.accuracy import accuracy_among_targets
 from tlesion.studies.common.effects import MaskEffect, own_effect, own_targets
 from tlesion.studies.common.labels import tidy_rows, without_copies
 from tlesion.studies.common.point import whole_of
@@ -24,12 +25,14 @@ class LaminarProfile(Result):
 
     Attributes:
         logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
+        kl: Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats.
         clean_logits: Logits of the targets in the clean run.
         n_lesioned: How many neurons each mask cuts in each layer.
         reference_logit_drop: The same effect for the two `references`: nothing, and all units of the lesioned hook
             point in the layer, the ceiling.
         reference_global_change: Likewise.
+        reference_kl: Likewise. Of controls it is not measured.
         control_logit_drop: The same effect of each mask's matched controls; none where none was asked for. All of it is
             kept: two masks, 100 controls, 48 layers, 1000 prompts and two targets make 150 MB.
         control_global_change: Likewise.
@@ -46,10 +49,12 @@ class LaminarProfile(Result):
 
     logit_drop: Float64[Tensor, "mask layer prompt target"]
     global_change: Float64[Tensor, "mask layer prompt"]
+    kl: Float64[Tensor, "mask layer prompt"]
     clean_logits: Float64[Tensor, "prompt target"]
     n_lesioned: Int[Tensor, "mask layer"]
     reference_logit_drop: Float64[Tensor, "reference layer prompt target"]
     reference_global_change: Float64[Tensor, "reference layer prompt"]
+    reference_kl: Float64[Tensor, "reference layer prompt"]
     control_logit_drop: Float64[Tensor, "mask control layer prompt target"]
     control_global_change: Float64[Tensor, "mask control layer prompt"]
     control_overlap: Float64[Tensor, "mask layer"]
@@ -63,13 +68,16 @@ class LaminarProfile(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Add what profiles of older formats did not have: controls and groups (format 1), the controls' overlap."""
+        """Fill up the ``values`` of an older profile: divergences and the controls' overlap are not known, and the first
+        format had no controls and no groups. Their change of all logits is a root mean square."""
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
             "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
             "control_global_change": change.new_zeros(len(change), 0, *change.shape[1:]),
             "groups": ("",) * len(values["prompts"]),
             "control_overlap": torch.full_like(values["n_lesioned"], torch.nan, dtype=torch.float64),
+            "kl": torch.full_like(change, torch.nan),
+            "reference_kl": torch.full_like(values["reference_global_change"], torch.nan),
         }
         return empty | values
 
@@ -82,6 +90,24 @@ class LaminarProfile(Result):
     def references(self) -> tuple[str, str]:
         """What the two reference rows cut: nothing, and all that there is (``"whole MLP"``, ``"all heads"``, ...)."""
         return "nothing", whole_of(self.provenance.settings["hook_point"])
+
+    @property
+    def clean_accuracy(self) -> float:
+        """Share of the prompts in which the right target's clean logit is the largest of the targets; a tie is not.
+
+        Of the prompts that name a right target. NaN where none does, and where there is no other target to choose.
+        """
+        return float(self.accuracy_after(torch.zeros_like(self.clean_logits)))
+
+    def accuracy_after(self, drop: Float64[Tensor, "*lesion prompt target"]) -> Float64[Tensor, "*lesion"]:
+        """`clean_accuracy` after lesions.
+
+        Args:
+            drop: Their logit drops.
+        """
+        if self.clean_logits.shape[1] < 2:
+            return drop.new_full(drop.shape[:-2], torch.nan)
+        return accuracy_among_targets(self.clean_logits - drop, self.targets, self.correct)
 
     @property
     def about(self) -> dict[str, str]:
@@ -167,23 +193,27 @@ class LaminarProfile(Result):
         """Tidy: a row per mask, layer, prompt and target.
 
         Columns: mask, layer, prompt, text, target, is_correct, clean_logit, lesioned_logit, logit_drop, global_change,
-        n_lesioned, about (the mask's word; "" for the prompt's right answer).
+        kl, n_lesioned, about (the mask's word; "" for the prompt's right answer).
         """
         counts = self.n_lesioned
-        return self._frame(self.masks, self.logit_drop, self.global_change, counts)
+        return self._frame(self.masks, self.logit_drop, self.global_change, self.kl, counts)
 
     def references_frame(self) -> pd.DataFrame:
         """The same columns for the two reference rows, whose names stand in ``mask``; they are about no word."""
         counts = torch.zeros(2, len(self.layers), dtype=torch.long)
         counts[1] = int(self.provenance.settings["n_units"])
-        return self._frame(self.references, self.reference_logit_drop, self.reference_global_change, counts)
+        measured = self.reference_logit_drop, self.reference_global_change, self.reference_kl
+        return self._frame(self.references, *measured, counts)
 
-    def _frame(self, masks: Sequence[str], drop: Tensor, change: Tensor, n_lesioned: Tensor) -> pd.DataFrame:
+    def _frame(
+        self, masks: Sequence[str], drop: Tensor, change: Tensor, kl: Tensor, n_lesioned: Tensor
+    ) -> pd.DataFrame:
         frame = tidy_rows(self, {"mask": masks, "layer": self.layers})
         frame["clean_logit"] = self.clean_logits.expand_as(drop).flatten().numpy()
         frame["lesioned_logit"] = (self.clean_logits - drop).flatten().numpy()
         frame["logit_drop"] = drop.flatten().numpy()
         frame["global_change"] = change[..., None].expand_as(drop).flatten().numpy()
+        frame["kl"] = kl[..., None].expand_as(drop).flatten().numpy()
         frame["n_lesioned"] = n_lesioned[..., None, None].expand_as(drop).flatten().numpy()
         about = self.about
         frame["about"] = [about.get(mask, "") for mask in frame["mask"]]

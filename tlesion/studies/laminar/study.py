@@ -135,18 +135,20 @@ def laminar_profile(
     }
     run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
     stack = torch.stack(list(named.values()))
-    own = measure_layers(run, frame, torch.cat([stack, torch.ones_like(stack[:1])]), stage="masks")
+    own = measure_layers(run, frame, torch.cat([stack, torch.ones_like(stack[:1])]), stage="masks", kl=True)
     control_drop, control_change, overlap = _measure_controls(run, frame, stack, own, controls)
-    null_drop, null_change = measure_nothing(run, frame)
+    null = measure_nothing(run, frame)
     run.checkpoint.finish()
-    whole_drop, whole_change = own.logit_drop[-1], own.global_change[-1]
+    whole_drop, whole_change, whole_kl = own.logit_drop[-1], own.global_change[-1], own.kl[-1]
     return LaminarProfile(
         logit_drop=own.logit_drop[:-1],
         global_change=own.global_change[:-1],
+        kl=own.kl[:-1],
         clean_logits=own.clean_logits,
         n_lesioned=stack.sum(dim=2),
-        reference_logit_drop=torch.stack([null_drop.expand_as(whole_drop), whole_drop]),
-        reference_global_change=torch.stack([null_change.expand_as(whole_change), whole_change]),
+        reference_logit_drop=torch.stack([null.logit_drop[0].expand_as(whole_drop), whole_drop]),
+        reference_global_change=torch.stack([null.global_change[0].expand_as(whole_change), whole_change]),
+        reference_kl=torch.stack([null.kl[0].expand_as(whole_kl), whole_kl]),
         control_logit_drop=control_drop,
         control_global_change=control_change,
         control_overlap=overlap,

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.studies.laminar.study import LaminarProfile
@@ -19,8 +18,9 @@ def summarise_profile(profile: LaminarProfile) -> pd.DataFrame:
     Returns:
         A row per mask, layer and target. Columns: mask (the references by their names), layer, target (the target's
         place, 0 first), n_lesioned, mean, q25, median, q75 (of the logit drop; positive: the lesion cost the
-        target), global_change (mean over prompts), still_right (share of the prompts in which the right target's
-        logit is the largest of the targets after the lesion; NaN where no prompt names a right one).
+        target), global_change (mean over prompts), still_right (the profile's accuracy after the lesion: share of
+        the prompts in which the right target's logit is the largest of the targets; NaN where no prompt names a right
+        one, or there is one target only).
 
     Example:
         >>> import torch, tlesion
@@ -43,16 +43,8 @@ def summarise_profile(profile: LaminarProfile) -> pd.DataFrame:
     for name, values in columns.items():
         frame[name] = values.flatten().numpy()
     frame["global_change"] = change[..., None].expand_as(median).flatten().numpy()
-    frame["still_right"] = _still_right(profile, drop)[..., None].expand_as(median).flatten().numpy()
+    frame["still_right"] = profile.accuracy_after(drop)[..., None].expand_as(median).flatten().numpy()
     return frame
-
-
-def clean_accuracy(profile: LaminarProfile) -> float:
-    """Share of the prompts in which the unlesioned model's logit of the right target is the largest of the targets.
-
-    NaN where no prompt names a right one.
-    """
-    return float(_still_right(profile, torch.zeros_like(profile.logit_drop[:1, :1]))[0, 0])
 
 
 def _n_lesioned(profile: LaminarProfile) -> Tensor:
@@ -60,15 +52,3 @@ def _n_lesioned(profile: LaminarProfile) -> Tensor:
     whole = int(profile.provenance.settings["n_units"])
     references = torch.tensor([0, whole])[:, None].expand(2, n_layers)
     return torch.cat([profile.n_lesioned.long(), references])
-
-
-def _still_right(
-    profile: LaminarProfile, drop: Float64[Tensor, "mask layer prompt target"]
-) -> Float64[Tensor, "mask layer"]:
-    pairs = zip(profile.targets, profile.correct, strict=True)
-    right = torch.tensor([-1 if correct is None else targets.index(correct) for targets, correct in pairs])
-    known = right >= 0
-    if not bool(known.any()):
-        return torch.full(drop.shape[:2], torch.nan, dtype=torch.float64)
-    lesioned = (profile.clean_logits - drop)[:, :, known]
-    return (lesioned.argmax(dim=-1) == right[known]).double().mean(dim=-1)

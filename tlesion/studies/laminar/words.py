@@ -10,7 +10,7 @@ from tlesion.paper.prose import listed, percent
 from tlesion.selection import NeuronSelection
 from tlesion.studies.common.selected import selected
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.laminar.summary import clean_accuracy, summarise_profile
+from tlesion.studies.laminar.summary import summarise_profile
 
 
 def summary(
@@ -43,11 +43,13 @@ def summary(
 
 def clean(profile: LaminarProfile) -> str:
     """Whether the unlesioned model can do what is measured."""
-    accuracy = clean_accuracy(profile)
+    accuracy = profile.clean_accuracy
     n = len(profile.prompts)
-    if np.isnan(accuracy):
-        return f"Effects are measured on {n} prompt{'s' if n > 1 else ''}; none of them names a right target."
     known = sum(correct is not None for correct in profile.correct)
+    if np.isnan(accuracy):
+        one = "each has one target, so that there is nothing to choose between"
+        why = one if known else "none of them names a right target"
+        return f"Effects are measured on {n} prompt{'s' if n > 1 else ''}; {why}."
     return (
         f"Before any lesion the model's largest target logit is the right one in {round(accuracy * known)} of {known} "
         f"prompts ({percent(accuracy)})."

@@ -16,7 +16,7 @@ from tlesion.hooks import Model
 from tlesion.measures import cosine, kl_divergence, top_k
 from tlesion.sweeps.groups import Group, Reading
 from tlesion.sweeps.lesions import Lesion
-from tlesion.sweeps.sinks import Field, Sink, few_at_once, pick
+from tlesion.sweeps.sinks import Field, Sink, few_at_once, global_change, pick
 from tlesion.tokens import written
 
 SIZES = ("std", "std_token", "norm", "cosine", "drift", "drift_relative", "drift_normed")
@@ -40,7 +40,7 @@ class DownstreamSink(Sink):
             NaN likewise.
         clean, lesioned: Logits of the targets, ``[prompt, target]`` and ``[lesion, prompt, target]``.
         kl: Divergence of the prediction from the clean one, in nats, ``[lesion, prompt]``.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits, ``[lesion, prompt]``.
         top: Ids of the likeliest tokens, ``[lesion, prompt, k]``.
     """
 
@@ -84,8 +84,8 @@ class DownstreamSink(Sink):
             read = in_float64(few[:, :, 0])
             return {
                 "lesioned": pick(few, group.targets)[:, :, 0],
-                "kl": kl_divergence(base.expand_as(read), read),
-                "global_change": (read - base).square().mean(dim=-1).sqrt(),
+                "kl": kl_divergence(base, read),
+                "global_change": global_change(read, base),
                 "top": top_k(read, self._k),
             }
 
@@ -197,7 +197,7 @@ class Prediction:
 
     Attributes:
         kl: Kullback-Leibler divergence of the lesioned prediction from the clean one, in nats.
-        global_change: Root mean square over the vocabulary of (lesioned − clean) logits.
+        global_change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         logit_drop: Clean − lesioned logit of each target. Positive: the lesion cost that token.
         clean_logits: Logits of the targets in the clean run.
         clean_top: The likeliest tokens of the clean run, as indices into ``vocabulary``.

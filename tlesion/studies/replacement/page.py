@@ -7,6 +7,7 @@ import pandas as pd
 from tlesion.paper.page import Drawing, Page, Section
 from tlesion.paper.provenance import provenance_section
 from tlesion.paper.table import Table
+from tlesion.studies.common.effects import spread_of_change
 from tlesion.studies.replacement import figures, words
 from tlesion.studies.replacement.result import Replacement
 
@@ -111,9 +112,9 @@ def _prediction(result: Replacement) -> Section:
     means = result.variants_frame().set_index("variant")[["kl", "global_change", "top_kept"]]
     table = means.join(drop).reset_index().rename(columns={"global_change": "all logits", "top_kept": "top kept"})
     caption = (
-        "Means over prompts: KL divergence from the clean prediction (nats), root mean square change of all logits, "
-        f"share of the {result.prediction.clean_top.shape[1]} likeliest tokens that stay among them, and clean − "
-        "lesioned logit of each target (positive: the lesion cost that word)."
+        "Means over prompts: KL divergence from the clean prediction (nats), change of all logits "
+        f"({spread_of_change(result.provenance)}), share of the {result.prediction.clean_top.shape[1]} likeliest "
+        "tokens that stay among them, and clean − lesioned logit of each target (positive: the lesion cost that word)."
     )
     return Section(
         "How does the prediction change?", drawings=drawings, tables=[Table(_most(result, table), caption=caption)]

@@ -68,7 +68,7 @@ class Replacement(Result):
 
     @property
     def global_change(self) -> Float64[Tensor, "variant prompt"]:
-        """Root mean square over the vocabulary of (lesioned − clean) logits."""
+        """Standard deviation over the vocabulary of (lesioned − clean) logits."""
         return self.prediction.global_change
 
     @property
