@@ -75,15 +75,16 @@ def minimality(
         n_halves: Halves of each set in each layer; an even number makes pairs of all of them.
         measure: ``"margin"``: what a lesion costs a mask's word against the other targets; ``"drop"``: what it costs
             the word, whatever it costs the others.
-        ablation: As in :func:`tlesion.laminar_profile`.
+        ablation: ``"zero"``; ``"mean"`` or ``"median"`` (the values of ``reference``); ``"gaussian"`` (standard
+            normal noise).
         hook_point: Short form of the point whose units are ablated.
         position: ``"readout"``, ``"all"``, or an index for every prompt.
         reference: For ``"mean"`` and ``"median"``: what to put in, ``[layer, unit]``.
         seed: Of the noise and of the halves.
-        plan: See :func:`tlesion.sweep`.
-        max_bytes: See :func:`tlesion.sweep`.
+        plan: How runs are combined, ``"auto"`` for the cheapest that is exact; see :func:`tlesion.sweep`.
+        max_bytes: Budget for activations; see :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
-        about: The word that a mask is about, by the mask's name, as in :func:`tlesion.laminar_profile`.
+        about: The word that a mask is about, by the mask's name; see :func:`tlesion.laminar_profile`.
         level: Of the intervals; and a set's effect is shown where Student's interval of that level does not hold zero,
             each layer by itself.
         selected_on: The selection that the masks come from, or its contrast: prompts that are made from its sentences

@@ -68,18 +68,20 @@ def sufficiency(
         prompts: A list of `Prompt` with equally many targets each.
         measure: ``"margin"``: what a lesion costs a mask's word against the other targets; ``"drop"``: what it costs
             the word, whatever it costs the others.
-        ablation: As in :func:`tlesion.laminar_profile`.
+        ablation: ``"zero"``; ``"mean"`` or ``"median"`` (the values of ``reference``); ``"gaussian"`` (standard
+            normal noise).
         hook_point: Short form of the point whose units are ablated.
         position: ``"readout"``, ``"all"``, or an index for every prompt.
         reference: For ``"mean"`` and ``"median"``: what to put in, ``[layer, unit]``.
         seed: Of the noise and of the random sets.
-        plan: See :func:`tlesion.sweep`.
-        max_bytes: See :func:`tlesion.sweep`.
+        plan: How runs are combined, ``"auto"`` for the cheapest that is exact; see :func:`tlesion.sweep`.
+        max_bytes: Budget for activations; see :func:`tlesion.sweep`.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
-        about: The word that a mask is about, by the mask's name, as in :func:`tlesion.laminar_profile`.
+        about: The word that a mask is about, by the mask's name; see :func:`tlesion.laminar_profile`.
         n_controls: Random sets of the same size that are kept instead, for each mask and layer; 0: none.
-        match: ``"activity"``: random sets are about as active as the mask's; None: any units of the layer; or a tensor
-            ``[layer, unit]``. As in :func:`tlesion.laminar_profile`.
+        match: ``"activity"``: random sets are about as active as the mask's, by their mean absolute activation at the
+            ablated position over these prompts; None: any units of the layer; or a tensor ``[layer, unit]`` to match
+            on.
         alternative: ``"larger"``: p is how often a random set keeps as much, or more, which is the claim that the set
             keeps more than random ones; ``"smaller"``; or ``"two-sided"``: how often one lies as far out.
         level: Of the intervals; and a whole layer's effect is shown where Student's interval of that level does not

@@ -15,14 +15,15 @@ MOST_LAYERS = 3
 AS_SHOWN = 0.005
 """Shares that differ by less are the same percentage."""
 
-_FEW = "fewer than two independent prompts cannot show that it has an effect"
+_FEW = "fewer than two independent prompts cannot show an effect"
 
 
 def sufficiency(result: Sufficiency) -> list[str]:
     """What each set keeps, and whether random sets keep as much."""
     said = [
         "In each run one set's neurons of one layer were kept, and the rest of that layer was cut. A share of 100 % "
-        f"means that the model answers as if nothing were cut, 0 % as with {the_whole(result)} cut."
+        f"means that the model answers as if nothing were cut, 0 % as with {the_whole(result)} cut. Intervals are over "
+        "prompts, each layer by itself."
     ]
     said += [f"{neurons_of(mask)}: {' '.join(_kept(result, row))}" for row, mask in enumerate(result.masks)]
     if not result.n_controls:
@@ -35,8 +36,8 @@ def _kept(result: Sufficiency, row: int) -> list[str]:
     shown = [i for i, unknown in enumerate(share.isnan().tolist()) if not unknown]
     cutting = f"cutting {the_whole(result)} of a layer"
     if not shown:
-        why = _FEW if FEW_PROMPTS in reasons else f"no effect on {_what(result, row)} is shown in any layer"
-        return [f"{cutting}: {why}, so that there is nothing to keep a share of."]
+        why = f"{cutting} has no effect on {_what(result, row)} that is shown, in whatever layer"
+        return [f"{_FEW if FEW_PROMPTS in reasons else why}, so that there is nothing to keep a share of."]
     said = [f"{cutting} has an effect on {_what(result, row)} that is shown in {_layers(result, shown)}."]
     helped = [i for i in shown if result.whole_effect[row, i].nanmean() < 0]
     if helped:
