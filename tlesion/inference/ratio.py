@@ -75,5 +75,7 @@ def ratio_of_means(
     )
     shown = (yy > 0) & (y.abs() > least)
     root, divisor = (xy * xy - xx * yy).clamp(min=0).sqrt(), yy.where(shown, torch.nan)
-    value, low, high = x / y.where(shown, torch.nan), (xy - root) / divisor, (xy + root) / divisor
+    value = x / y.where(shown, torch.nan)
+    # The ratio lies in its interval; rounding does not put it beside one without width.
+    low, high = torch.minimum((xy - root) / divisor, value), torch.maximum((xy + root) / divisor, value)
     return Ratio(value=value + 0.0, low=low + 0.0, high=high + 0.0)  # 0 over a negative whole is 0, not −0

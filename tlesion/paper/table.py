@@ -1,6 +1,5 @@
 """Tables of a page: pandas frames as text, with columns in groups where the frame has two rows of headings."""
 
-import math
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -56,13 +55,11 @@ class Table:
 
     @property
     def rows(self) -> list[list[str]]:
-        """The cells as text; a true minus sign, no minus before a zero, and "–" for NaN."""
+        """The cells as text; a true minus sign, and no minus before a zero."""
         return [[self._cell(value) for value in row] for row in self.frame.itertuples(index=False, name=None)]
 
     def _cell(self, value: object) -> str:
         if not isinstance(value, float):
             return str(value)
-        if math.isnan(value):
-            return "–"
         text = f"{value:.{self.digits}f}"
         return text.replace("-", "−") if float(text) else text.removeprefix("-")

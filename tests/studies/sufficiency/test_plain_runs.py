@@ -116,9 +116,7 @@ def test_halves_are_plain_runs_and_each_pair_holds_the_set(model, point):
         own = [i for i, prompt in enumerate(PROMPTS) if prompt.correct == word]
         for layer in range(model.cfg.n_layers):
             name = f"blocks.{layer}.{point}"
-            torch.testing.assert_close(
-                found.logit_drop[row, layer], drops(model, name, mask[layer]), atol=ATOL, rtol=0
-            )
+            torch.testing.assert_close(found.logit_drop[row, layer], drops(model, name, mask[layer]), atol=ATOL, rtol=0)
             if not mask[layer].any():
                 assert not found.logit_drop[row, layer].any()
                 assert found.half_logit_drop[row, :, layer].isnan().all()
