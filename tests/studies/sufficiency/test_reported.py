@@ -92,7 +92,8 @@ def test_what_is_said_of_halves(halved):
     assert re.match(
         r"him-neurons: cutting all of the set costs most in layer 1, \+\d\.\d\d logits of the margin of 'him' "
         r"\(4 neurons\); a random half of it does 50 % of that \(interval 50 % to 50 %; single halves 4\d % to "
-        r"5\d %\)\. 50 % lies within the interval in layer 1\. In layers 0 and 2 the set has no neuron: nothing was cut\.",
+        r"5\d %\)\. 50 % lies within the interval in layer 1\. In layers 0 and 2 the set has no neuron: nothing was "
+        r"cut\.",
         him,
     )
     assert "In layer 2 the set has one neuron, and no half." in her
