@@ -36,6 +36,14 @@ def profiled(**options):
     return tlesion.laminar_profile(MODEL, {"him": MASK}, PROMPTS, **{"n_controls": 0} | options)
 
 
+def kept(**options):
+    return tlesion.sufficiency(MODEL, {"him": MASK}, PROMPTS, **{"n_controls": 1} | options)
+
+
+def halved(**options):
+    return tlesion.minimality(MODEL, {"him": MASK}, PROMPTS, **options)
+
+
 def removed(**options):
     return tlesion.subspace_removal(MODEL, TEXT, **{"n_random": 1} | options)
 
@@ -81,6 +89,8 @@ def test_a_number_of_any_kind_becomes_pythons(kind):
         (removed, "n_random", 1),
         (crossed, "k", 2),
         (dosed, "n_controls", 1),
+        (kept, "n_controls", 2),
+        (halved, "n_halves", 4),
         (replaced, "top_k", 2),
         (compared, "keep", 2),
         (compared, "n_windows", 2),
@@ -169,6 +179,16 @@ BAD = [
     (profiled, {"ablation": "mean", "reference": [0.0]}, "reference is a list"),
     (profiled, {"checkpoint": 3}, "checkpoint is 3"),
     (profiled, {"checkpoint": "/proc/nowhere"}, "cannot write into"),
+    (kept, {"measure": "margins"}, "measure 'margins' is unknown"),
+    (kept, {"alternative": "more"}, "alternative 'more' is unknown"),
+    (kept, {"level": 95}, "level must lie between 0 and 1"),
+    (kept, {"n_controls": -1}, "n_controls is -1"),
+    (kept, {"match": "size"}, "match 'size' is unknown"),
+    (kept, {"selected_on": "him"}, "a str has no sentences to compare with"),
+    (halved, {"n_halves": 1}, "n_halves is 1; give 2 or more; an even number"),
+    (halved, {"n_halves": 2.0}, "n_halves is 2.0"),
+    (halved, {"measure": "margins"}, "measure 'margins' is unknown"),
+    (halved, {"about": {"him": "them"}}, "the word of mask 'him' 'them' is unknown"),
     (removed, {"n_sampled": -1}, "n_sampled must be a whole number, 0 or more"),
     (removed, {"control": "any"}, "control 'any' is unknown"),
     (removed, {"ranks": 2}, "ranks is 2"),

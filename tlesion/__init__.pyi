@@ -65,6 +65,10 @@ from .studies.selecting.stability import selection_stability as selection_stabil
 from .studies.subspace_removal.result import SubspaceRemoval as SubspaceRemoval
 from .studies.subspace_removal.study import subspace_removal as subspace_removal
 from .studies.subspace_removal.summary import correlate_with_variance as correlate_with_variance
+from .studies.sufficiency.halves import minimality as minimality
+from .studies.sufficiency.halves_result import Minimality as Minimality
+from .studies.sufficiency.result import Sufficiency as Sufficiency
+from .studies.sufficiency.study import sufficiency as sufficiency
 from .studies.verdict.result import Verdict as Verdict
 from .studies.verdict.study import verdict as verdict
 from .subspace import ObliqueEraser as ObliqueEraser

@@ -119,10 +119,10 @@ def _mask(name: str, mask: Any) -> Tensor:
 
 
 def _match(name: str, match: Any) -> Any:
-    """What controls are matched on: values, or the word that stands for some."""
+    """What controls are matched on: values, the word that stands for some, or nothing."""
     if isinstance(match, np.ndarray):
         return torch.from_numpy(match)
-    if not isinstance(match, Tensor | str):
+    if not isinstance(match, Tensor | str | None):
         raise TypeError(f"{name} is a {shown(match)}; give a tensor [layer, unit], or {name}='activity'")
     return match
 

@@ -78,6 +78,16 @@ def run_cumulative(model, **options):
     return tlesion.cumulative_lesion(model, None, prompts(), **options)
 
 
+def run_sufficiency(model, **options):
+    few = torch.arange(512) < 20
+    return tlesion.sufficiency(model, {"him": few.expand(12, -1)}, prompts(), **{"n_controls": 2} | options)
+
+
+def run_minimality(model, **options):
+    few = torch.arange(512) < 20
+    return tlesion.minimality(model, {"him": few.expand(12, -1)}, prompts(), **{"n_halves": 4} | options)
+
+
 def run_decomposition(model, **options):
     few = torch.arange(D_MLP) < 20
     return tlesion.decompose_drop(model, {"him": few.expand(N_LAYERS, -1)}, prompts(), **options)
@@ -88,6 +98,8 @@ STUDIES = {
     "dose_response": run_dose,
     "cumulative_lesion": run_cumulative,
     "decompose_drop": run_decomposition,
+    "sufficiency": run_sufficiency,
+    "minimality": run_minimality,
     "sweep": run_sweep,
     "replacement": run_replacement,
     "subspace_removal": run_subspace,

@@ -18,6 +18,8 @@ STUDIES: dict[str, Callable[..., Any]] = {
     "laminar": tlesion.laminar_profile,
     "cumulative": tlesion.cumulative_lesion,
     "decomposition": tlesion.decompose_drop,
+    "sufficiency": tlesion.sufficiency,
+    "minimality": tlesion.minimality,
 }
 
 

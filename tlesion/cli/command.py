@@ -10,6 +10,7 @@ defaults. ``chosen(function, ...)`` calls one of the functions with what the com
 """
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,7 +167,8 @@ def documented(function: Callable[..., Any], name: str) -> str:
             said.append(line.strip())
         elif indent == 4 and name in (part.strip() for part in line.partition(":")[0].split(",")):
             said.append(line.partition(":")[2].strip())
-    return " ".join(said).replace("``", "").replace("`", "") or undocumented(name)
+    text = re.sub(r":(?:func|class|meth|mod):", "", " ".join(said))
+    return text.replace("``", "").replace("`", "") or undocumented(name)
 
 
 def _parameter(option: str, kind: Any, default: Any, told: Option) -> inspect.Parameter:

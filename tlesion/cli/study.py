@@ -48,9 +48,12 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "contrast": ("pairs", "words", "conditions"),
     "selection": ("pairs", "words", "conditions", "saved"),
     "masks": ("pairs", "words", "conditions", "saved"),
+    "selected_on": ("pairs", "words", "conditions", "saved"),
     **dict.fromkeys(TEXT_NAMES, ("text", "file")),
 }
 """Parameters of a study that are no options but data, and the options by which the data are named."""
+SELECTED = {"selection", "masks", "selected_on"}
+"""Those of them that come from a selection."""
 OWN: dict[str, tuple[Any, Any]] = {
     "model": (ModelName, "toy-bert"),
     "pairs": (Pairs, None),
@@ -73,9 +76,9 @@ def command_for(study: Study) -> Callable[..., None]:
     """The function that typer makes a command of.
 
     Args:
-        study: The study. Its function's parameters ``model``, ``prompts``, ``contrast``, ``selection``, ``masks`` and
-            ``text`` (or ``texts``, ``tokens``) are read from what the command line names; a ``checkpoint`` is a folder;
-            all others become options.
+        study: The study. Its function's parameters ``model``, ``prompts``, ``contrast``, ``selection`` (or
+            ``selected_on``), ``masks`` and ``text`` (or ``texts``, ``tokens``) are read from what the command line
+            names; a ``checkpoint`` is a folder; all others become options.
 
     Raises:
         ValueError: A parameter without a default that is neither data nor can be written on a command line.
@@ -83,7 +86,7 @@ def command_for(study: Study) -> Callable[..., None]:
     run: Any = study.loaded().run
     parameters = dict(inspect.signature(run).parameters)
     data = [name for name in parameters if name in INPUTS]
-    selects = bool({"selection", "masks"} & set(data))
+    selects = bool(SELECTED & set(data))
     asked = [
         name for name in parameters if name not in ("model", "checkpoint", *data) and _asked(study, parameters[name])
     ]
@@ -137,14 +140,15 @@ def _run(study: Study, chosen: Chosen, data: list[str], given: dict[str, Any]) -
     inputs: dict[str, Any] = {}
     if "prompts" in data:
         inputs["prompts"] = prompts_in(given["prompts"], model)
-    if {"contrast", "selection", "masks"} & set(data):
+    if {"contrast", *SELECTED} & set(data):
         inputs["contrast"] = contrast_in(given["pairs"], given["words"], given["conditions"])
     for name in set(TEXT_NAMES) & set(data):
         inputs[name] = texts_in(chosen, model, given["text"], given["file"])
-    if {"selection", "masks"} & set(data):
+    if SELECTED & set(data):
         saved = given["saved"]
         selection = chosen(select_neurons, model, inputs["contrast"]) if saved is None else saved_selection(saved)
-        inputs |= {"selection": selection, "masks": {name: selection.mask(name) for name in selection.conditions}}
+        inputs |= dict.fromkeys(("selection", "selected_on"), selection)
+        inputs["masks"] = {name: selection.mask(name) for name in selection.conditions}
     kept = {"checkpoint": given["checkpoint"]} if "checkpoint" in given else {}
     result = chosen(run, model=model, **{name: inputs[name] for name in data}, **kept)
     report = Report({study.folder: result})

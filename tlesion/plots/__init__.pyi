@@ -30,6 +30,8 @@ from tlesion.studies.subspace_removal.figures import rank_sweep as rank_sweep
 from tlesion.studies.subspace_removal.figures import subspace_drop as subspace_drop
 from tlesion.studies.subspace_removal.figures import variance_against_drop as variance_against_drop
 from tlesion.studies.subspace_removal.figures import variance_by_layer as variance_by_layer
+from tlesion.studies.sufficiency.figures import minimality as minimality
+from tlesion.studies.sufficiency.figures import sufficiency as sufficiency
 from tlesion.studies.verdict.figures import verdict as verdict
 
 __all__: list[str]
