@@ -68,8 +68,10 @@ class LaminarProfile(Result):
 
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Fill up the ``values`` of an older profile: divergences and the controls' overlap are not known, and the first
-        format had no controls and no groups. Their change of all logits is a root mean square."""
+        """Fill up the ``values`` of an older profile, whose change of all logits is a root mean square.
+
+        Divergences and the controls' overlap are not known; the first format had no controls and no groups.
+        """
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
             "control_logit_drop": drop.new_zeros(len(drop), 0, *drop.shape[1:]),
