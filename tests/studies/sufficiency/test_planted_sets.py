@@ -8,7 +8,7 @@ import torch
 
 import tlesion
 from tlesion.studies.common.controls import Controls
-from tlesion.studies.sufficiency.against_random import draw_together, p_among_random
+from tlesion.studies.sufficiency.against_random import p_among_random
 from tlesion.toy.planted import circuit
 
 pytestmark = pytest.mark.slow
@@ -154,7 +154,7 @@ def test_random_sets_are_rarely_called_more_than_random(alternative):
         weights = torch.from_numpy(rng.standard_t(3, (3, 24)))
         order = torch.from_numpy(rng.random((3, 24))).argsort(dim=1)
         masks = torch.stack([order < 5, (order >= 5) & (order < 12)])
-        controls = draw_together(Controls(19, None, draw), masks)
+        controls = Controls(19, None, draw).draw_together(masks)
         effect, others = ((cut * weights).sum(dim=-1) for cut in (masks, controls))
         p, corrected = p_among_random(effect, others, alternative=alternative)
         false += bool((corrected <= 0.1).any())

@@ -23,7 +23,7 @@ from tlesion.positions import PromptPosition
 from tlesion.public import public
 from tlesion.studies.common.controls import Controls, controls_of
 from tlesion.studies.common.frame import Run
-from tlesion.studies.sufficiency.against_random import draw_together, p_among_random, require_alternative
+from tlesion.studies.sufficiency.against_random import p_among_random, require_alternative
 from tlesion.studies.sufficiency.asked import Asked, asked_of
 from tlesion.studies.sufficiency.lesions import Drops, measure_drops
 from tlesion.studies.sufficiency.result import ALL_KEPT, NO_CEILING, NOTHING_KEPT, Sufficiency
@@ -169,7 +169,7 @@ def _measure_controls(
     if not controls.n:
         return own.drop[None, :-1][:0]
     match = run.checkpoint.part("match", lambda: {"values": controls.measured(asked.frame).match})["values"]
-    kept = draw_together(replace(controls, match=match), asked.stack)
+    kept = replace(controls, match=match).draw_together(asked.stack)
     return measure_drops(run, asked.frame, ~kept, stage="controls").drop
 
 
