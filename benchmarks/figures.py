@@ -20,7 +20,8 @@ from tlesion.studies.verdict import words as verdict_words
 FOLDER = Path(__file__).parents[1] / "notebooks" / "figures"
 VERDICT = Path(__file__).parent / "results" / "readme_verdict.json"
 TEXT = "Robert helped Lucy with her project and she thanked him for his hard work. The teacher gave the boy an apple."
-N_CONTROLS = 100
+TOP = 50
+"""Neurons per word and layer, a tenth of them: random sets of that size hold little of each other."""
 
 
 def neurons() -> dict[str, Figure]:
@@ -33,13 +34,13 @@ def neurons() -> dict[str, Figure]:
 def laminar() -> dict[str, Figure]:
     """The profile of the README's first figure, and its verdict in words beside it."""
     model = tlesion.load_model("toy-bert")
-    selection = tlesion.select_neurons(model, tlesion.contrasts.him_her_in_context(), position="mask", test="paired")
+    contrast = tlesion.contrasts.him_her_in_context()
+    selection = tlesion.select_neurons(model, contrast, position="mask", test="paired", top_k=TOP)
     masks = {word: selection.mask(word) for word in ("him", "her")}
-    profile = tlesion.laminar_profile(
-        model, masks, tlesion.prompts.him_her(), n_controls=N_CONTROLS, selected_on=selection
-    )
+    smallest = tlesion.smallest_effect(model, contrast)
+    profile = tlesion.laminar_profile(model, masks, tlesion.prompts.him_her(), smallest=smallest, selected_on=selection)
     verdict = tlesion.verdict(profile)
-    said = [verdict_words.judged(verdict, mask) for mask in verdict.masks]
+    said = [*verdict_words.chance(verdict), *verdict_words.found(verdict)]
     VERDICT.write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     drawn = {f"verdict-{word}": plots.verdict(verdict, profile, mask=word) for word in masks}
     return {"laminar": plots.laminar_profile(profile), **drawn}

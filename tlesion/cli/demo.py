@@ -12,7 +12,7 @@ from tlesion.models import load_model
 
 @command(
     From(load_model, only=("device",)),
-    From(report.laminar, only=("n_controls",), rename={"n_controls": "controls"}, defaults={"n_controls": 20}),
+    From(report.laminar, only=("n_controls",), rename={"n_controls": "controls"}),
 )
 def demo(
     chosen: Chosen, *, out: Out = Path("demo-report"), model: ModelName = "toy-bert", as_json: Json = False

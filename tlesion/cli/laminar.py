@@ -38,6 +38,7 @@ from tlesion.studies.verdict.words import chance, found
             "plan",
             "about",
             "n_controls",
+            "smallest",
             "allow_shared",
             "batch_size",
             "prepend_bos",

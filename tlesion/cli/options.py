@@ -44,6 +44,18 @@ def decimals(text: str, option: str) -> list[float]:
     return _split(text, option, float)
 
 
+def decimal(text: str, option: str) -> float:
+    """``0.5`` as a number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option} {text!r} is not understood; give a number, such as 0.5") from None
+
+
 def all_or_numbers(text: str, option: str) -> str | list[int]:
     """``all``, ``each``, or numbers with commas."""
     return text if text in ("all", "each") else numbers(text, option)
@@ -194,6 +206,13 @@ TABLE: Mapping[str, Option] = {
         "Verdict",
         "NAME=WORD,...",
         without="the target of the condition's name, else each prompt's right answer",
+    ),
+    "smallest": Option(
+        "Smallest effect of interest, in logits: what lies surely below it is called negligible.",
+        "Verdict",
+        "LOGITS",
+        read=decimal,
+        without="a tenth of the clean margin on the sentences selected on",
     ),
     "controls": Option(
         "Random lesions of as many neurons, per set of neurons and layer, for the verdict; 0: none, and no verdict.",

@@ -28,6 +28,7 @@ from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import point_of
 from tlesion.studies.common.registry import studies
 from tlesion.studies.common.selected import tested
+from tlesion.studies.common.smallest import SmallestEffect, smallest_effect
 from tlesion.studies.evidence.activation_histogram import activation_histogram
 from tlesion.studies.evidence.beside import applying, compare_in_context, evidence_on
 from tlesion.studies.evidence.folder import check_run_folder
@@ -53,6 +54,7 @@ def laminar(
     plan: str = "auto",
     about: Mapping[str, str] | None = None,
     n_controls: int = 99,
+    smallest: float | int | SmallestEffect | None = None,
     allow_shared: bool = False,
     batch_size: int = 32,
     prepend_bos: bool | None = None,
@@ -71,6 +73,8 @@ def laminar(
         about: The word that each condition's neurons should cost, where the condition is called otherwise; see
             :func:`tlesion.laminar_profile`.
         n_controls: Matched random lesions per neuron set and layer, 19 or more; 0: none, and no verdict.
+        smallest: Smallest effect of interest, in logits. None: a tenth of the clean margin of the conditions' words
+            on the contrast's sentences, where the prompts ask for the same words; see :func:`tlesion.smallest_effect`.
         allow_shared: Take prompts that are made from the selection's own sentences; they overstate effects.
         batch_size: Sentences in a forward pass.
         prepend_bos: None follows the model's TransformerLens default; False leaves the token out.
@@ -111,12 +115,14 @@ def laminar(
     _require_neurons(selected)
     reference = reference_for(model, contrast, ablation, hook_point=hook_point, seed=seed, **shared)
     lesion |= {"reference": reference, "seed": seed, "plan": plan}
+    least = _smallest(model, contrast, prompts, prepend_bos) if smallest is None else smallest
     comparison = compare_in_context(model, contrast, selected, **shared)
     profile = laminar_profile(
         model,
         masks,
         prompts,
         about=about,
+        smallest=least,
         n_controls=n_controls if _about_words(model, masks, prompts, about or {}) else 0,
         selected_on=selected,
         allow_shared=allow_shared,
@@ -179,6 +185,19 @@ def result_names() -> list[str]:
     """The names under which a laminar study saves its results."""
     study = studies()["laminar"]
     return [study.folder, *study.beside]
+
+
+def _smallest(
+    model: Model, contrast: Contrast, prompts: Sequence[Prompt], prepend_bos: bool | None
+) -> SmallestEffect | None:
+    """A tenth of the clean margin on the contrast's sentences; None where they ask for other words than the prompts."""
+    asked = {word for prompt in prompts for word in prompt.targets}
+    if not contrast.paired or {one.word for one in (*contrast.a, *contrast.b)} != asked:
+        return None
+    try:
+        return smallest_effect(model, contrast, prepend_bos=prepend_bos)
+    except ValueError:
+        return None  # no clean margin, or a word at the start of a sentence: the verdict takes the prompts' own
 
 
 def _require_neurons(selected: NeuronSelection) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 from tlesion.paper.page import Drawing, Section
 from tlesion.paper.prose import interval, p_value
 from tlesion.paper.table import Table
+from tlesion.studies.common.effects import spread_of_change
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict import figures, words
 from tlesion.studies.verdict.result import Verdict
@@ -68,6 +69,6 @@ def verdict_table(verdict: Verdict) -> Table:
         caption="Effect in logits, positive: the lesion cost the set's own word; negative: it helped it. Other way: "
         "share of prompts whose effect has the other sign than the mean. SD: distance from the controls' mean in their "
         "standard deviations. p: corrected over all sets and layers; ±: how far other draws of the controls would move "
-        "it. Change: standard deviation over the vocabulary.",
+        f"it. Change: {spread_of_change(verdict.provenance)} of (lesioned − clean) logits.",
         digits=2,
     )
