@@ -1,6 +1,7 @@
 """Sentences of one template are one row of a test: numbers by hand, and what nothing selects."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def means(values, labels):
 
 
 def select(planted, contrast, **options):
-    given = {"position": "mask", "batch_size": 6, "correction": "none"} | options
+    given: dict[str, Any] = {"position": "mask", "batch_size": 6, "correction": "none"} | options
     return tlesion.select_neurons(planted.model, contrast, **given)
 
 
@@ -52,7 +53,7 @@ def select(planted, contrast, **options):
 def test_the_test_is_of_template_means(planted, contrast, test):
     selection = select(planted, contrast, test=test)
     a, b = (means(rows(planted, side), LABELS) for side in (contrast.a, contrast.b))
-    oracle = {
+    oracle: Any = {
         "student": lambda: stats.ttest_ind(a, b),
         "welch": lambda: stats.ttest_ind(a, b, equal_var=False),
         "paired": lambda: stats.ttest_rel(a, b),
@@ -158,7 +159,7 @@ def test_caches_have_templates_where_labels_say_so(planted, contrast):
     tokens = [torch.tensor([tokenizer(one.masked).input_ids for one in side]) for side in (contrast.a, contrast.b)]
     place = int((tokens[0][0] == tokenizer.mask_token_id).nonzero())
     caches = (*(planted.model.run_with_cache(side)[1] for side in tokens), place, place)
-    given = {"conditions": contrast.conditions, "correction": "none"}
+    given: dict[str, Any] = {"conditions": contrast.conditions, "correction": "none"}
     for test, labels in (("paired", LABELS), ("welch", [*LABELS, *LABELS])):
         one = tlesion.select_from_cache(*caches, test=test, groups=labels, **given)
         np.testing.assert_allclose(one.t, select(planted, contrast, test=test).t, rtol=1e-5)

@@ -25,6 +25,7 @@ from tlesion.public import public
 from tlesion.selection import select_neurons
 from tlesion.selection.overlap import mask_overlap
 from tlesion.selection.reference import reference_for
+from tlesion.selection.templates import settled_groups
 from tlesion.stimuli import Contrast, Prompt
 from tlesion.studies.common.labels import Labels
 from tlesion.studies.common.point import point_of
@@ -128,9 +129,11 @@ def cross_fit(
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
-    labels = {"detect": None, "none": range(len(contrast.a))}.get(groups) if isinstance(groups, str) else groups
-    group = template_groups(contrast, groups=labels, causal=causal)
-    contrast = contrast if labels is None else replace(contrast, groups=tuple(labels))
+    groups = None if groups is None else settled_groups(groups)
+    if isinstance(groups, str):
+        groups = {"detect": None, "none": range(len(contrast.a))}[groups]
+    group = template_groups(contrast, groups=groups, causal=causal)
+    contrast = contrast if groups is None else replace(contrast, groups=groups)
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
     _check_lesions(model, prompts, lesioning, selected_at=hook_point)
