@@ -14,6 +14,9 @@ from tlesion import Contrast, load_result
 from tlesion.selection.stream import Kept, Streamed
 from tlesion.selection.templates import TemplateMeans
 from tlesion.stats import Moments, moderated, moderated_paired
+from tlesion.studies.common.selected import tested
+from tlesion.studies.selecting.page import power_of
+from tlesion.studies.selecting.words import rows_behind
 
 TESTS = ("student", "welch", "paired", "moderated", "moderated_paired")
 LABELS = [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -135,13 +138,16 @@ def test_templates_are_found_in_the_words_and_recorded(toy_bert, recwarn, tmp_pa
 
 
 def test_the_summary_says_how_many_templates_there_are(toy_bert):
-    from tlesion.studies.common.selected import tested
-
     contrast = templated([("map", "school"), ("lamp", "school"), ("map", "park")])
     selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0])
     assert tested(selection) == (
         "a paired t-test, fdr_bh, 6 against 6 sentences from 4 templates, of which each counts once"
     )
+    assert rows_behind(selection) == [
+        "The sentences are made from 4 templates. The test is of the mean over each template's sentences: 4 rows of "
+        "each condition, not 6."
+    ]
+    assert power_of(selection).n.tolist().count(4) == 1, "power is that of templates"
 
 
 def test_without_pairs_each_condition_has_its_templates(planted, contrast):
