@@ -30,9 +30,6 @@ MOST_SEEDS = 2**63
 PLANS = ("auto", "loop", "batched", "fanout", "prefix")
 """How a sweep may combine runs."""
 
-GROUPS = ("detect", "none")
-"""Words that stand for labels of groups: those that are found, or each by itself."""
-
 Settle = Callable[[str, Any], Any]
 _SETTLE: dict[str, Settle] = {}
 
@@ -153,25 +150,6 @@ def _plan(name: str, value: Any) -> str:
     return str(plain(value))
 
 
-def _groups(name: str, groups: Any) -> Any:
-    """One of `GROUPS`, or labels as text; None is "none".
-
-    Raises:
-        ValueError: Another word.
-        TypeError: Neither a word nor labels.
-    """
-    if groups is None:
-        return "none"
-    if isinstance(groups, str):
-        one_of(name, str(groups), GROUPS)
-        return str(groups)
-    listed = groups.tolist() if hasattr(groups, "tolist") else groups
-    if not isinstance(listed, Iterable):
-        what = f"{name} is {groups!r} ({type(groups).__name__})"
-        raise TypeError(f"{what}; give 'detect', 'none', or a label for each pair")
-    return [label(one, "group label") for one in listed]
-
-
 settle_by(_seed, "seed")
 settle_by(partial(integer, least=0), "n_windows")
 settle_by(partial(integer, least=1), "batch_size", "max_bytes")
@@ -188,6 +166,5 @@ settle_by(settled_masks, "masks")
 settle_by(_match, "match")
 settle_by(_text, "hook_point", "lesion_hook_point")
 settle_by(_plan, "plan")
-settle_by(_groups, "groups")
 settle_by(settled_position, "position", "lesion_position")
 settle_by(lambda _, value: plain(value), "test", "correction", "family", "ablation", "alone", "mode", "statistic")

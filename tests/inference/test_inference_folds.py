@@ -39,6 +39,8 @@ def test_folds_have_the_notion_of_a_template_that_everything_has():
     assert template_groups(contrast).tolist() == [0, 1, 1, 2]
     assert template_groups(contrast, groups=["", "x", "", ""]).tolist() == [0, 1, 1, 2]
     assert template_groups(contrast, groups=["a", "b", "c", "d"]).tolist() == [0, 1, 2, 3]
+    assert template_groups(contrast, groups="detect").tolist() == [0, 1, 1, 2]
+    assert template_groups(contrast, groups="none").tolist() == [0, 1, 2, 3]
 
 
 def test_a_full_stop_makes_no_other_sentence():

@@ -33,7 +33,8 @@ def pairs(n: int, *, seed: int = 0) -> list[tuple[str, str]]:
     return [(text.format("him"), text.format("her")) for text in texts]
 
 
-CONTRAST = Contrast.from_pairs(pairs(14), ("him", "her"))
+# The oracles here are of sentences, each by itself; tests/selection/test_templates_are_rows.py has those of templates.
+CONTRAST = Contrast.from_pairs(pairs(14), ("him", "her"), groups=range(14))
 # Float32: activations of sentences in other batches differ by rounding (1e-6 of their size); t reaches tens.
 CLOSE: dict[str, Any] = {"rtol": 2e-3, "atol": 2e-3, "equal_nan": True}
 
@@ -234,7 +235,7 @@ def test_half_precision_models_are_tested_in_float64(checkpoint_folder, dtype, s
     model = load_model(checkpoint_folder("gpt2"), dtype=dtype)
     contrast = Contrast.from_pairs(
         [(a.replace("him", "himself"), b.replace("her", "herbs")) for a, b in pairs(6)], ("himself", "herbs"),
-        subword=subword,
+        subword=subword, groups=range(6),
     )  # fmt: skip
     selection = select_neurons(model, contrast, test="student", layers=[0], batch_size=1)
     rows = []

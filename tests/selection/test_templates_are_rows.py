@@ -1,6 +1,7 @@
 """Sentences of one template are one row of a test: numbers by hand, and what nothing selects."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from tlesion import Contrast, load_result
 from tlesion.selection.stream import Kept, Streamed
 from tlesion.selection.templates import TemplateMeans
 from tlesion.stats import Moments, moderated, moderated_paired
+from tlesion.studies.common.selected import tested
+from tlesion.studies.selecting.page import power_of
+from tlesion.studies.selecting.words import rows_behind
 
 TESTS = ("student", "welch", "paired", "moderated", "moderated_paired")
 LABELS = [0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -44,7 +48,7 @@ def means(values, labels):
 
 
 def select(planted, contrast, **options):
-    given = {"position": "mask", "batch_size": 6, "correction": "none"} | options
+    given: dict[str, Any] = {"position": "mask", "batch_size": 6, "correction": "none"} | options
     return tlesion.select_neurons(planted.model, contrast, **given)
 
 
@@ -52,7 +56,7 @@ def select(planted, contrast, **options):
 def test_the_test_is_of_template_means(planted, contrast, test):
     selection = select(planted, contrast, test=test)
     a, b = (means(rows(planted, side), LABELS) for side in (contrast.a, contrast.b))
-    oracle = {
+    oracle: Any = {
         "student": lambda: stats.ttest_ind(a, b),
         "welch": lambda: stats.ttest_ind(a, b, equal_var=False),
         "paired": lambda: stats.ttest_rel(a, b),
@@ -134,13 +138,16 @@ def test_templates_are_found_in_the_words_and_recorded(toy_bert, recwarn, tmp_pa
 
 
 def test_the_summary_says_how_many_templates_there_are(toy_bert):
-    from tlesion.studies.common.selected import tested
-
     contrast = templated([("map", "school"), ("lamp", "school"), ("map", "park")])
     selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0])
     assert tested(selection) == (
         "a paired t-test, fdr_bh, 6 against 6 sentences from 4 templates, of which each counts once"
     )
+    assert rows_behind(selection) == [
+        "The sentences are made from 4 templates. The test is of the mean over each template's sentences: 4 rows of "
+        "each condition, not 6."
+    ]
+    assert power_of(selection).n.tolist().count(4) == 1, "power is that of templates"
 
 
 def test_without_pairs_each_condition_has_its_templates(planted, contrast):
@@ -158,7 +165,7 @@ def test_caches_have_templates_where_labels_say_so(planted, contrast):
     tokens = [torch.tensor([tokenizer(one.masked).input_ids for one in side]) for side in (contrast.a, contrast.b)]
     place = int((tokens[0][0] == tokenizer.mask_token_id).nonzero())
     caches = (*(planted.model.run_with_cache(side)[1] for side in tokens), place, place)
-    given = {"conditions": contrast.conditions, "correction": "none"}
+    given: dict[str, Any] = {"conditions": contrast.conditions, "correction": "none"}
     for test, labels in (("paired", LABELS), ("welch", [*LABELS, *LABELS])):
         one = tlesion.select_from_cache(*caches, test=test, groups=labels, **given)
         np.testing.assert_allclose(one.t, select(planted, contrast, test=test).t, rtol=1e-5)

@@ -14,7 +14,7 @@ from tlesion.cli.options import Json, ModelName
 from tlesion.keep.writing import check_file, write_whole
 from tlesion.selection import NeuronSelection, select_neurons
 from tlesion.studies.evidence.folder import load_results
-from tlesion.studies.selecting.words import copies, identical_pairs
+from tlesion.studies.selecting.words import rows_behind
 
 SELECTION = From(
     select_neurons,
@@ -108,9 +108,8 @@ def _list(
         print_json({"n_selected": len(found), "n_neurons": len(frame), "neurons": shown.to_dict("records")})
         return
     _print(shown, n_selected=len(found), n_neurons=len(frame), csv=csv)
-    for sentence in (identical_pairs(selection), copies(selection)):
-        if sentence:
-            say(sentence)
+    for sentence in rows_behind(selection):
+        say(sentence)
 
 
 def saved_selection(folder: Path) -> NeuronSelection:

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from tlesion.checks import label
 from tlesion.inference.likeness import detected_groups
+from tlesion.public import public
+from tlesion.selection.templates import settled_groups
 from tlesion.stimuli import Contrast, Prompt, Sentence
 from tlesion.stimuli.likeness import components, normalised
 from tlesion.tokens import MASK
@@ -24,8 +25,8 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
 
     Args:
         contrast: A paired contrast.
-        groups: One label per pair. None: the contrast's own ``groups``. Pairs without a label ("") are put with those
-            that are made from the same template, as far as their words show it.
+        groups: One label per pair, or as in :func:`tlesion.cross_fit`. None: the contrast's own ``groups``. Pairs
+            without a label ("") are put with those that are made from the same template, as their words show it.
         causal: Pairs that say the same before the word belong together as well: a causal model's prompt ends there.
 
     Raises:
@@ -39,10 +40,7 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
     if not contrast.paired:
         raise ValueError("an unpaired contrast has no pairs to put into folds; build it with Contrast.from_pairs")
     n_pairs = len(contrast.a)
-    labels = contrast.groups if groups is None else [label(one, "group label") for one in groups]
-    if labels and len(labels) != n_pairs:
-        raise ValueError(f"{len(labels)} group labels for {n_pairs} pairs; give one for each pair")
-    templates = detected_groups(contrast, labels or [""] * n_pairs)
+    templates = detected_groups(with_groups(contrast, groups))
     marks: dict[tuple[str, Any], int] = {}
     pairs, held = [], []
     for i, both in enumerate(zip(contrast.a, contrast.b, strict=True)):
@@ -53,6 +51,27 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
     return torch.tensor(components(n_pairs + len(marks), pairs, held)[:n_pairs])
 
 
+def with_groups(contrast: Contrast, groups: Any) -> Contrast:
+    """A paired contrast with the labels that are given for it; as it is where they are None or ``"detect"``.
+
+    Args:
+        contrast: A paired contrast.
+        groups: See :func:`tlesion.cross_fit`.
+
+    Raises:
+        ValueError: Not one label for each pair, or a word that stands for none.
+    """
+    settled = "detect" if groups is None else settled_groups(groups)
+    if settled == "detect":
+        return contrast
+    n_pairs = len(contrast.a)
+    labels = tuple(map(str, range(n_pairs) if settled == "none" else settled))
+    if len(labels) != n_pairs:
+        raise ValueError(f"{len(labels)} group labels for {n_pairs} pairs; give one for each pair")
+    return replace(contrast, groups=labels)
+
+
+@public
 def split_folds(groups: Int64[Tensor, " pair"], k: int, *, seed: int) -> Int64[Tensor, " pair"]:
     """The fold of every pair: whole groups, folds of about equal size.
 

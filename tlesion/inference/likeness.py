@@ -39,8 +39,18 @@ def detected_groups(stimuli: Contrast | Sequence[Any], labels: Any = None) -> tu
     return templates_of(stimuli, labels)
 
 
+@public
 def effective_n(groups: Sequence[Any]) -> int:
     """How many independent units there are: the number of different groups.
+
+    Args:
+        groups: A label for each prompt, pair or sentence, as `detected_groups` gives them.
+
+    Returns:
+        Their number, 0 where there is none.
+
+    Raises:
+        TypeError: A label that is neither text nor a whole number.
 
     Example:
         >>> effective_n(["a", "a", "b"])
@@ -49,8 +59,19 @@ def effective_n(groups: Sequence[Any]) -> int:
     return len({label(one, "group label") for one in groups})
 
 
+@public
 def independent_units(groups: Sequence[Any], what: str = "prompts") -> str:
     """Say how many independent units there are.
+
+    Args:
+        groups: A label for each prompt, pair or sentence.
+        what: What they are labels of.
+
+    Returns:
+        A sentence without its full stop.
+
+    Raises:
+        TypeError: A label that is neither text nor a whole number.
 
     Example:
         >>> independent_units(["a", "a", "b"])

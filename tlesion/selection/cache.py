@@ -15,7 +15,7 @@ from tlesion.selection.copies import different, sides_of, warn_of_copies
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_below, rounding_of
 from tlesion.selection.stream import rows_at
-from tlesion.selection.templates import labelled
+from tlesion.selection.templates import labelled, settled_groups
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import check_conditions, combined_hash
 
@@ -96,7 +96,7 @@ def select_from_cache(
     last = a[names[-1]], b[names[-1]]
     first_a, first_b, n_copies = _counted_once(rows[0], rows[1], last, criterion, names_of_conditions)
     sizes, pairs = [len(side[names[0]]) for side in rows], criterion.statistic.paired
-    templates = labelled(groups, sizes, (first_a, first_b), names_of_conditions, pairs=pairs)
+    templates = labelled(settled_groups(groups), sizes, (first_a, first_b), names_of_conditions, pairs=pairs)
     sinks = {name: criterion.sink(pairs=False) for name in names}
     order = [(range(len(first_a)), range(len(first_b)))]
     for name, taker in templates.means(sinks, order).items():

@@ -11,7 +11,7 @@ from tlesion.selection.copies import counted_once
 from tlesion.selection.result import NeuronSelection
 from tlesion.selection.rounding import flatten_rounding
 from tlesion.selection.stream import order_of, stream_rows
-from tlesion.selection.templates import templates_in
+from tlesion.selection.templates import settled_groups, templates_in
 from tlesion.selection.testing import Criterion, default_correction, selection_from
 from tlesion.stimuli import Contrast
 
@@ -103,6 +103,7 @@ def select_neurons(
     """
     method = default_correction(test) if correction is None else correction
     criterion = Criterion(test, method, family, float(alpha), float(min_effect), top_k, n_permutations, seed)
+    groups = settled_groups(groups)
     names = in_layers(model, hook_point, layers)
     width(model, names[0])  # Refuses points that have no row for each sentence: patterns, scales.
     if criterion.statistic.paired and not contrast.paired:

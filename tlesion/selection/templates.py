@@ -7,7 +7,7 @@ mean over a template's sentences is one row: of these, 5 % pass.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,36 @@ import torch
 from jaxtyping import Float64, Num
 from torch import Tensor
 
+from tlesion.checks import label, one_of
 from tlesion.selection.copies import Rows
 from tlesion.selection.stream import Kept, RowSink, Streamed
 from tlesion.stats.moments import float64_device
 from tlesion.stimuli import Contrast
 from tlesion.stimuli.templates import templates_of
+
+GROUPS = ("detect", "none")
+"""Words that stand for labels of groups: those that are found, or each sentence by itself."""
+
+
+def settled_groups(groups: Any) -> Any:
+    """One of `GROUPS`, or labels as text; None is "none".
+
+    Not one of :mod:`tlesion.options`: other functions take numbers of groups under that name.
+
+    Raises:
+        ValueError: Another word.
+        TypeError: Neither a word nor labels.
+    """
+    if groups is None:
+        return "none"
+    if isinstance(groups, str):
+        one_of("groups", str(groups), GROUPS)
+        return str(groups)
+    listed = groups.tolist() if hasattr(groups, "tolist") else groups
+    if not isinstance(listed, Iterable):
+        what = f"groups is {groups!r} ({type(groups).__name__})"
+        raise TypeError(f"{what}; give 'detect', 'none', or a label for each pair")
+    return [label(one, "group label") for one in listed]
 
 
 @dataclass(frozen=True)
@@ -116,7 +141,7 @@ def labelled(
     """
     n_a, n_b = n_sentences
     n = n_a if pairs else n_a + n_b
-    if isinstance(groups, str) and groups != "none":
+    if groups == "detect":
         raise ValueError(f"groups {groups!r}: activations hold no words to detect templates by; give labels, or None")
     given = [str(i) for i in range(n)] if groups is None or isinstance(groups, str) else groups
     _require_labels(given, n, pairs=pairs)

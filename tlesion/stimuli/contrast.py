@@ -27,8 +27,8 @@ class Contrast:
         paired: Whether ``a[i]`` and ``b[i]`` belong together.
         subword: Which token stands for a word of several tokens: its ``"last"``, its ``"first"``, or the ``"mean"`` of
             all.
-        groups: One label per sentence index (such as its template) for folds that keep like with like, text or whole
-            numbers, which are kept as text; empty: none known.
+        groups: One label per sentence index (such as its template), text or whole numbers, which are kept as text:
+            tests count each once, and folds keep it together. Empty: none known.
 
     Raises:
         ValueError: Fewer than two sentences in a condition, unequal numbers in a paired contrast, equal or

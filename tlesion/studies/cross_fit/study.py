@@ -1,7 +1,6 @@
 """Cross-fitting: select on some of a contrast's sentences, measure on the others, in turn until all were measured."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from tlesion.encoding import label_of
 from tlesion.hooks import Model
 from tlesion.inference import joint_controls
 from tlesion.inference.controls import require_values
-from tlesion.inference.folds import prompts_of, split_folds, template_groups
+from tlesion.inference.folds import prompts_of, split_folds, template_groups, with_groups
 from tlesion.inference.independence import same_texts
 from tlesion.interventions import ablations
 from tlesion.keep.hashing import tensor_hash
@@ -128,9 +127,8 @@ def cross_fit(
     if n_controls < 0:
         raise ValueError(f"n_controls is {n_controls}; give 0 (none) or more (50 to 100 are usual)")
     causal = not is_masked(model)
-    labels = {"detect": None, "none": range(len(contrast.a))}.get(groups) if isinstance(groups, str) else groups
-    group = template_groups(contrast, groups=labels, causal=causal)
-    contrast = contrast if labels is None else replace(contrast, groups=tuple(labels))
+    contrast = with_groups(contrast, groups)
+    group = template_groups(contrast, causal=causal)
     fold = split_folds(group, k, seed=seed)
     prompts = [prompts_of(contrast, group, _indices(fold == one), causal=causal) for one in range(k)]
     _check_lesions(model, prompts, lesioning, selected_at=hook_point)

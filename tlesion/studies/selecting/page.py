@@ -30,7 +30,7 @@ def selection_section(selection: NeuronSelection, *, layer: int) -> Section:
     n_dead = int(selection.dead.sum())
     if n_dead:
         text.append(f"{n_dead} neurons never change and cannot be tested; they are in no set.")
-    text += [said for said in (words.identical_pairs(selection), words.copies(selection)) if said]
+    text += words.rows_behind(selection)
     drawings = [
         Drawing(
             figures.selective_share(selection), caption="Share of each layer's neurons in the two sets.", half=True

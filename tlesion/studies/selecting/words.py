@@ -30,6 +30,23 @@ def copies(selection: NeuronSelection) -> str:
     )
 
 
+def templates(selection: NeuronSelection) -> str:
+    """How many independent rows the test had; "" where every sentence, or pair, is one."""
+    if selection.n_rows == (selection.n_a, selection.n_b):
+        return ""
+    a, b = selection.n_rows
+    rows = f"{a} rows" if a == b else f"{a} and {b} rows"
+    return (
+        f"The sentences are made from {selection.n_templates} templates. The test is of the mean over each template's "
+        f"sentences: {rows} of each condition, not {max(selection.n_a, selection.n_b)}."
+    )
+
+
+def rows_behind(selection: NeuronSelection) -> list[str]:
+    """What a reader of the numbers should know of the rows behind them: a sentence for each thing that is so."""
+    return [said for said in (identical_pairs(selection), copies(selection), templates(selection)) if said]
+
+
 def needed(curve: PowerCurve, unit: str, name: str) -> str:
     """How many sentences a large, a medium and a small effect need."""
     said = [f"{curve.n_needed(effect)} for {name} = {effect:g}" for effect in (1.0, 0.5, 0.2)]
