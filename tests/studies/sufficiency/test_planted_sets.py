@@ -54,6 +54,21 @@ def test_a_part_of_the_effect_is_a_share_of_it_and_an_opponent_makes_it_more_tha
     assert found.control_share.shape == (2, 0, 3)
 
 
+def test_a_share_of_help_is_one_too_and_p_goes_with_the_share():
+    """Where he is right the layer works against her: so do the him-neurons, more than random ones."""
+    made = planted()
+    prompts = [one for one in made.language.prompts(24, seed=1) if one.correct == "him"]
+    prompts = [tlesion.Prompt(one.text, one.targets) for one in prompts]
+    masks = {word: made.truth.mask("causal", word) for word in ("him", "her")}
+    about = {"him": "her", "her": "her"}
+    found = tlesion.sufficiency(made.model, masks, prompts, about=about, match=None, n_controls=99)
+    assert (found.whole_effect[:, 1] < 0).all()
+    assert found.share[0, 1] > 1
+    assert found.share[1, 1] < 0
+    assert found.control_p[:, 1].tolist() == [0.01, 1.0]
+    assert found.control_p_corrected[:, 1].tolist() == [0.01, 1.0]
+
+
 @pytest.mark.parametrize("kind", ["masked", "causal"])
 def test_effects_that_add_up_give_a_half_half(kind):
     made = planted(kind)

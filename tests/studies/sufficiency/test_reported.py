@@ -47,8 +47,7 @@ def test_what_is_said_of_sets(kept):
     )
     assert causal.endswith("% on average, corrected p 0.010).")
     assert (
-        "In no layer does the set keep more of it than random sets of the same size; the smallest p is that of"
-        in decoys
+        "In no layer is the set shown to keep more of it than random sets of the same size; the smallest p is" in decoys
     )
     assert every.endswith("In layer 1 the set is all there is: nothing was cut.")
     assert "keeps" not in every
@@ -67,9 +66,7 @@ def test_helping_is_called_helping_and_no_controls_are_said_to_be_none(planted):
     assert "In layers 0" not in her, "there is no share to speak of"
     assert last == "No random sets were kept: what as many random neurons keep is left open."
     for_her = tlesion.minimality(planted.model, {"his": masks["her"]}, prompts, about={"his": "him"})
-    assert (
-        "his-neurons: cutting all of the set does not cost but helps most in layer 1, −" in words.minimality(for_her)[1]
-    )
+    assert "The largest is in layer 1, where it does not cost but helps by 1." in words.minimality(for_her)[1]
 
 
 def test_what_is_not_shown_is_not_said(planted):
@@ -90,10 +87,10 @@ def test_what_is_said_of_halves(halved):
     first, him, her = words.minimality(halved)
     assert "a half does 50 % of it on average" in first
     assert re.match(
-        r"him-neurons: cutting all of the set costs most in layer 1, \+\d\.\d\d logits of the margin of 'him' "
-        r"\(4 neurons\); a random half of it does 50 % of that \(interval 50 % to 50 %; single halves 4\d % to "
-        r"5\d %\)\. 50 % lies within the interval in layer 1\. In layers 0 and 2 the set has no neuron: nothing was "
-        r"cut\.",
+        r"him-neurons: cutting all of the set has an effect on the margin of 'him' that is shown in layer 1\. "
+        r"The largest is in layer 1, where it costs \d\.\d\d logits \(4 neurons\): a random half of it does 50 % of "
+        r"that on average \(interval 50 % to 50 %; single halves 4\d % to 5\d %\)\. 50 % lies within the interval in "
+        r"layer 1\. In layers 0 and 2 the set has no neuron: nothing was cut\.",
         him,
     )
     assert "In layer 2 the set has one neuron, and no half." in her
@@ -128,6 +125,15 @@ def test_two_sided_p_tell_more_from_less(kept):
     _, causal, decoys, _ = words.sufficiency(both)
     assert "keeps more of it" in causal
     assert "keeps less of it" in decoys
+
+
+def test_too_few_random_sets_are_said_to_be_too_few(planted):
+    masks = {"causal": planted.truth.mask("causal")}
+    found = tlesion.sufficiency(planted.model, masks, planted.language.prompts(24, seed=1), n_controls=9)
+    said = words.sufficiency(found)[1]
+    assert (
+        "In no layer is the set shown to keep more of it than random sets of the same size and activity (9 are" in said
+    )
 
 
 def test_frames_hold_the_numbers(kept, halved):

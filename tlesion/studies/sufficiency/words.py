@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from tlesion.paper.prose import layer_list, p_value, signed, true_minus, whole_percent
+from tlesion.paper.prose import layer_list, p_value, true_minus, whole_percent
 from tlesion.studies.common.point import neurons_of
 from tlesion.studies.sufficiency.halves_result import NO_EFFECT, NOTHING_CUT, ONE_NEURON, Minimality
 from tlesion.studies.sufficiency.result import ALL_KEPT, NOTHING_KEPT, Sufficiency
@@ -21,9 +21,9 @@ _FEW = "fewer than two independent prompts cannot show an effect"
 def sufficiency(result: Sufficiency) -> list[str]:
     """What each set keeps, and whether random sets keep as much."""
     said = [
-        "In each run one set's neurons of one layer were kept, and the rest of that layer was cut. A share of 100 % "
-        f"means that the model answers as if nothing were cut, 0 % as with {the_whole(result)} cut. Intervals are over "
-        "prompts, each layer by itself."
+        "In each run one set's neurons of one layer were kept, and the rest of that layer was cut. At a share of 100 % "
+        f"the set's word stands, on average, as if nothing were cut, at 0 % as with {the_whole(result)} cut. Intervals "
+        "are over prompts, each layer by itself."
     ]
     said += [f"{neurons_of(mask)}: {' '.join(_kept(result, row))}" for row, mask in enumerate(result.masks)]
     if not result.n_controls:
@@ -57,11 +57,13 @@ def _kept(result: Sufficiency, row: int) -> list[str]:
 def _among_random(result: Sufficiency, row: int, own: Sequence[int]) -> list[str]:
     """The layers in which a set keeps more, or less, of the effect than random sets do."""
     settings, p = result.provenance.settings, result.control_p_corrected[row]
-    alike = "random sets of the same size" + (" and activity" if settings["match"] == "activity" else "")
+    alpha = 1 - settings["level"] + 1e-9
+    matched = {None: "", "activity": " and activity"}.get(settings["match"], ", matched")
+    alike = f"random sets of the same size{matched}"
     beyond = result.share[row] - result.control_share[row].mean(dim=0)
     said = []
     for word, sign in (("more", 1), ("less", -1)):
-        found = [i for i in own if p[i] <= 1 - settings["level"] + 1e-9 and sign * beyond[i] > 0]
+        found = [i for i in own if p[i] <= alpha and sign * beyond[i] > 0]
         if found:
             shares = "; ".join(_share(result, row, i) for i in _strongest(result, row, found))
             said.append(f"The set keeps {word} of it than {alike} in {_layers(result, found)}: {shares}.")
@@ -69,8 +71,10 @@ def _among_random(result: Sufficiency, row: int, own: Sequence[int]) -> list[str
         return said
     at = min(own, key=lambda i: (float(p[i]), float(result.control_p[row, i])))
     than = {"larger": "more", "smaller": "less", "two-sided": "more or less"}[settings["alternative"]]
+    few = f" ({result.n_controls} are too few to show it)" if 1 / (1 + result.n_controls) > alpha else ""
     return [
-        f"In no layer does the set keep {than} of it than {alike}; the smallest p is that of {_share(result, row, at)}."
+        f"In no layer is the set shown to keep {than} of it than {alike}{few}; the smallest p is that of "
+        f"{_share(result, row, at)}."
     ]
 
 
@@ -118,14 +122,15 @@ def _halved(result: Minimality, row: int) -> list[str]:
 
 
 def _strongest_half(result: Minimality, row: int, shown: Sequence[int]) -> str:
-    """The layer in which the set does most."""
+    """Where the set has an effect, and what halves do in the layer in which it is largest."""
     effect = result.effect[row].nanmean(dim=-1)
     at = max(shown, key=lambda i: float(effect[i].abs()))
     halves, share = result.half_share[row, :, at], _percent(result.share[row, at])
-    verb = "costs" if effect[at] > 0 else "does not cost but helps"
+    verb = "costs" if effect[at] > 0 else "does not cost but helps by"
     return (
-        f"Cutting all of the set {verb} most in layer {result.layers[at]}, {signed(effect[at])} logits of "
-        f"{_what(result, row)} ({int(result.n_lesioned[row, at])} neurons); a random half of it does {share} of that "
+        f"cutting all of the set has an effect on {_what(result, row)} that is shown in {_layers(result, shown)}. The "
+        f"largest is in layer {result.layers[at]}, where it {verb} {float(effect[at].abs()):.2f} logits "
+        f"({int(result.n_lesioned[row, at])} neurons): a random half of it does {share} of that on average "
         f"({_interval(result.low[row, at], result.high[row, at])}; single halves {_percent(halves.min())} to "
         f"{_percent(halves.max())})."
     )
