@@ -16,13 +16,13 @@ import tlesion
 from benchmarks.verdicts.rows import AT_MOST, DISSOCIATED, WRONG, Claim, Judge, claimed, judged
 from tlesion.studies.laminar.result import LaminarProfile
 
-N_POOL, N_CONTROLS, N_PROMPTS = 400, 99, 40
+N_POOL, N_CONTROLS, N_POOL_PROMPTS, N_PROMPTS = 300, 99, 60, 40
 
 
 def toy_claims(n_pool: int = N_POOL) -> list[Claim]:
     """The rows of the shipped masked model."""
     profile = pool(n_pool)
-    setting = f"toy-bert, random masks of 5 %, {N_PROMPTS} of the shipped prompts"
+    setting = f"toy-bert, random masks of 5 %, {N_PROMPTS} of {N_POOL_PROMPTS} shipped prompts"
     return [Claim(counted=((WRONG, AT_MOST), (DISSOCIATED, AT_MOST)), setting=setting, judge=_judge(profile))]
 
 
@@ -32,7 +32,7 @@ def pool(n_pool: int) -> LaminarProfile:
     size = (model.cfg.n_layers, int(model.cfg.d_mlp))
     mask = torch.from_numpy(np.random.default_rng(0).random(size)).argsort(dim=1) < round(0.05 * size[1])
     return tlesion.laminar_profile(
-        model, {"him": mask}, tlesion.prompts.him_her(), n_controls=n_pool - 1, match=None, seed=1
+        model, {"him": mask}, tlesion.prompts.him_her()[:N_POOL_PROMPTS], n_controls=n_pool - 1, match=None, seed=1
     )
 
 

@@ -7,7 +7,7 @@ the ceiling.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,17 +15,15 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from tlesion.hooks import Model
-from tlesion.inference import require_independent
 from tlesion.keep.checkpoint import Folder
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
-from tlesion.provenance import require_same_model
 from tlesion.public import public
-from tlesion.stimuli import Contrast, Prompt, combined_hash
 from tlesion.studies.common.controls import Controls, controls_of
 from tlesion.studies.common.effects import words_of_masks
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.common.smallest import SmallestEffect, settled_smallest
+from tlesion.studies.common.source import source_of
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers, measure_nothing
 
@@ -130,7 +128,7 @@ def laminar_profile(
         else dataclasses.asdict(settled_smallest("smallest", smallest).beforehand()),
         "masks": {name: tensor_hash(mask) for name, mask in named.items()},
         "about": words_of_masks(list(named), frame.labels.targets, about),
-        "selected_on": _checked_source(model, selected_on, prompts, allow_shared=allow_shared),
+        "selected_on": source_of(model, selected_on, prompts, allow_shared=allow_shared),
         **controls.settings,
     }
     run = frame.opened(checkpoint, settings=settings, options={"order_of_masks": list(named)})
@@ -179,14 +177,3 @@ def _measure_controls(
     effects = measure_layers(run, frame, drawn.flatten(0, 1), stage="controls")
     overlap = (drawn & masks[:, None]).sum(dim=-1).double().mean(dim=1) / masks.sum(dim=-1)
     return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1]), overlap
-
-
-def _checked_source(model: Model, selected_on: Any, prompts: Sequence[Prompt], *, allow_shared: bool) -> str | None:
-    """The hash of the sentences that the masks were selected on, once it is clear that the prompts are others."""
-    if selected_on is None:
-        return None
-    require_independent(selected_on, prompts, allow_shared=allow_shared)
-    if isinstance(selected_on, Contrast):
-        return combined_hash(selected_on.stimuli)
-    require_same_model(selected_on, model)
-    return str(selected_on.provenance.stimuli_hash)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from tlesion.studies.verdict.evidence import Evidence, Lesions
+from tlesion.studies.verdict.evidence import Evidence
 from tlesion.studies.verdict.result import (
     AT_CHANCE,
     DAMAGE,
@@ -20,6 +20,7 @@ from tlesion.studies.verdict.result import (
     SPECIFIC,
     WIDE,
 )
+from tlesion.studies.verdict.rules import Lesions
 
 WIDE_FROM = 0.2
 """Above this share of a set's neurons that its controls hold, it can hardly exceed them."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from tlesion.inference.control_maximum import control_maximum_p
 from tlesion.inference.groups import group_index
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict.evidence import OneMask
 from tlesion.studies.verdict.result import SPECIFIC
+from tlesion.studies.verdict.rules import OneMask
 
 NAMES = ("dissociation", "dissociation_low", "dissociation_high", "dissociation_p")
 

@@ -1,55 +1,21 @@
 """All statistics that a verdict is made from, for every mask and layer of a profile at once."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from scipy import stats
 from torch import Tensor
 
 from tlesion.inference import bootstrap_mean, empirical_p, sign_flip_p, standardised_effect
-from tlesion.inference.control_maximum import control_limit, control_maximum_p, monte_carlo_error
+from tlesion.inference.control_maximum import control_maximum_p, monte_carlo_error
 from tlesion.inference.family import family_sign_flip_p
 from tlesion.inference.groups import group_error, group_index, group_totals
-from tlesion.stats import adjust, power_curve
-from tlesion.studies.common.effects import MaskEffect
-
-MAX = "max"
-BOTH = "two-sided"
-
-Lesions = Float64[Tensor, "mask layer"]
-Rows = Float64[Tensor, "layer prompt"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """The thresholds of a verdict; :func:`tlesion.verdict` says what each means."""
-
-    alpha: float
-    power: float
-    correction: str
-    level: float
-    interval: str
-    n_resamples: int
-    n_permutations: int
-    seed: int
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class OneMask:
-    """Effects of a mask, the labels of its prompts' groups, and the layers in which it has neurons."""
-
-    effects: MaskEffect
-    groups: Sequence[Any]
-    active: Bool[Tensor, " layer"]
-
-    @property
-    def n_groups(self) -> int:
-        """How many independent units there are."""
-        return len(set(self.groups))
+from tlesion.stats import adjust
+from tlesion.studies.verdict.power import detectable_effects
+from tlesion.studies.verdict.rules import BOTH, MAX, Lesions, OneMask, Rows, Rules
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,7 +63,7 @@ def evidence_of(masks: Sequence[OneMask], rules: Rules) -> Evidence:
     corrected = _control_p(effect, controls, active, rules)
     outer, inner = (_intervals(masks, level, rules) for level in (rules.level, 1 - 2 * rules.alpha))
     global_low, global_high = _change_bounds(masks, 1 - 2 * rules.alpha)
-    minimal, detectable = _power(masks, controls, control_share, change + typical, active, rules)
+    minimal, detectable = detectable_effects(masks, controls, control_share, change + typical, active, rules)
     single = empirical_p(effect, controls, alternative=BOTH).where(active, torch.nan)
     return Evidence(
         effect=effect,
@@ -221,45 +187,3 @@ def _control_p(effect: Lesions, controls: Tensor, active: Tensor, rules: Rules) 
             single = empirical_p(effect, controls, alternative=BOTH)
             p[active] = adjust(single, method=rules.correction, alpha=rules.alpha)
     return p
-
-
-def _power(
-    masks: Sequence[OneMask], controls: Tensor, control_share: Tensor, scale: Lesions, active: Tensor, rules: Rules
-) -> tuple[Lesions, Lesions]:
-    """The smallest effect that the prompts show, and the smallest that is called specific."""
-    n_tests = int(active.sum())
-    found = [_minimal(one, n_tests, rules) for one in masks]
-    minimal = torch.stack([least for least, _ in found]).where(active, torch.nan)
-    reach = torch.stack([more for _, more in found])
-    limit = torch.maximum(_limit(controls, active, rules), _limit(control_share, active, rules) * scale)
-    return minimal, torch.maximum(minimal, limit + reach).where(active, torch.nan)
-
-
-def _minimal(one: OneMask, n_tests: int, rules: Rules) -> tuple[Tensor, Tensor]:
-    """Smallest effect that a mask's prompts show in each layer, and how far above a limit a mean has to lie."""
-    values, n = one.effects.values, one.n_groups
-    unknown = torch.full(values.shape[:1], torch.inf, dtype=torch.float64)
-    if n < 2 or not n_tests:
-        return unknown, unknown
-    deviation = group_totals(values, group_index(one.groups, values.shape[1])).std(dim=-1)
-    reach = float(stats.t.ppf(rules.power, n - 1)) * deviation / math.sqrt(n)
-    least = max(2.0 ** (1 - n), 1 / (1 + rules.n_permutations))
-    if least * (1 if rules.correction in (MAX, "none") else n_tests) > rules.alpha:
-        return unknown, reach
-    correction = "none" if rules.correction == "none" else "bonferroni"
-    curve = power_curve(
-        [n], test="paired", power=rules.power, alpha=rules.alpha, correction=correction, n_tests=n_tests
-    )
-    return float(curve.effect[0]) * deviation, reach
-
-
-def _limit(controls: Float64[Tensor, "control mask layer"], active: Tensor, rules: Rules) -> Lesions:
-    """The effect above which the corrected p is small enough."""
-    limit = torch.full(controls.shape[1:], torch.nan, dtype=torch.float64)
-    family = controls[:, active]
-    if rules.correction == MAX and bool(active.any()):
-        limit[active] = control_limit(family, rules.alpha, alternative=BOTH)
-    elif bool(active.any()):
-        level = rules.alpha / (1 if rules.correction == "none" else family.shape[1])
-        limit[active] = torch.cat([control_limit(column[:, None], level, alternative=BOTH) for column in family.T])
-    return limit

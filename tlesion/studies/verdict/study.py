@@ -12,6 +12,7 @@ from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
 from tlesion.keep.results import Provenance
 from tlesion.public import public
+from tlesion.selection.templates import settled_groups
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS
 from tlesion.studies.common.smallest import SmallestEffect
@@ -19,8 +20,9 @@ from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.chance import Chance, chance_of
 from tlesion.studies.verdict.decide import Study, words_of
 from tlesion.studies.verdict.dissociation import dissociation_of, no_dissociation, pair_of
-from tlesion.studies.verdict.evidence import MAX, OneMask, Rules, evidence_of, selected_interval
+from tlesion.studies.verdict.evidence import evidence_of, selected_interval
 from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
+from tlesion.studies.verdict.rules import MAX, OneMask, Rules
 from tlesion.studies.verdict.setting import (
     group_labels,
     mask_of,
@@ -131,7 +133,7 @@ def verdict(
         n_permutations=n_permutations,
         seed=seed,
     )
-    _check(profile, measure, prompts, groups, rules, share)
+    _check(profile, measure, prompts, rules, share)
     labels = group_labels(profile, groups)
     masks = [mask_of(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
     sizes = [smallest_of(profile, one.effects, smallest, float(share)) for one in masks]
@@ -140,7 +142,7 @@ def verdict(
     warn_of_wide(profile, study.overlap)
     found = evidence_of(masks, rules)
     words, reasons = words_of(found, study, rules.alpha)
-    settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": groups}
+    settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": settled_groups(groups)}
     return Verdict(
         **{name: getattr(found, name) for name in PER_LESION if hasattr(found, name)},
         **_quoted(masks, words, study, rules),
@@ -202,11 +204,9 @@ def _provenance(profile: LaminarProfile, settings: dict[str, Any]) -> Provenance
     return dataclasses.replace(profile.provenance, settings=settings | made_from)
 
 
-def _check(profile: LaminarProfile, measure: str, prompts: str, groups: Any, rules: Rules, share: float | int) -> None:
+def _check(profile: LaminarProfile, measure: str, prompts: str, rules: Rules, share: float | int) -> None:
     one_of("measure", measure, MEASURES)
     one_of("prompts", prompts, PROMPTS)
-    if not isinstance(groups, str) and len(groups) != len(profile.prompts):
-        raise ValueError(f"{len(groups)} group labels for {len(profile.prompts)} prompts; give one for each prompt")
     one_of("correction", rules.correction, (MAX, *METHODS))
     one_of("interval", rules.interval, INTERVALS)
     if not 0 < rules.alpha < 0.5:
