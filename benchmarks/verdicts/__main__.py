@@ -22,7 +22,7 @@ N_STUDIES = 1000
 NOTES = (
     "A study, unless a row says otherwise: 6 layers of 200 neurons, two masks of 5 % of each layer, 40 prompts (20 for "
     "each mask's word), 99 controls matched on activity, a verdict by its default rules with 2,000 sign flips. Neurons "
-    "write to 16 logits; their activations vary over prompts.",
+    "write to the two words and to many other tokens; their activations vary over prompts.",
     "Wrongly: nothing tells the masks from random ones, and a study counts if any of its lesions is called so; a "
     "random mask has an effect, too, but none beyond those of other random masks.",
     "negligible: the true effect is exactly (or half) the smallest effect of interest, of either sign; its standard "

@@ -258,7 +258,7 @@ def half(profile: LaminarProfile, part: int) -> LaminarProfile:
     kept = [i for i in range(n) if i // 2 % 2 == part]
     axis = {"logit_drop": 2, "global_change": 2, "clean_logits": 0, "reference_logit_drop": 2}
     axis |= {"reference_global_change": 2, "control_logit_drop": 3, "control_global_change": 3}
-    axis |= {name: 2 for name in ("kl", "reference_kl") if hasattr(profile, name)}
+    axis |= {"kl": 2, "reference_kl": 2}
     fields: dict[str, Any] = {
         name: getattr(profile, name).index_select(at, torch.tensor(kept)) for name, at in axis.items()
     }

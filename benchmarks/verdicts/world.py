@@ -1,10 +1,12 @@
-"""A world of known truth: layers of neurons that write to a small vocabulary, and studies that cut sets of them.
+r"""A world of known truth: layers of neurons that write to two words and to a large vocabulary, and sets of them cut.
 
-Neuron j of layer l has activation :math:`a_{lij}` on prompt i and writes :math:`a_{lij} W_{lj}` to the logits; cutting
-a set takes the sum over its neurons away. Activations are a neuron's level (log-normal, so that some neurons are busy)
-times one plus noise over prompts. The writing of what is planted is known, and so is the mean effect of every set.
-Controls are drawn by tlesion's own :func:`tlesion.inference.joint_controls`, the profile is put together by hand, and
-the verdict is tlesion's own.
+Neuron j of layer l has activation :math:`a_{lij}` on prompt i and writes :math:`a_{lij} w_{lj}` to the two words'
+logits; cutting a set takes the sum over its neurons away. To each of many other tokens it writes :math:`a_{lij}` times
+a draw of its own of standard deviation :math:`s_{lj}`, so that all logits change by :math:`\sqrt{\sum_j (a_{lij}
+s_{lj})^2}`. Activations are a neuron's level (log-normal, so that some neurons are busy) times one plus noise over
+prompts. The writing of what is planted is known, and so is the mean effect of every set. Controls are drawn by
+tlesion's own :func:`tlesion.inference.joint_controls`, the profile is put together by hand, and the verdict is
+tlesion's own.
 """
 
 import itertools
@@ -20,8 +22,9 @@ from tlesion.keep.results import Provenance
 from tlesion.studies.laminar.result import LaminarProfile
 
 WORDS = ("him", "her")
-N_VOCABULARY = 16
+WRITES = 0.05  # standard deviation over neurons of what one of level one writes to a logit
 MARGIN = 4.0  # logits by which the right answer is ahead in the clean run
+LARGEST = 16.0  # about where logits lie, which matters where they are rounded
 NOUNS = ("ladder", "map", "horse", "letter", "cake", "boat", "lamp", "coat", "song", "key", "wheel", "drum")
 PLACES = ("garden", "harbour", "forest", "market", "castle", "school", "valley", "station", "library", "mill")
 NAMES = ("Robert", "Karl", "Otto", "Henry", "Paul", "Simon", "Lucy", "Olga", "Emma", "Laura", "Clara", "Ingrid")
@@ -71,14 +74,15 @@ def study(world: World, seed: int) -> LaminarProfile:
     """One study: fresh neurons, prompts, masks and controls."""
     rng = np.random.default_rng(seed)
     level = torch.from_numpy(rng.lognormal(0.0, 0.7, (world.n_layers, world.n_units)))
-    write = torch.from_numpy(rng.normal(0.0, 0.05, (world.n_layers, world.n_units, N_VOCABULARY)))
-    masks = _masks(world, level, write, rng)
+    write = torch.from_numpy(rng.normal(0.0, WRITES, (world.n_layers, world.n_units, 2)))
+    spread = torch.full_like(level, WRITES)
+    masks = _masks(world, level, write, spread, rng)
     template = np.arange(world.n_prompts) % world.n_templates if world.n_templates else None
     varied = _variation(world, template, rng)
     activation = level[:, None] * (1 + world.spread * varied)  # [layer, prompt, unit]
     match = level if world.match else None
     controls = joint_controls(masks, n_controls=world.n_controls, seed=seed, match=match)
-    loss = _lost(torch.cat([masks[None], controls]), activation, write)
+    loss, change = _lost(torch.cat([masks[None], controls]), activation, write, spread)
     right = ["him" if i // max(1, world.n_templates) % 2 == 0 else "her" for i in range(world.n_prompts)]
     clean = _clean(world, right, rng)
     lesioned = clean - loss
@@ -87,21 +91,26 @@ def study(world: World, seed: int) -> LaminarProfile:
         clean = clean.to(getattr(torch, world.dtype)).double()
     lost = clean - lesioned
     overlap = (controls & masks).sum(dim=-1).double().mean(dim=0) / masks.sum(dim=-1)
-    return _profile(world, masks, clean, lost, right, overlap, _texts(world, template, rng), template)
+    return _profile(world, masks, clean, lost, change, right, overlap, _texts(world, template, rng), template)
 
 
-def _lost(cut: Tensor, activation: Tensor, write: Tensor) -> Tensor:
-    """What each set writes, ``[1 + control, mask, layer, prompt, logit]``; in float32, as models compute."""
+def _lost(cut: Tensor, activation: Tensor, write: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
+    """What each set writes to the words, ``[1 + control, mask, layer, prompt, word]``, and how far all logits move.
+
+    In float32, as models compute.
+    """
     n_layers, n_prompts = activation.shape[:2]
     parts = []
     for layer in range(n_layers):
-        written = (activation[layer].T[..., None] * write[layer][:, None]).float().flatten(1)  # [unit, prompt · logit]
+        active = activation[layer].T[..., None]  # [unit, prompt, 1]
+        squares = (active * spread[layer][:, None, None]).square()
+        written = torch.cat([active * write[layer][:, None], squares], dim=-1).float().flatten(1)
         parts.append(cut[:, :, layer].flatten(0, 1).float() @ written)
-    lost = torch.stack(parts, dim=1).double()
-    return lost.reshape(*cut.shape[:2], n_layers, n_prompts, write.shape[-1])
+    found = torch.stack(parts, dim=1).double().reshape(*cut.shape[:2], n_layers, n_prompts, 3)
+    return found[..., :2], found[..., 2].sqrt()
 
 
-def _masks(world: World, level: Tensor, write: Tensor, rng: np.random.Generator) -> Tensor:
+def _masks(world: World, level: Tensor, write: Tensor, spread: Tensor, rng: np.random.Generator) -> Tensor:
     """The masks, and what is planted in those of the last layer."""
     n = max(1, round(world.share * world.n_units))
     masks = torch.zeros(world.n_masks, world.n_layers, world.n_units, dtype=torch.bool)
@@ -109,10 +118,13 @@ def _masks(world: World, level: Tensor, write: Tensor, rng: np.random.Generator)
         if world.choice == "busy":
             units = level[layer].argsort(descending=True)[m * n : (m + 1) * n]
         else:
-            units = torch.from_numpy(rng.choice(world.n_units, n, replace=False))
+            # What is planted in one mask is not to be changed by the next: those of a planted world share no neuron.
+            free = np.flatnonzero(~masks[:, layer].any(dim=0).numpy()) if world.planted else world.n_units
+            units = torch.from_numpy(rng.choice(free, n, replace=False))
         masks[m, layer, units] = True
         if world.choice == "decoy":
             write[layer, units] = 0.0
+            spread[layer, units] = 0.0
     for m in range(world.n_masks if world.planted else 0):
         units = masks[m, -1].nonzero()[: world.n_causal, 0]
         own, other = m % 2, 1 - m % 2
@@ -145,13 +157,11 @@ def _noise(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Tenso
 
 
 def _clean(world: World, right: Sequence[str], rng: np.random.Generator) -> Tensor:
-    clean = torch.from_numpy(rng.normal(0.0, 1.0, (world.n_prompts, N_VOCABULARY)))
+    clean = torch.zeros(world.n_prompts, 2, dtype=torch.float64)
     for i, word in enumerate(right):
         own = WORDS.index(word) if rng.random() < world.right else 1 - WORDS.index(word)
-        clean[i, :2] = torch.tensor([MARGIN / 2, MARGIN / 2])
-        clean[i, own] += MARGIN / 2
-        clean[i, 1 - own] -= MARGIN / 2
-    return clean
+        clean[i, own] = MARGIN
+    return clean + LARGEST
 
 
 def _texts(world: World, template: np.ndarray | None, rng: np.random.Generator) -> tuple[str, ...]:
@@ -174,30 +184,28 @@ def _profile(
     masks: Tensor,
     clean: Tensor,
     lost: Tensor,
+    change: Tensor,
     right: Sequence[str],
     overlap: Tensor,
     texts: tuple[str, ...],
     template: np.ndarray | None,
 ) -> LaminarProfile:
     names = tuple(f"{WORDS[m % 2]} {m // 2}" if world.n_masks > 2 else WORDS[m] for m in range(world.n_masks))
-    change = lost.std(dim=-1, correction=0)
     nothing = torch.zeros(2, world.n_layers, world.n_prompts, 2, dtype=torch.float64)
     named = template is not None and world.labelled
     fields = {
-        "logit_drop": lost[0, ..., :2],
+        "logit_drop": lost[0],
         "global_change": change[0],
-        "clean_logits": clean[:, :2],
+        "kl": torch.full_like(change[0], torch.nan),
+        "reference_kl": nothing[..., 0],
+        "clean_logits": clean,
         "n_lesioned": masks.sum(dim=-1),
         "reference_logit_drop": nothing,
         "reference_global_change": nothing[..., 0],
-        "control_logit_drop": lost[1:, ..., :2].transpose(0, 1),
+        "control_logit_drop": lost[1:].transpose(0, 1),
         "control_global_change": change[1:].transpose(0, 1),
         "control_overlap": overlap,
     }
-    unknown = {name: torch.full_like(fields["global_change"], torch.nan) for name in ("kl",)}
-    unknown["reference_kl"] = nothing[..., 0]
-    known = {field.name for field in LaminarProfile.__dataclass_fields__.values()}
-    fields |= {name: value for name, value in unknown.items() if name in known}
     return LaminarProfile(
         **fields,
         masks=names,
