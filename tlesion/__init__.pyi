@@ -65,6 +65,10 @@ from .studies.selecting.stability import selection_stability as selection_stabil
 from .studies.subspace_removal.result import SubspaceRemoval as SubspaceRemoval
 from .studies.subspace_removal.study import subspace_removal as subspace_removal
 from .studies.subspace_removal.summary import correlate_with_variance as correlate_with_variance
+from .studies.verdict.grid import verdict_grid as verdict_grid
+from .studies.verdict.grid_result import VerdictGrid as VerdictGrid
+from .studies.verdict.plan import plan_study as plan_study
+from .studies.verdict.plan_result import StudyPlan as StudyPlan
 from .studies.verdict.result import Verdict as Verdict
 from .studies.verdict.study import verdict as verdict
 from .subspace import ObliqueEraser as ObliqueEraser

@@ -31,5 +31,6 @@ from tlesion.studies.subspace_removal.figures import subspace_drop as subspace_d
 from tlesion.studies.subspace_removal.figures import variance_against_drop as variance_against_drop
 from tlesion.studies.subspace_removal.figures import variance_by_layer as variance_by_layer
 from tlesion.studies.verdict.figures import verdict as verdict
+from tlesion.studies.verdict.grid_figures import verdict_grid as verdict_grid
 
 __all__: list[str]

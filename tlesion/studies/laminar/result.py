@@ -203,4 +203,4 @@ def require_profile(name: str, value: Any) -> LaminarProfile:
     )
 
 
-settle_by(require_profile, "profile")
+settle_by(require_profile, "profile", "pilot")

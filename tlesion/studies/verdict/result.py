@@ -180,3 +180,19 @@ class Verdict(Result):
         """The layers in which a mask's lesion has this verdict."""
         row = self.masks.index(mask)
         return [layer for layer, said in zip(self.layers, self.verdicts[row], strict=True) if said == word]
+
+    def methods(self) -> str:
+        """A paragraph for the methods of a paper, in APA style: every count, test, level and version that was used."""
+        from tlesion.studies.verdict import paper
+
+        return paper.methods(self)
+
+    def to_latex(self, *, label: str = "tab:verdict") -> str:
+        """A table for a paper, a row per mask and layer. It needs LaTeX's package booktabs and no other.
+
+        Args:
+            label: By which the text refers to it.
+        """
+        from tlesion.studies.verdict import latex
+
+        return latex.to_latex(self, label=label)

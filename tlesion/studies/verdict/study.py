@@ -8,7 +8,6 @@ import torch
 
 from tlesion.checks import one_of, warn
 from tlesion.inference.bootstrap import METHODS as INTERVALS
-from tlesion.inference.likeness import detected_groups
 from tlesion.keep.results import Provenance
 from tlesion.public import public
 from tlesion.stats.correction import METHODS
@@ -21,8 +20,7 @@ from tlesion.studies.verdict.decide import WIDE_FROM, Study, words_of
 from tlesion.studies.verdict.dissociation import dissociation_of, no_dissociation, pair_of
 from tlesion.studies.verdict.evidence import MAX, OneMask, Rules, evidence_of, selected_interval
 from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
-
-GROUPS = ("detect", "given", "none")
+from tlesion.studies.verdict.units import GROUPS, unit_labels
 
 
 @public
@@ -126,7 +124,7 @@ def verdict(
         seed=seed,
     )
     _check(profile, measure, prompts, groups, rules, share)
-    labels = _labels(profile, groups)
+    labels = unit_labels(profile.prompts, profile.groups, groups)
     masks = [_one(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
     sizes = [_smallest(profile, one.effects, smallest, float(share)) for one in masks]
     every = without_copies(range(len(labels)), profile.prompts, profile.targets, profile.correct)
@@ -171,16 +169,6 @@ def verdict(
         reasons=reasons,
         provenance=_provenance(profile, settings | dataclasses.asdict(rules)),
     )
-
-
-def _labels(profile: LaminarProfile, groups: str) -> list[str]:
-    """One label for every prompt: those of one label are no independent evidence."""
-    # A group may be called "3": what has no label gets one that no label can be.
-    alone = [f"\0{i}" for i in range(len(profile.prompts))]
-    if groups == "none":
-        return alone
-    given = profile.groups if groups == "given" else detected_groups(profile.prompts, profile.groups)
-    return [label or own for label, own in zip(given, alone, strict=True)]
 
 
 def _one(profile: LaminarProfile, mask: str, labels: Sequence[str], *, measure: str, prompts: str) -> OneMask:
