@@ -44,7 +44,7 @@ def test_what_can_be_counted_is_counted():
 
 
 def profile_on(prompts):
-    return tlesion.laminar_profile(MODEL, causal_masks(), prompts, n_controls=1)
+    return tlesion.laminar_profile(MODEL, causal_masks(), prompts, n_controls=39)
 
 
 def test_one_set_is_about_the_right_answer_and_words_that_are_given_count():

@@ -115,7 +115,7 @@ def _of_mask(grid: VerdictGrid, row: int) -> str:
         for word in VERDICTS
         if word != INCONCLUSIVE and (at := [one for one, found in zip(grid.layers, said, strict=True) if found == word])
     ]
-    text = f"{grid.masks[row]}-neurons: {'; '.join(standing) or 'no word'} stand{'s' * (len(standing) < 2)}."
+    text = f"{grid.masks[row]}-neurons, in every condition: {'; '.join(standing) or 'no definite word'}."
     if unclear := [one for one, found in zip(grid.layers, said, strict=True) if found == INCONCLUSIVE]:
         text += f" Inconclusive in every condition: {layer_list(unclear)}."
     differ = [f"layer {one} ({_counts(grid, row, at)})" for at, one in enumerate(grid.layers) if not said[at]]

@@ -13,7 +13,7 @@ from tlesion.provenance import require_same_model
 from tlesion.public import public
 from tlesion.studies.common.smallest import SmallestEffect
 from tlesion.studies.laminar.result import LaminarProfile
-from tlesion.studies.verdict import plan_problems
+from tlesion.studies.verdict import plan_power, plan_problems
 from tlesion.studies.verdict.chance import chance_of
 from tlesion.studies.verdict.plan_asked import Asked, asked_of
 from tlesion.studies.verdict.plan_pilot import (
@@ -58,7 +58,9 @@ def plan_study(
 
     What is detectable in logits comes from ``pilot``, or from a small one of the plan's own: random sets, set to zero
     in four layers at most, on these prompts. Neurons that carry an effect can vary more over prompts than random ones
-    do; a pilot on sets like those of the study, on other prompts, knows that, and one on random sets does not.
+    do; a pilot on sets like those of the study, on other prompts, knows that, and one on random sets does not. The
+    effects that are called detectable with such a pilot were found in more than 90 % of planted studies
+    (benchmarks/plan_power.py).
 
     Args:
         model: The model.
@@ -94,12 +96,8 @@ def plan_study(
         >>> plan = tlesion.plan_study(planted.model, planted.language.prompts(40, seed=1), smallest=2)
         >>> plan.n_tests, plan.n_judged, plan.attainable_p, plan.problems
         (4, 20, 0.01, ())
-        >>> tlesion.plan_study(planted.model, planted.language.prompts(8, seed=1))
-        Traceback (most recent call last):
-        ...
-        ValueError: this study cannot reach its own level:
-        - A set is judged on 4 independent templates at least, whose sign flips cannot make p smaller than 0.125: give \
-prompts from 6 templates or more for each word.
+        >>> tlesion.plan_study(planted.model, planted.language.prompts(8, seed=1), strict=False).attainable_p
+        0.125
     """
     one_of("groups", groups, GROUPS)
     settings: dict[str, Any] = {
@@ -163,7 +161,7 @@ def _detectable(
             asked.frame.point.layers,
         )
     else:
-        spread = spread_of_profile(pilot, groups, sizes.n_controls, sizes.alpha, (1 - power) / 4)
+        spread = spread_of_profile(pilot, groups, sizes.n_controls, sizes.alpha, plan_power.limit_miss(power))
         found_in = pilot.layers
     found = detectable_in_logits(
         spread,

@@ -177,13 +177,13 @@ def detectable_in_logits(
 
     s is the standard deviation over G groups, d the smallest standardised mean that they show, m and c the mean and the
     standard deviation of random sets, r how many of these lie between, t Student's quantile. The second term is taken
-    for effects, and for effects per unit of change of all logits. Half of what the power leaves is for the prompts to
-    miss the effect, a quarter for each of both kinds of controls to lie further out than usual.
+    for effects, and for effects per unit of change of all logits. The prompts miss the effect with half of the
+    probability that the power leaves; for the controls see :func:`tlesion.studies.verdict.plan_power.limit_miss`.
     """
     miss = 1 - power
     d = plan_power.detectable_over_groups(n_groups, n_tests, alpha, 1 - miss / 2)
     t = plan_power.quantile(1 - miss / 2, n_groups)
-    level = plan_power.safe_level(n_controls, alpha, miss / 4)
+    level = plan_power.safe_level(n_controls, alpha, plan_power.limit_miss(power))
     usual = plan_power.normal_z(level, n_tests)
     if math.isinf(d):
         return torch.full_like(spread.deviation, torch.inf).where(~spread.deviation.isnan(), torch.nan)
