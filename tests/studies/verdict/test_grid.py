@@ -125,8 +125,19 @@ def test_what_cannot_be_is_refused_before_the_model_runs(monkeypatch):
 
 
 def test_a_word_that_one_template_asks_for_has_no_halves():
-    with pytest.raises(ValueError, match="only one template asks for her, which cannot be in both halves"):
-        halves_of(["a", "b", "c"], ["him", "him", "her"], seed=0)
+    few = [one for one in PROMPTS if one.correct == "him"] + [one for one in PROMPTS if one.correct == "her"][:1]
+    with pytest.raises(ValueError, match="one half of the prompts never asks for 'her': give prompts from more"):
+        tlesion.verdict_grid(PLANTED.model, MASKS, few, ablations=["zero"], n_controls=19)
+    with pytest.raises(ValueError, match="one template, which has no halves"):
+        halves_of(["a", "a"], ["him", "her"], seed=0)
+
+
+def test_templates_that_ask_for_words_of_their_own_are_dealt_too():
+    """As in tasks whose answers are names: every prompt has another one."""
+    first, second = halves_of([f"t{i}" for i in range(11)], [f"name {i}" for i in range(11)], seed=0)
+    assert sorted((len(first), len(second))) == [5, 6]
+    mixed = halves_of(["a", "a", "b", "c", "d", "e"], ["him", "her", "him", "him", "her", "her"], seed=0)
+    assert sorted(map(len, mixed)) == [2, 4]
 
 
 def test_the_figure_shows_the_words_of_every_condition(grid):

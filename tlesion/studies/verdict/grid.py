@@ -91,7 +91,7 @@ def verdict_grid(
 
     Raises:
         ValueError: An unknown ablation, or none; one that needs a reference, with neither a contrast nor its values;
-            halves of a word that only one template asks for; what :func:`tlesion.laminar_profile` and
+            halves of which one has no prompt that asks for a mask's word; what :func:`tlesion.laminar_profile` and
             :func:`tlesion.verdict` refuse.
         TypeError: ``ablations`` is no list of names.
 
@@ -119,6 +119,7 @@ def verdict_grid(
         found.append(_Condition(ablation=name, half=0, said=verdict(profile, groups=groups, alpha=alpha)))
         for half, places in enumerate(halves_of(labels, profile.correct, seed) if halves else (), start=1):
             part = part_of(profile, labels, places)
+            _require_words(part, profile)
             found.append(_Condition(ablation=name, half=half, said=verdict(part, groups="given", alpha=alpha)))
     return _grid(found, {"ablations": names, "halves": halves, "groups": groups, "alpha": float(alpha), "seed": seed})
 
@@ -132,35 +133,34 @@ def halves_of(labels: Sequence[str], correct: Sequence[str | None], seed: int) -
         seed: Of the draw.
 
     Raises:
-        ValueError: Words that a single group asks for.
+        ValueError: A single group.
 
     Example:
-        >>> [len(half) for half in halves_of(["a", "a", "b", "c", "d"], ["him", "her", "him", "him", None], 0)]
-        Traceback (most recent call last):
-        ...
-        ValueError: only one template asks for him and her, which cannot be in both halves; give prompts from more \
-templates, or halves=False
+        >>> halves = halves_of(["a", "a", "b", "c", "d"], ["him", "her", "him", "him", None], 0)
+        >>> sorted(len(half) for half in halves)
+        [2, 3]
     """
     asks: dict[str, set[str]] = {}
     for label, word in zip(labels, correct, strict=True):
         asks.setdefault(label, set()).update([] if word is None else [word])
+    if len(asks) < 2:
+        raise ValueError("the prompts are from one template, which has no halves; give others, or halves=False")
     kinds: dict[tuple[str, ...], list[str]] = {}
     for label, words in asks.items():
         kinds.setdefault(tuple(sorted(words)), []).append(label)
-    rank: dict[str, int] = {}
-    for kind in kinds:
-        members = kinds[kind]
-        if len(members) < 2:
-            what = " and ".join(kind) or "no right answer"
-            raise ValueError(
-                f"only one template asks for {what}, which cannot be in both halves; give prompts from more templates, "
-                "or halves=False"
-            )
+    # Groups like which there is no other are dealt among themselves; an odd one goes where there are fewer prompts.
+    alone = [members[0] for members in kinds.values() if len(members) == 1]
+    half_of: dict[str, int] = {}
+    for members in (*(members for members in kinds.values() if len(members) > 1), alone):
         number = {label: place for place, label in enumerate(members)}
         index = torch.tensor([number[label] for label in labels if label in number])
-        fold = split_folds(index, 2, seed=seed)
-        rank |= {members[int(group)]: int(half) for group, half in zip(index, fold, strict=True)}
-    first, second = ([i for i, label in enumerate(labels) if rank[label] == half] for half in (0, 1))
+        if len(members) > 1:
+            fold = split_folds(index, 2, seed=seed).tolist()
+            half_of |= {members[one]: half for one, half in zip(index.tolist(), fold, strict=True)}
+        elif members:
+            filled = [sum(half_of.get(label) == half for label in labels) for half in (0, 1)]
+            half_of[members[0]] = filled.index(min(filled))
+    first, second = ([i for i, label in enumerate(labels) if half_of[label] == half] for half in (0, 1))
     return first, second
 
 
@@ -181,6 +181,15 @@ def part_of(profile: LaminarProfile, labels: Sequence[str], places: Sequence[int
         correct=tuple(profile.correct[i] for i in places),
         groups=tuple(labels[i] for i in places),
     )
+
+
+def _require_words(part: LaminarProfile, profile: LaminarProfile) -> None:
+    """Refuse a half that never asks for a mask's word: there the mask would be judged where its word is wrong."""
+    for word in set(profile.about.values()) & set(profile.correct):
+        if word not in part.correct:
+            raise ValueError(
+                f"one half of the prompts never asks for {word!r}: give prompts from more templates, or halves=False"
+            )
 
 
 def _grid(found: Sequence[_Condition], settings: dict[str, Any]) -> VerdictGrid:
