@@ -25,18 +25,20 @@ from tlesion.toy import Planted
 
 RESULTS = Path(__file__).parent / "results"
 N_STUDIES = 1000
-D_MLP, LAYER, N_PROMPTS, N_POPULATION, N_CONTROLS = 40, 1, 40, 600, 99
+D_MLP, LAYER, N_POPULATION, N_CONTROLS = 40, 1, 600, 99
+N_PROMPTS = (16, 40)
 SHARES = (0.05, 0.1, 0.15, 0.2)
 LOGIT_EFFECTS = (0.15, 1.5)  # of one causal neuron, drawn evenly on the logarithmic scale
 POWER, ENOUGH = 0.9, 0.9
 RATIOS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, math.inf)
 NOTES = (
-    f"A study: {N_PROMPTS} fresh prompts, half of them asking for each of two words; a set for each word, in one of "
-    f"two layers of {D_MLP} neurons, of {SHARES[0]:.0%} to {SHARES[-1]:.0%} of the layer: its 2 to 4 causal neurons, "
-    f"filled up with random ones; {N_CONTROLS} controls of each, and a verdict with its default rules.",
+    f"A study: {N_PROMPTS[0]} or {N_PROMPTS[1]} fresh prompts, half of them asking for each of two words; a set for each "
+    f"word, in one of two layers of {D_MLP} neurons, of {SHARES[0]:.0%} to {SHARES[-1]:.0%} of the layer: its 2 to 4 "
+    f"causal neurons, filled up with random ones; {N_CONTROLS} controls of each, and a verdict with its default rules.",
     "The plan has a pilot: a profile of the same sets on other prompts, with other controls. An effect is detectable "
     "if its true size, the mean over many prompts that neither sees, is at least the plan's `detectable_logits`, and "
-    "the plan finds the model above chance.",
+    "the plan finds the model above chance. Rows on the plan's own pilot are of plans without one: it cuts 20 random "
+    "sets.",
     "What zeroing one causal neuron costs its logit is drawn per model, 0.15 to 1.5. Every fifth model has "
     "heavy-tailed noise.",
 )
@@ -73,20 +75,13 @@ def study(number: int) -> list[dict[str, Any]]:
         seed=number,
     )
     masks = {word: filled(planted, word, size, rng) for word in ("him", "her")}
-    seed = 10 * number
-    pilot = profile_of(planted, masks, N_PROMPTS, seed + 1, N_CONTROLS)
-    prompts = planted.language.prompts(N_PROMPTS, seed=seed + 2)
-    plan = tlesion.plan_study(
-        planted.model,
-        prompts,
-        pilot=pilot,
-        share=share,
-        n_masks=len(masks),
-        layers=[LAYER],
-        n_controls=N_CONTROLS,
-        power=POWER,
-    )
-    said = tlesion.verdict(profile_of(planted, masks, N_PROMPTS, seed + 2, N_CONTROLS))
+    n_prompts, seed = int(rng.choice(N_PROMPTS)), 10 * number
+    pilot = profile_of(planted, masks, n_prompts, seed + 1, N_CONTROLS)
+    prompts = planted.language.prompts(n_prompts, seed=seed + 2)
+    options: dict[str, Any] = {"share": share, "layers": [LAYER], "n_controls": N_CONTROLS, "power": POWER}
+    plan = tlesion.plan_study(planted.model, prompts, pilot=pilot, **options)
+    alone = tlesion.plan_study(planted.model, prompts, **options)
+    said = tlesion.verdict(profile_of(planted, masks, n_prompts, seed + 2, N_CONTROLS))
     truth = profile_of(planted, masks, N_POPULATION, seed + 3, 0)
     able = bool(plan.chance_p <= plan.alpha)
     return [
@@ -95,6 +90,7 @@ def study(number: int) -> list[dict[str, Any]]:
             "share": share,
             "truth": float(truth.effect_of(mask).values[LAYER].mean()),
             "detectable": float(plan.detectable_logits[0]) if able else math.inf,
+            "by_itself": float(alone.detectable_logits[0]) if able else math.inf,
             "specific": said.verdicts[row][LAYER] == "specific",
             "word": said.verdicts[row][LAYER],
         }
@@ -127,6 +123,9 @@ def rows_of(records: Sequence[dict[str, Any]]) -> list[Row]:
     for share in SHARES:
         part = frame[(ratio >= 1) & (frame["share"] == share)]
         rows.append(_row(f"detectable effects, sets of {share:.0%} of the layer", part, asked=True))
+    own = frame[frame["truth"] >= frame["by_itself"]]
+    rows.append(_row("effects that are detectable by the plan's own pilot", own, asked=False))
+    rows.append(_row("effects that are not detectable by the pilot", frame[ratio < 1], asked=False))
     for low, high in itertools.pairwise(RATIOS):
         shown = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
         part = frame[(ratio >= low) & (ratio < high)]

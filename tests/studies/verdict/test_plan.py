@@ -131,6 +131,8 @@ def test_what_is_detectable_is_compared_with_what_is_of_interest():
     assert any("smallest of interest is 0.01 logits" in problem for problem in fine.problems)
     assert coarse.problems == ()
     assert coarse.detectable_logits.tolist() == [50, 50], "below it an effect is negligible"
+    assert coarse.sensitivity.equal(fine.sensitivity)
+    assert fine.detectable_logits.equal(fine.sensitivity)
     assert coarse.smallest_origin == "set before the run"
     assert planned().smallest_origin.startswith("not set beforehand: 10 % of the median clean margin")
 
@@ -139,13 +141,13 @@ def test_more_prompts_fewer_tests_and_smaller_sets_find_smaller_effects():
     few, many = planned(PROMPTS[:16]), planned()
     assert many.detectable_effect < few.detectable_effect
     assert planned(layers=[1]).detectable_effect < many.detectable_effect
-    assert planned(layers=[1]).detectable_logits[0] < many.detectable_logits[1]
+    assert planned(layers=[1]).sensitivity[0] < many.sensitivity[1]
 
 
 def test_a_pilot_says_what_is_detectable_in_its_own_layers(pilot):
     plan = planned(pilot=pilot, n_masks=2)
     assert plan.detectable_logits[0].isnan(), "the pilot's sets have no neuron there"
-    assert plan.detectable_logits[1] > 0
+    assert plan.detectable_logits[1] >= plan.sensitivity[1] > 0
     assert "the pilot that was given (2 sets, 99 controls of each)" in plan.summary()
     assert plan.words == ("him", "her")
 

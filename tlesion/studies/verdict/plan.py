@@ -18,8 +18,8 @@ from tlesion.studies.verdict.chance import chance_of
 from tlesion.studies.verdict.plan_asked import Asked, asked_of
 from tlesion.studies.verdict.plan_pilot import (
     OwnPilot,
-    detectable_in_logits,
     run_pilot,
+    smallest_told,
     spread_of_profile,
     spread_of_sets,
 )
@@ -128,8 +128,8 @@ def plan_study(
     own = run_pilot(run, asked.frame, N_SETS if pilot is None else N_SETS_BESIDE, max(1, asked.sizes.n_lesioned), seed)
     answers = chance_of(own, asked.every, [asked.units[i] for i in asked.every])
     least = asked.smallest(smallest, pilot, own)
-    detectable = _detectable(asked, own, pilot, groups, float(power))
-    problems = plan_problems.problems(asked.sizes, answers, detectable, least, pilot)
+    sensitivity = _sensitivity(asked, own, pilot, groups, float(power))
+    problems = plan_problems.problems(asked.sizes, answers, sensitivity, least, pilot)
     n_lesions = (n_masks * (1 + n_controls)) * asked.n_layers
     return StudyPlan(
         **asked.sizes.reached(float(power)),
@@ -137,7 +137,8 @@ def plan_study(
         layers=asked.layers,
         share=float(share),
         power=float(power),
-        detectable_logits=detectable.clamp(min=least.value),
+        sensitivity=sensitivity,
+        detectable_logits=sensitivity.clamp(min=least.value),
         pilot=_origin(pilot, asked),
         seconds=own.seconds * (n_lesions + asked.n_layers),
         bytes=8 * n_lesions * len(asked.units) * (own.clean_logits.shape[1] + 1),
@@ -150,10 +151,10 @@ def plan_study(
     )
 
 
-def _detectable(
+def _sensitivity(
     asked: Asked, own: OwnPilot, pilot: LaminarProfile | None, groups: str, power: float
 ) -> Float64[Tensor, " layer"]:
-    """The smallest effect that is called specific, for each layer of the study."""
+    """The smallest effect that is told from random sets and from chance, for each layer of the study."""
     sizes = asked.sizes
     if pilot is None:
         spread, found_in = (
@@ -163,7 +164,7 @@ def _detectable(
     else:
         spread = spread_of_profile(pilot, groups, sizes.n_controls, sizes.alpha, plan_power.limit_miss(power))
         found_in = pilot.layers
-    found = detectable_in_logits(
+    found = smallest_told(
         spread,
         n_groups=sizes.n_judged,
         n_tests=sizes.n_tests,

@@ -168,10 +168,10 @@ def spread_of_profile(profile: LaminarProfile, groups: str, n_controls: int, alp
     )
 
 
-def detectable_in_logits(
+def smallest_told(
     spread: Spread, *, n_groups: int, n_tests: int, n_controls: int, alpha: float, power: float
 ) -> Lesions:
-    r"""The smallest mean effect that is called specific with this probability.
+    r"""The smallest mean effect that is told from random sets and from chance with this probability.
 
     .. math:: \max(d\,s,\; m + r\,c + t\,s / \sqrt{G})
 

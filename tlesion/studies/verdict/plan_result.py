@@ -40,8 +40,10 @@ class StudyPlan(Result):
             number suffices.
         detectable_effect: Smallest mean effect that the prompts show, in standard deviations over groups; infinite
             where they need not show any.
-        detectable_logits: Smallest effect that is called specific, in logits, for each layer; NaN where the pilot says
-            nothing. Never less than the smallest effect of interest, below which an effect is negligible.
+        sensitivity: Smallest effect that is told from those of random sets and from chance over templates, in logits,
+            for each layer; NaN where the pilot says nothing.
+        detectable_logits: Smallest effect that is called specific: the same, but never less than the smallest effect of
+            interest, below which an effect is negligible.
         pilot: What that comes from.
         seconds: About how long the study takes on this machine: an estimate.
         bytes: About how much the result holds.
@@ -71,6 +73,7 @@ class StudyPlan(Result):
     needed_z: Float64[Tensor, ""]
     needed_causal: int
     detectable_effect: Float64[Tensor, ""]
+    sensitivity: Float64[Tensor, " layer"]
     detectable_logits: Float64[Tensor, " layer"]
     pilot: str
     seconds: float
@@ -84,11 +87,12 @@ class StudyPlan(Result):
     def to_frame(self) -> pd.DataFrame:
         """Tidy: a row per layer, with what holds for the whole study repeated.
 
-        Columns: layer, n_lesioned, detectable_logits, smallest, n_masks, n_controls, n_tests, n_prompts, n_groups,
-        n_judged, attainable_p, attainable_p_groups, attainable_p_controls, attainable_z_1, attainable_z_10, needed_z,
-        needed_causal, detectable_effect, accuracy, chance_p, seconds, bytes.
+        Columns: layer, n_lesioned, sensitivity, detectable_logits, smallest, n_masks, n_controls, n_tests, n_prompts,
+        n_groups, n_judged, attainable_p, attainable_p_groups, attainable_p_controls, attainable_z_1, attainable_z_10,
+        needed_z, needed_causal, detectable_effect, accuracy, chance_p, seconds, bytes.
         """
         frame = pd.DataFrame({"layer": list(self.layers), "n_lesioned": self.n_lesioned})
+        frame["sensitivity"] = self.sensitivity.numpy()
         frame["detectable_logits"] = self.detectable_logits.numpy()
         frame["smallest"] = self.smallest_effect
         for name in ("n_masks", "n_controls", "n_tests", "n_prompts", "n_groups", "n_judged"):
@@ -150,18 +154,21 @@ def _effects(plan: StudyPlan) -> str:
         if math.isfinite(d)
         else "So few templates need not show an effect of any size."
     )
-    known = plan.detectable_logits[~plan.detectable_logits.isnan()]
-    if not len(known):
-        return shown
-    low, high = float(known.min()), float(known.max())
-    size = f"{low:.2g} logits or more" if low == high else f"{low:.2g} (in the best layer) or {high:.2g} logits or more"
-    called = (
-        f" An effect of {size} is called specific with that probability, by {plan.pilot}."
-        if math.isfinite(high)
-        else f" By {plan.pilot}, no effect is sure to be called specific in every layer."
+    interest = (
+        f" An effect of less than {plan.smallest_effect:.2g} logits, the smallest of interest, is negligible "
+        f"({plan.smallest_origin})."
     )
-    size = f"{plan.smallest_effect:.2g} logits ({plan.smallest_origin})"
-    return f"{shown}{called} The smallest effect of interest is {size}."
+    known = plan.sensitivity[~plan.sensitivity.isnan()]
+    if not len(known):
+        return shown + interest
+    low, high = float(known.min()), float(known.max())
+    if math.isinf(high):
+        return f"{shown} By {plan.pilot}, no effect is sure to be told from those of random sets everywhere.{interest}"
+    best = "" if low == high else f" ({low:.2g} in the best layer)"
+    return (
+        f"{shown} Effects of {high:.2g} logits or more{best} are told from those of random sets with that probability, "
+        f"by {plan.pilot}.{interest}"
+    )
 
 
 def _cost(plan: StudyPlan) -> str:
