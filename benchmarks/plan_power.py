@@ -32,7 +32,7 @@ LOGIT_EFFECTS = (0.15, 1.5)  # of one causal neuron, drawn evenly on the logarit
 POWER, ENOUGH = 0.9, 0.9
 RATIOS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, math.inf)
 NOTES = (
-    f"A study: {N_PROMPTS[0]} or {N_PROMPTS[1]} fresh prompts, half of them asking for each of two words; a set for each "
+    f"A study: {N_PROMPTS[0]} or {N_PROMPTS[1]} fresh prompts, half of them for each of two words; a set for each "
     f"word, in one of two layers of {D_MLP} neurons, of {SHARES[0]:.0%} to {SHARES[-1]:.0%} of the layer: its 2 to 4 "
     f"causal neurons, filled up with random ones; {N_CONTROLS} controls of each, and a verdict with its default rules.",
     "The plan has a pilot: a profile of the same sets on other prompts, with other controls. An effect is detectable "
