@@ -10,6 +10,7 @@ import torch
 import tlesion
 from tlesion.anatomy.runners import CausalRunner
 from tlesion.studies.verdict import plan_power
+from tlesion.studies.verdict.plan_pilot import Spread, smallest_told, spread_of_profile
 
 PLANTED = tlesion.toy.planted_model("causal", n_layers=2, d_mlp=40, layers=(1,), logit_effect=1.0)
 MODEL = PLANTED.model
@@ -242,3 +243,41 @@ def test_the_safe_rank_is_as_safe_as_it_says():
         pilots, studies = (np.sort(rng.random((20_000, 99)), axis=1)[:, ::-1] for _ in range(2))
         assert (studies[:, 4] > pilots[:, rank]).mean() <= miss + 0.01
         assert (studies[:, 4] > pilots[:, rank + 1]).mean() > miss - 0.01
+
+
+def spread_by_hand(*, deviation=0.0, **numbers):
+    names = ("centre", "spread", "share_centre", "share_spread", "scale")
+    values = {name: torch.tensor([[numbers.get(name, 0.0)]], dtype=torch.float64) for name in names}
+    rest = {name: value for name, value in numbers.items() if name not in names}
+    return Spread(deviation=torch.tensor([[deviation]], dtype=torch.float64), **values, **rest)
+
+
+def told(spread, *, n_groups=20, n_controls=99):
+    return smallest_told(spread, n_groups=n_groups, n_tests=2, n_controls=n_controls, alpha=0.05, power=0.9).item()
+
+
+def test_what_is_told_is_the_larger_of_what_prompts_and_controls_ask_for():
+    z = plan_power.normal_z(plan_power.safe_level(99, 0.05, 0.25), 2)
+    r = z * math.sqrt(100 / (99 - z * z))
+    assert told(spread_by_hand(centre=0.5, spread=2.0)) == pytest.approx(0.5 + 2 * r)
+    assert told(spread_by_hand(share_centre=0.5, share_spread=2.0, scale=3.0)) == pytest.approx(3 * (0.5 + 2 * r))
+    far = told(spread_by_hand(spread=2.0, furthest=6.0))
+    assert far == pytest.approx(2 * 6 * math.sqrt(100 / (99 - 36)))
+    d = float(tlesion.stats.power_curve([20], power=0.95, correction="bonferroni", n_tests=2).effect[0])
+    assert told(spread_by_hand(deviation=3.0)) == pytest.approx(3 * d)
+    assert math.isinf(told(spread_by_hand(), n_groups=6)), "six templates need not be enough for two tests"
+    assert math.isinf(told(spread_by_hand(spread=1.0, furthest=5.0), n_controls=19))
+    assert math.isnan(told(spread_by_hand(deviation=math.nan)))
+
+
+def test_the_spread_of_a_profile_is_that_of_its_own_sets_and_controls(by_hand):
+    """The mask's effects vary by 0.1 times a fixed spread; controls are normal draws of 0.1 on each of two logits."""
+    profile = by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0))
+    spread = spread_of_profile(profile, "detect", 60, 0.05, 0.25)
+    factor = plan_power.upper_deviation(by_hand.N_JUDGED, 0.9)
+    assert spread.deviation[0, 1].item() == pytest.approx(by_hand.SPREAD.std().item() * factor)
+    one = profile.effect_of("him").controls.mean(dim=-1)
+    torch.testing.assert_close(spread.spread[0], one.std(dim=0))
+    torch.testing.assert_close(spread.centre[0], one.mean(dim=0).abs())
+    assert spread.scale[0, 0].item() == pytest.approx(0.2), "twice the usual change"
+    assert 2 < spread.furthest < 4

@@ -122,21 +122,33 @@ def plan_study(
     refusals = plan_problems.refusals(asked.sizes)
     if refusals and strict:
         raise ValueError("\n- ".join(["this study cannot reach its own level:", *refusals]))
-    settings |= {"layers": list(asked.layers), "words": list(asked.words)}
     settings |= {"pilot": None if pilot is None else pilot.content_hash}
-    run = asked.frame.opened(settings=settings)
-    own = run_pilot(run, asked.frame, N_SETS if pilot is None else N_SETS_BESIDE, max(1, asked.sizes.n_lesioned), seed)
+    return _planned(asked, settings, refusals, smallest=smallest, pilot=pilot, seed=seed)
+
+
+def _planned(
+    asked: Asked,
+    settings: dict[str, Any],
+    refusals: list[str],
+    *,
+    smallest: float | int | SmallestEffect | None,
+    pilot: LaminarProfile | None,
+    seed: int,
+) -> StudyPlan:
+    """The plan of what was asked for: here the model runs."""
+    sizes, power, share = asked.sizes, settings["power"], settings["share"]
+    run = asked.frame.opened(settings=settings | {"layers": list(asked.layers), "words": list(asked.words)})
+    own = run_pilot(run, asked.frame, N_SETS if pilot is None else N_SETS_BESIDE, max(1, sizes.n_lesioned), seed)
     answers = chance_of(own, asked.every, [asked.units[i] for i in asked.every])
     least = asked.smallest(smallest, pilot, own)
-    sensitivity = _sensitivity(asked, own, pilot, groups, float(power))
-    problems = plan_problems.problems(asked.sizes, answers, sensitivity, least, pilot)
-    n_lesions = (n_masks * (1 + n_controls)) * asked.n_layers
+    sensitivity = _sensitivity(asked, own, pilot, settings["groups"], power)
+    n_lesions = sizes.n_masks * (1 + sizes.n_controls) * asked.n_layers
     return StudyPlan(
-        **asked.sizes.reached(float(power)),
+        **sizes.reached(power),
         words=asked.words,
         layers=asked.layers,
-        share=float(share),
-        power=float(power),
+        share=share,
+        power=power,
         sensitivity=sensitivity,
         detectable_logits=sensitivity.clamp(min=least.value),
         pilot=_origin(pilot, asked),
@@ -146,14 +158,14 @@ def plan_study(
         chance_p=torch.tensor(answers.p, dtype=torch.float64),
         smallest_effect=least.value,
         smallest_origin=least.origin,
-        problems=(*refusals, *problems),
+        problems=(*refusals, *plan_problems.problems(sizes, answers, sensitivity, least, pilot)),
         provenance=run.provenance,
     )
 
 
 def _sensitivity(
     asked: Asked, own: OwnPilot, pilot: LaminarProfile | None, groups: str, power: float
-) -> Float64[Tensor, " layer"]:
+) -> Float64[Tensor, " planned"]:
     """The smallest effect that is told from random sets and from chance, for each layer of the study."""
     sizes = asked.sizes
     if pilot is None:
@@ -200,7 +212,7 @@ def _check_pilot(pilot: LaminarProfile | None, model: Model, hook_point: str) ->
 
 def _by_layer(
     found: Float64[Tensor, "word layer"], found_in: tuple[int, ...], layers: tuple[int, ...]
-) -> Float64[Tensor, " layer"]:
+) -> Float64[Tensor, " planned"]:
     """The largest over words in each layer of the study; NaN in layers that the pilot has no set in."""
     largest = found.nan_to_num(nan=-math.inf, posinf=math.inf).amax(dim=0)
     values = {layer: float(value) for layer, value in zip(found_in, largest, strict=True) if value > -math.inf}
