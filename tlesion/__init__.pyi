@@ -69,6 +69,10 @@ from .studies.sufficiency.halves import minimality as minimality
 from .studies.sufficiency.halves_result import Minimality as Minimality
 from .studies.sufficiency.result import Sufficiency as Sufficiency
 from .studies.sufficiency.study import sufficiency as sufficiency
+from .studies.verdict.grid import verdict_grid as verdict_grid
+from .studies.verdict.grid_result import VerdictGrid as VerdictGrid
+from .studies.verdict.plan import plan_study as plan_study
+from .studies.verdict.plan_result import StudyPlan as StudyPlan
 from .studies.verdict.result import Verdict as Verdict
 from .studies.verdict.study import verdict as verdict
 from .subspace import ObliqueEraser as ObliqueEraser

@@ -74,9 +74,13 @@ def control_limit(
     rows = controls.flatten(1)
     z, differ = _standardised(rows)
     size = _directed(z, alternative).masked_fill(~differ, -torch.inf)
-    largest = size.amax(dim=1).sort(descending=True).values
+    least = size.amax(dim=1).sort(descending=True).values[allowed].clamp(min=0)
+    if rows.shape[1] > 1:
+        # An effect is standardised together with its own controls, and widens their spread, but not that of others.
+        n, squared = len(rows), float(least.square())
+        least = least * math.sqrt((n + 1) / (n - squared)) if squared < n else torch.tensor(torch.inf)
     spread = rows.std(dim=0, correction=0).where(differ, 0.0)
-    return (rows.mean(dim=0) + spread * largest[allowed].clamp(min=0)).reshape(controls.shape[1:])
+    return (rows.mean(dim=0) + torch.where(spread > 0, spread * least, 0.0)).reshape(controls.shape[1:])
 
 
 def monte_carlo_error(p: Float64[Tensor, "*shape"], n_controls: int) -> Float64[Tensor, "*shape"]:

@@ -149,6 +149,41 @@ def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: in
     return found
 
 
+def expected_overlap(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 20) -> Float64[Tensor, " layer"]:
+    r"""Which share of a mask's units its matched controls hold on average.
+
+    .. math:: \frac{1}{n} \sum_b n_b^2 / N_b
+
+    with :math:`n_b` of the mask's n units among the :math:`N_b` of a bin; without ``match`` it is the share of the
+    layer that the mask covers.
+
+    Args:
+        mask: As in :func:`matched_controls`.
+        match: Likewise.
+        n_bins: Likewise.
+
+    Returns:
+        A share per layer; NaN where the mask is empty.
+
+    Raises:
+        ValueError: As :func:`matched_controls`.
+
+    Example:
+        >>> import torch
+        >>> expected_overlap(torch.tensor([[True, True, False, False, False], [False] * 5])).tolist()
+        [0.4, nan]
+    """
+    _require_mask(mask)
+    bins = _bins(mask, match, n_bins)
+    mask = mask.cpu()
+    found = torch.full((len(mask),), torch.nan, dtype=torch.float64)
+    for row in mask.any(dim=1).nonzero()[:, 0].tolist():
+        sizes = torch.bincount(bins[row]).double()
+        held = torch.bincount(bins[row], weights=mask[row].double(), minlength=len(sizes))
+        found[row] = (held.square() / sizes).sum() / held.sum()
+    return found
+
+
 def require_values(match: Any) -> None:
     """Refuse the name of something to match on, where nothing can be measured.
 

@@ -33,5 +33,6 @@ from tlesion.studies.subspace_removal.figures import variance_by_layer as varian
 from tlesion.studies.sufficiency.figures import minimality as minimality
 from tlesion.studies.sufficiency.figures import sufficiency as sufficiency
 from tlesion.studies.verdict.figures import verdict as verdict
+from tlesion.studies.verdict.grid_figures import verdict_grid as verdict_grid
 
 __all__: list[str]

@@ -51,9 +51,10 @@ def test_a_dissociation_is_said_only_of_two_specific_lesions(by_hand, pair):
     whole = verdict(profile)
     assert whole.dissociates.tolist() == [False, True, False]
     from tlesion.studies.verdict.dissociation import dissociation_of
-    from tlesion.studies.verdict.setting import group_labels, mask_of
+    from tlesion.studies.verdict.setting import mask_of
+    from tlesion.studies.verdict.units import unit_labels
 
-    labels = group_labels(profile, "detect")
+    labels = unit_labels(profile.prompts, profile.groups, "detect")
     both = [mask_of(profile, mask, labels, measure="margin", prompts="right") for mask in profile.masks]
     verdicts = [(NEGLIGIBLE, word, NEGLIGIBLE) for word in pair]
     found = dissociation_of(*both, verdicts, alpha=0.05, level=0.95)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tlesion.checks import one_of
 from tlesion.hooks import HookPoint, Model, in_eval_mode, require_same
 from tlesion.inference import joint_controls, matched_controls
+from tlesion.inference.controls import expected_overlap
 from tlesion.keep.hashing import tensor_hash
 from tlesion.positions import PromptPosition
 from tlesion.studies.common.frame import LesionFrame
@@ -77,6 +78,11 @@ class Controls:
             return masks[None][:0]
         assert not isinstance(self.match, str), "the activity is measured before controls are drawn"
         return joint_controls(masks, n_controls=self.n, seed=self.seed, match=self.match)
+
+    def overlap(self, masks: Bool[Tensor, "mask layer unit"]) -> Float64[Tensor, "mask layer"]:
+        """Which share of a mask's units its controls hold on average; NaN where it has none."""
+        assert not isinstance(self.match, str), "the activity is measured before controls are drawn"
+        return torch.stack([expected_overlap(mask, match=self.match) for mask in masks])
 
 
 def stream_of(name: str) -> bytes:

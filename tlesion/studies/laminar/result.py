@@ -71,6 +71,9 @@ class LaminarProfile(Result):
         """Fill up the ``values`` of an older profile, whose change of all logits is a root mean square.
 
         Divergences and the controls' overlap are not known; the first format had no controls and no groups.
+
+        Args:
+            values: Fields by name, as they were saved.
         """
         drop, change = values["logit_drop"], values["global_change"]
         empty = {
@@ -235,4 +238,4 @@ def require_profile(name: str, value: Any) -> LaminarProfile:
     )
 
 
-settle_by(require_profile, "profile")
+settle_by(require_profile, "profile", "pilot")

@@ -173,7 +173,7 @@ def _measure_controls(
         unknown = torch.full(masks.shape[:2], torch.nan, dtype=torch.float64)
         return own.logit_drop.new_zeros(shape), own.logit_drop.new_zeros(shape[:-1]), unknown
     match = run.checkpoint.part("match", lambda: {"values": controls.measured(frame).match})["values"]
-    drawn = dataclasses.replace(controls, match=match).draw_together(masks).transpose(0, 1)
+    alike = dataclasses.replace(controls, match=match)
+    drawn = alike.draw_together(masks).transpose(0, 1)
     effects = measure_layers(run, frame, drawn.flatten(0, 1), stage="controls")
-    overlap = (drawn & masks[:, None]).sum(dim=-1).double().mean(dim=1) / masks.sum(dim=-1)
-    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1]), overlap
+    return effects.logit_drop.reshape(shape), effects.global_change.reshape(shape[:-1]), alike.overlap(masks)

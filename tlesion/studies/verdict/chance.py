@@ -2,15 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float64
 from scipy import stats
 from torch import Tensor
 
-from tlesion.studies.common.labels import without_copies
-from tlesion.studies.laminar.result import LaminarProfile
+
+@runtime_checkable
+class Answers(Protocol):
+    """What a model answers, lesions apart: a laminar profile has it, and so has the pilot of a plan."""
+
+    @property
+    def clean_logits(self) -> Float64[Tensor, "prompt target"]: ...
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
+    def correct(self) -> tuple[str | None, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,23 +41,23 @@ class Chance:
         return None if self.p != self.p else self.p <= alpha
 
 
-def chance_of(profile: LaminarProfile, groups: Sequence[Any]) -> Chance:
+def chance_of(answers: Answers, prompts: Sequence[int], groups: Sequence[Any]) -> Chance:
     r"""Test the clean answers against guessing among the targets.
 
     Prompts that stand alone: a binomial test with one over the number of targets. Groups: a sign test, whether more of
     them have a share of right answers above chance than below.
 
     Args:
-        profile: The profile; of its prompts, copies count once.
-        groups: The group of every prompt.
+        answers: The clean logits of the targets, and which of them is right.
+        prompts: Which prompts count: no copies.
+        groups: Their groups.
     """
-    n_targets = profile.clean_logits.shape[1]
-    every = without_copies(range(len(groups)), profile.prompts, profile.targets, profile.correct)
-    asked = [i for i in every if profile.correct[i] is not None]
+    n_targets = answers.clean_logits.shape[1]
+    asked = [(i, group) for i, group in zip(prompts, groups, strict=True) if answers.correct[i] is not None]
     if not asked or n_targets < 2:
         return Chance(accuracy=float("nan"), p=float("nan"), least=float("nan"))
-    right = torch.tensor([_is_right(profile, i) for i in asked], dtype=torch.float64)
-    labels = [groups[i] for i in asked]
+    right = torch.tensor([_is_right(answers, i) for i, _ in asked], dtype=torch.float64)
+    labels = [group for _, group in asked]
     accuracy = float(right.mean())
     if len(set(labels)) == len(labels):
         hits, n, share = int(right.sum()), len(labels), 1 / n_targets
@@ -59,10 +68,10 @@ def chance_of(profile: LaminarProfile, groups: Sequence[Any]) -> Chance:
     return Chance(accuracy=accuracy, p=p, least=share ** len(set(labels)))
 
 
-def _is_right(profile: LaminarProfile, prompt: int) -> bool:
+def _is_right(answers: Answers, prompt: int) -> bool:
     """Whether the right target is ahead of every other; a tie is not."""
-    logits = profile.clean_logits[prompt]
-    own = profile.targets[prompt].index(str(profile.correct[prompt]))
+    logits = answers.clean_logits[prompt]
+    own = answers.targets[prompt].index(str(answers.correct[prompt]))
     return int((logits >= logits[own]).sum()) == 1
 
 

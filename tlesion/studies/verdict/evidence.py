@@ -59,7 +59,7 @@ def evidence_of(masks: Sequence[OneMask], rules: Rules) -> Evidence:
     change = torch.stack([one.effects.change.mean(dim=-1) for one in masks])
     control_change = torch.stack([one.effects.control_change.mean(dim=-1) for one in masks], dim=1)
     typical = torch.cat([change[None], control_change]).median(dim=0).values
-    share, control_share = _per_unit(effect, change, typical), _per_unit(controls, control_change, typical)
+    share, control_share = per_unit(effect, change, typical), per_unit(controls, control_change, typical)
     corrected = _control_p(effect, controls, active, rules)
     outer, inner = (_intervals(masks, level, rules) for level in (rules.level, 1 - 2 * rules.alpha))
     global_low, global_high = _change_bounds(masks, 1 - 2 * rules.alpha)
@@ -103,7 +103,9 @@ def _other_way(values: Rows) -> Float64[Tensor, " layer"]:
     return (values * values.mean(dim=-1, keepdim=True).sign() < 0).double().mean(dim=-1)
 
 
-def _per_unit(effect: Float64[Tensor, "*mask"], change: Float64[Tensor, "*mask"], typical: Lesions) -> Tensor:
+def per_unit(
+    effect: Float64[Tensor, "*lesion"], change: Float64[Tensor, "*lesion"], typical: Float64[Tensor, "*family"]
+) -> Float64[Tensor, "*lesion"]:
     r"""Effect per unit of global change, :math:`e / (g + g_0)`; :math:`g_0` is the median of the mask and its controls.
 
     Without it, a control that changes almost nothing would have an arbitrary ratio, made of rounding; this is the

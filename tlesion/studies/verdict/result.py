@@ -115,8 +115,8 @@ class Verdict(Result):
     selected_low: Float64[Tensor, "mask layer"]
     selected_high: Float64[Tensor, "mask layer"]
     smallest_effect: Float64[Tensor, " mask"]
-    accuracy: float
-    chance_p: float
+    accuracy: Float64[Tensor, ""]
+    chance_p: Float64[Tensor, ""]
     dissociation: Float64[Tensor, " layer"]
     dissociation_low: Float64[Tensor, " layer"]
     dissociation_high: Float64[Tensor, " layer"]
@@ -138,6 +138,9 @@ class Verdict(Result):
     @classmethod
     def from_older(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Refuse a verdict of tlesion 0.1, whose words stood for other rules.
+
+        Args:
+            values: Fields by name, as they were saved.
 
         Raises:
             ValueError: It is one.
@@ -177,6 +180,27 @@ class Verdict(Result):
         return rows
 
     def said_of(self, mask: str, word: str) -> list[int]:
-        """The layers in which a mask's lesion has this verdict."""
+        """The layers in which a mask's lesion has this verdict.
+
+        Args:
+            mask: One of `masks`.
+            word: One of `VERDICTS`.
+        """
         row = self.masks.index(mask)
         return [layer for layer, said in zip(self.layers, self.verdicts[row], strict=True) if said == word]
+
+    def methods(self) -> str:
+        """A paragraph for the methods of a paper, in APA style: every count, test, level and version that was used."""
+        from tlesion.studies.verdict import paper
+
+        return paper.methods(self)
+
+    def to_latex(self, *, label: str = "tab:verdict") -> str:
+        """A table for a paper, a row per mask and layer. It needs LaTeX's package booktabs and no other.
+
+        Args:
+            label: By which the text refers to it.
+        """
+        from tlesion.studies.verdict import latex
+
+        return latex.to_latex(self, label=label)

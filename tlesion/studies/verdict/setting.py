@@ -1,42 +1,17 @@
-"""What a verdict takes from a profile before it judges: groups, the smallest effect of interest, rounding, overlap."""
+"""What a verdict takes from a profile before it judges: masks, the smallest effect of interest, rounding, overlap."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.checks import warn
-from tlesion.inference.likeness import detected_groups
-from tlesion.selection.templates import settled_groups
 from tlesion.studies.common.effects import MaskEffect
 from tlesion.studies.common.smallest import SmallestEffect
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.decide import WIDE_FROM
 from tlesion.studies.verdict.rules import OneMask
-
-
-def group_labels(profile: LaminarProfile, groups: Any) -> list[str]:
-    """One label for every prompt: those of one label are no independent evidence.
-
-    Args:
-        profile: The profile.
-        groups: ``"detect"``, ``"none"``, or labels; see :func:`tlesion.verdict`.
-
-    Raises:
-        ValueError: Another word, or not one label for each prompt.
-        TypeError: Neither a word nor labels.
-    """
-    groups = settled_groups(groups)
-    # A group may be called "3": what has no label gets one that no label can be.
-    alone = [f"\0{i}" for i in range(len(profile.prompts))]
-    if groups == "none":
-        return alone
-    if groups != "detect" and len(groups) != len(alone):
-        raise ValueError(f"{len(groups)} group labels for {len(alone)} prompts; give one for each prompt")
-    given = detected_groups(profile.prompts, profile.groups) if groups == "detect" else groups
-    return [label or own for label, own in zip(given, alone, strict=True)]
 
 
 def mask_of(profile: LaminarProfile, mask: str, labels: Sequence[str], *, measure: str, prompts: str) -> OneMask:

@@ -15,6 +15,7 @@ from tlesion.public import public
 from tlesion.selection.templates import settled_groups
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS
+from tlesion.studies.common.labels import without_copies
 from tlesion.studies.common.smallest import SmallestEffect
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.chance import Chance, chance_of
@@ -24,13 +25,13 @@ from tlesion.studies.verdict.evidence import evidence_of, selected_interval
 from tlesion.studies.verdict.result import OPPOSITE, PER_LESION, RIGHT_ANSWER, SPECIFIC, Verdict
 from tlesion.studies.verdict.rules import MAX, OneMask, Rules
 from tlesion.studies.verdict.setting import (
-    group_labels,
     mask_of,
     overlap_of,
     rounding_of,
     smallest_of,
     warn_of_wide,
 )
+from tlesion.studies.verdict.units import unit_labels
 
 
 @public
@@ -134,10 +135,11 @@ def verdict(
         seed=seed,
     )
     _check(profile, measure, prompts, rules, share)
-    labels = group_labels(profile, groups)
+    labels = unit_labels(profile.prompts, profile.groups, groups)
     masks = [mask_of(profile, mask, labels, measure=measure, prompts=prompts) for mask in profile.masks]
     sizes = [smallest_of(profile, one.effects, smallest, float(share)) for one in masks]
-    chance = chance_of(profile, labels)
+    every = without_copies(range(len(labels)), profile.prompts, profile.targets, profile.correct)
+    chance = chance_of(profile, every, [labels[i] for i in every])
     study = _study(profile, sizes, chance, rules)
     warn_of_wide(profile, study.overlap)
     found = evidence_of(masks, rules)
@@ -148,8 +150,8 @@ def verdict(
         **_quoted(masks, words, study, rules),
         **_dissociation(profile, masks, words, rules),
         smallest_effect=study.smallest,
-        accuracy=chance.accuracy,
-        chance_p=chance.p,
+        accuracy=torch.tensor(chance.accuracy, dtype=torch.float64),
+        chance_p=torch.tensor(chance.p, dtype=torch.float64),
         n_lesioned=profile.n_lesioned,
         share_lesioned=profile.n_lesioned.double() / int(profile.provenance.settings["n_units"]),
         control_overlap=study.overlap.where(study.active, torch.nan),
