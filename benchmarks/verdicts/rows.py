@@ -14,6 +14,7 @@ import tlesion
 from benchmarks.verdicts.world import World, study
 from tlesion.inference import bootstrap_mean
 from tlesion.studies.laminar.result import LaminarProfile
+from tlesion.studies.verdict.grid import part_of
 from tlesion.studies.verdict.result import NEGLIGIBLE, OPPOSITE, SPECIFIC, Verdict
 
 WRONG = "specific or opposite, wrongly, in a study"
@@ -254,14 +255,5 @@ def _found_again(world: World) -> Judge:
 
 def half(profile: LaminarProfile, part: int) -> LaminarProfile:
     """One half of a profile's prompts: those of both words in turn."""
-    n = len(profile.prompts)
-    kept = [i for i in range(n) if i // 2 % 2 == part]
-    axis = {"logit_drop": 2, "global_change": 2, "clean_logits": 0, "reference_logit_drop": 2}
-    axis |= {"reference_global_change": 2, "control_logit_drop": 3, "control_global_change": 3}
-    axis |= {"kl": 2, "reference_kl": 2}
-    fields: dict[str, Any] = {
-        name: getattr(profile, name).index_select(at, torch.tensor(kept)) for name, at in axis.items()
-    }
-    labels = ("prompts", "targets", "correct", "groups")
-    names = {name: tuple(getattr(profile, name)[i] for i in kept) for name in labels}
-    return replace(profile, **fields, **names)
+    kept = [i for i in range(len(profile.prompts)) if i // 2 % 2 == part]
+    return part_of(profile, profile.groups, kept)

@@ -33,7 +33,8 @@ def template_groups(contrast: Contrast, *, groups: Any = None, causal: bool = Fa
         ValueError: An unpaired contrast, or not one label per pair.
 
     Example:
-        >>> pairs = [(f"{start} him.", f"{start} her.") for start in ("Robert saw", "We like", "Lucy saw")]
+        >>> starts = ("Robert knew that they saw", "We like", "Lucy knew that they saw")
+        >>> pairs = [(f"{start} him.", f"{start} her.") for start in starts]
         >>> template_groups(Contrast.from_pairs(pairs, ("him", "her"))).tolist()
         [0, 1, 0]
     """

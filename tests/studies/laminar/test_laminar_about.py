@@ -9,7 +9,7 @@ import torch
 import tlesion
 from tlesion import plots
 from tlesion.studies.laminar.words import summary
-from tlesion.studies.verdict.page import verdict_section, verdict_table
+from tlesion.studies.verdict.page import verdict_section
 from tlesion.studies.verdict.words import about, dissociated
 
 OPTIONS: dict[str, Any] = {"n_controls": 39, "seed": 2}
@@ -55,7 +55,7 @@ def test_a_word_that_is_given_counts_as_a_name_does(named, told):
     assert by_word.effect.equal(by_name.effect)
     assert by_word.verdicts == by_name.verdicts
     assert by_word.dissociated == ("first", "her_neurons")
-    assert by_word.dissociation.equal(by_name.dissociation)
+    torch.testing.assert_close(by_word.dissociation, by_name.dissociation, equal_nan=True)
 
 
 def test_without_it_the_name_decides_and_a_near_name_is_warned_of(planted, prompts):
@@ -84,10 +84,11 @@ def test_it_is_kept_and_shown(told, named, tmp_path):
     assert "Taken to be: the first-neurons about 'him' and the her_neurons-neurons about 'her'." in summary(told)
     assert not any(sentence.startswith("Taken to be") for sentence in summary(named))
     judged = tlesion.verdict(told)
-    assert about(judged) == "Judged are the first-neurons on 'him' and the her_neurons-neurons on 'her'."
+    assert about(judged) == (
+        "Judged are the first-neurons on 'him' (10 prompts) and the her_neurons-neurons on 'her' (10 prompts)."
+    )
     assert about(judged) in verdict_section(judged, told).text
-    assert "her_neurons-neurons 'her' more than 'him'" in dissociated(judged)[0]
-    assert "what the first-neurons cost 'him' more than 'her'" in verdict_table(judged).caption
+    assert "the first-neurons are specific for 'him' and the her_neurons-neurons for 'her'" in dissociated(judged)[0]
     figure = plots.verdict(judged, told, mask="her_neurons")
     assert "margin drop of her" in figure.layout.yaxis.title.text
 

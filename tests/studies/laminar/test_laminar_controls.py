@@ -1,6 +1,5 @@
 """Matched controls of a profile: plain lesions of random neurons that leave the profile's own numbers alone."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -33,7 +32,7 @@ def masks_for(model) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def profile(model):
-    return laminar_profile(model, masks_for(model), prompts_for(model), n_controls=5, seed=3)
+    return laminar_profile(model, masks_for(model), prompts_for(model), n_controls=5, seed=3, match=None)
 
 
 def test_a_profiles_own_numbers_are_the_same_bits_with_and_without_controls(model, profile):
@@ -51,9 +50,9 @@ def test_a_control_is_the_lesion_of_a_random_mask_of_the_same_size(model, profil
     """Each control again, as a mask of its own."""
     found = 0
     for row, (name, mask) in enumerate(masks_for(model).items()):
-        alone = laminar_profile(model, {name: mask}, prompts_for(model), n_controls=5, seed=3)
+        alone = laminar_profile(model, {name: mask}, prompts_for(model), n_controls=5, seed=3, match=None)
         torch.testing.assert_close(alone.control_logit_drop[0], profile.control_logit_drop[row], atol=ATOL, rtol=0)
-        drawn = {f"control {i}": control for i, control in enumerate(redrawn(name, mask))}
+        drawn = {f"control {i}": control for i, control in enumerate(redrawn(mask))}
         again = laminar_profile(model, drawn, prompts_for(model), n_controls=0)
         torch.testing.assert_close(again.logit_drop, profile.control_logit_drop[row], atol=ATOL, rtol=0)
         torch.testing.assert_close(again.global_change, profile.control_global_change[row], atol=ATOL, rtol=0)
@@ -62,20 +61,34 @@ def test_a_control_is_the_lesion_of_a_random_mask_of_the_same_size(model, profil
     assert found == 2, "the controls do something"
 
 
-def redrawn(name: str, mask: torch.Tensor) -> torch.Tensor:
-    """The controls of a mask, from the seed that its name and the profile's seed make."""
-    seed = int(np.random.SeedSequence([3, *name.encode()]).generate_state(1, np.uint32)[0])
-    return matched_controls(mask, n_controls=5, seed=seed)
+def redrawn(mask: torch.Tensor) -> torch.Tensor:
+    """The controls of a mask, from the profile's seed."""
+    return matched_controls(mask, n_controls=5, seed=3)
 
 
-def test_controls_follow_the_seed_and_the_name_and_fewer_are_the_first_of_more(model, profile):
+def test_controls_follow_the_seed_and_one_shuffle_serves_all_masks_and_fewer_are_the_first_of_more(model, profile):
     masks, prompts = masks_for(model), prompts_for(model)
-    fewer = laminar_profile(model, masks, prompts, n_controls=2, seed=3)
+    fewer = laminar_profile(model, masks, prompts, n_controls=2, seed=3, match=None)
     torch.testing.assert_close(fewer.control_logit_drop, profile.control_logit_drop[:, :2], atol=ATOL, rtol=0)
-    other_seed = laminar_profile(model, masks, prompts, n_controls=2, seed=4)
-    twins = laminar_profile(model, {"him": masks["him"], "them": masks["him"]}, prompts, n_controls=2, seed=3)
-    for one, other in ((other_seed.control_logit_drop[0], fewer.control_logit_drop[0]), twins.control_logit_drop):
-        assert (one - other).abs().max() > 100 * ATOL
+    other_seed = laminar_profile(model, masks, prompts, n_controls=2, seed=4, match=None)
+    twins = laminar_profile(
+        model, {"him": masks["him"], "them": masks["him"]}, prompts, n_controls=2, seed=3, match=None
+    )
+    assert (other_seed.control_logit_drop[0] - fewer.control_logit_drop[0]).abs().max() > 100 * ATOL
+    torch.testing.assert_close(*twins.control_logit_drop, atol=ATOL, rtol=0)
+
+
+def test_the_overlap_is_what_the_controls_hold_on_average(model):
+    """Of the share of the layer without matching; of the bins with it; against many draws."""
+    masks = {"him": masks_for(model)["him"]}
+    free = laminar_profile(model, masks, prompts_for(model), n_controls=1, match=None)
+    torch.testing.assert_close(free.control_overlap[0], masks["him"].double().mean(dim=1))
+    values = torch.arange(model.cfg.d_mlp).expand(3, -1)
+    matched = laminar_profile(model, masks, prompts_for(model), n_controls=1, match=values)
+    drawn = matched_controls(masks["him"], n_controls=3000, seed=0, match=values)
+    held = (drawn & masks["him"]).sum(dim=-1).double().mean(dim=0) / masks["him"].sum(dim=-1)
+    torch.testing.assert_close(matched.control_overlap[0], held, atol=0.03, rtol=0)
+    assert laminar_profile(model, masks, prompts_for(model), n_controls=0).control_overlap.isnan().all()
 
 
 def test_an_empty_layer_has_controls_that_change_nothing_and_p_1(profile):
@@ -87,7 +100,7 @@ def test_an_empty_layer_has_controls_that_change_nothing_and_p_1(profile):
 
 @pytest.mark.parametrize("how", [{"plan": "loop"}, {"plan": "fanout"}, {"max_bytes": 40_000}])
 def test_controls_do_not_depend_on_how_they_are_swept(model, profile, how):
-    other = laminar_profile(model, masks_for(model), prompts_for(model), n_controls=5, seed=3, **how)
+    other = laminar_profile(model, masks_for(model), prompts_for(model), n_controls=5, seed=3, match=None, **how)
     torch.testing.assert_close(other.control_logit_drop, profile.control_logit_drop, atol=ATOL, rtol=0)
     torch.testing.assert_close(other.control_global_change, profile.control_global_change, atol=ATOL, rtol=0)
 
@@ -133,7 +146,7 @@ def test_controls_matched_on_activity_are_as_active_as_the_mask(model):
     most.scatter_(1, activity.topk(activity.shape[1] // 5, dim=1).indices, True)
     matched = laminar_profile(model, {"him": most}, prompts_for(model), n_controls=8, match="activity")
     values = laminar_profile(model, {"him": most}, prompts_for(model), n_controls=8, match=activity)
-    free = laminar_profile(model, {"him": most}, prompts_for(model), n_controls=8)
+    free = laminar_profile(model, {"him": most}, prompts_for(model), n_controls=8, match=None)
     assert torch.equal(matched.control_logit_drop, values.control_logit_drop)
     own = matched.global_change[0].mean(dim=1)
     nearer = (matched.control_global_change[0].mean(dim=(0, 2)) - own).abs()

@@ -54,7 +54,7 @@ def test_a_half_has_the_effects_of_its_prompts(by_hand):
     part = part_of(profile, labels, first)
     torch.testing.assert_close(part.effect_of("him").values, profile.effect_of("him").values[:, first])
     torch.testing.assert_close(part.effect_of("him").controls, profile.effect_of("him").controls[..., first])
-    assert tlesion.verdict(part, groups="given").n_groups.tolist() == [6]
+    assert tlesion.verdict(part).n_groups.tolist() == [6]
     assert sorted([*first, *second]) == list(range(by_hand.N_JUDGED))
 
 

@@ -54,7 +54,7 @@ def test_other_settings_make_another_paragraph(said):
     others = {"measure": "drop", "correction": "none", "alpha": 0.01, "interval": "bca", "groups": "none"}
     model = {**said.provenance.model, "revision": "abc123"}
     record = dataclasses.replace(said.provenance, settings={**settings, **others, "profile": profile}, model=model)
-    text = dataclasses.replace(said, provenance=record, accuracy=float("nan")).methods()
+    text = dataclasses.replace(said, provenance=record, accuracy=torch.tensor(torch.nan, dtype=torch.float64)).methods()
     for part in (
         "replaced by their mean over a reference set, at all positions",
         "takes from its word's logit",

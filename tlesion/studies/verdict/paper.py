@@ -78,10 +78,10 @@ def _effects(verdict: Verdict) -> str:
         )
     ]
     accuracy = ""
-    if not math.isnan(verdict.accuracy):
+    if not bool(verdict.accuracy.isnan()):
         accuracy = (
-            f" Unlesioned, the model gave the right answer in {100 * verdict.accuracy:.1f}% of the prompts "
-            f"(p {apa_p(verdict.chance_p)}, against guessing)."
+            f" Unlesioned, the model gave the right answer in {100 * float(verdict.accuracy):.1f}% of the prompts "
+            f"(p {apa_p(float(verdict.chance_p))}, against guessing)."
         )
     return (
         f"A lesion's effect is what it takes from its word's {what}, averaged over prompts (logits; negative where the "
@@ -93,7 +93,7 @@ def _units(verdict: Verdict) -> str:
     """What counted as independent."""
     return {
         "none": "Every prompt counted as independent of the others.",
-        "given": "Prompts of one label counted as one template, and those without a label as one each.",
+        "given": "Prompts of one label, as it was given, counted as one, and those without a label as one each.",
     }.get(
         verdict.provenance.settings["groups"],
         "Prompts that are made from one template, by their labels or their texts, counted as one.",

@@ -12,7 +12,6 @@ from tlesion.checks import one_of
 from tlesion.inference.bootstrap import METHODS as INTERVALS
 from tlesion.keep.results import Provenance
 from tlesion.public import public
-from tlesion.selection.templates import settled_groups
 from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS
 from tlesion.studies.common.labels import without_copies
@@ -31,7 +30,7 @@ from tlesion.studies.verdict.setting import (
     smallest_of,
     warn_of_wide,
 )
-from tlesion.studies.verdict.units import unit_labels
+from tlesion.studies.verdict.units import how_grouped, unit_labels
 
 
 @public
@@ -144,7 +143,7 @@ def verdict(
     warn_of_wide(profile, study.overlap)
     found = evidence_of(masks, rules)
     words, reasons = words_of(found, study, rules.alpha)
-    settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": settled_groups(groups)}
+    settings = {"measure": measure, "prompts": prompts, "share": float(share), "groups": how_grouped(groups)}
     return Verdict(
         **{name: getattr(found, name) for name in PER_LESION if hasattr(found, name)},
         **_quoted(masks, words, study, rules),

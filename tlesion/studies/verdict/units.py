@@ -32,3 +32,9 @@ def unit_labels(texts: Sequence[str], given: Sequence[str], groups: Any) -> list
         raise ValueError(f"{len(groups)} group labels for {len(alone)} prompts; give one for each prompt")
     known = detected_groups(texts, given) if groups == "detect" else groups
     return [label or own for label, own in zip(known, alone, strict=True)]
+
+
+def how_grouped(groups: Any) -> str:
+    """What a record says of the choice: ``"detect"``, ``"none"``, or ``"given"`` for labels."""
+    settled = settled_groups(groups)
+    return settled if isinstance(settled, str) else "given"

@@ -26,8 +26,8 @@ def chance(verdict: Verdict) -> list[str]:
         return []
     return [
         f"The model does not do this task: unlesioned, it gives the right answer in {percent(verdict.accuracy)} of the "
-        f"prompts, which guessing does as well (p = {p_value(verdict.chance_p)}). Nothing below says what its neurons "
-        "do in the task."
+        f"prompts, which guessing does as well (p = {p_value(float(verdict.chance_p))}). Nothing below says what its "
+        "neurons do in the task."
     ]
 
 
