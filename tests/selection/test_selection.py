@@ -66,7 +66,7 @@ def test_padding_changes_no_number(checkpoint_folder):
         model = load_model(checkpoint_folder(family), dtype=torch.float64)
         alone = select_neurons(model, CONTRAST, test="paired", batch_size=1)
         unpaired = Contrast(a=CONTRAST.a, b=CONTRAST.b, conditions=CONTRAST.conditions, paired=False)
-        padded = select_neurons(model, unpaired, test="student", batch_size=1000)
+        padded = select_neurons(model, unpaired, test="student", batch_size=1000, groups=None)
         torch.testing.assert_close(padded.mean_a, alone.mean_a, rtol=1e-11, atol=1e-12)
         torch.testing.assert_close(padded.mean_b, alone.mean_b, rtol=1e-11, atol=1e-12)
 
@@ -114,7 +114,7 @@ def test_layers_come_in_the_order_asked_for(model, selection):
 
 
 def test_swapping_the_conditions_turns_the_signs(model, selection):
-    swapped = Contrast(a=CONTRAST.b, b=CONTRAST.a, conditions=("her", "him"))
+    swapped = Contrast(a=CONTRAST.b, b=CONTRAST.a, conditions=("her", "him"), groups=CONTRAST.groups)
     other = select_neurons(model, swapped, test="paired")
     torch.testing.assert_close(other.t, -selection.t, **CLOSE)
     assert (selection.mask("him") & (selection.mean_a < selection.mean_b)).sum() == 0

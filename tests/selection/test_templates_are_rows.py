@@ -14,7 +14,7 @@ from tlesion import Contrast, load_result
 from tlesion.selection.stream import Kept, Streamed
 from tlesion.selection.templates import TemplateMeans
 from tlesion.stats import Moments, moderated, moderated_paired
-from tlesion.studies.common.selected import tested
+from tlesion.studies.common import selected
 from tlesion.studies.selecting.page import power_of
 from tlesion.studies.selecting.words import rows_behind
 
@@ -140,7 +140,7 @@ def test_templates_are_found_in_the_words_and_recorded(toy_bert, recwarn, tmp_pa
 def test_the_summary_says_how_many_templates_there_are(toy_bert):
     contrast = templated([("map", "school"), ("lamp", "school"), ("map", "park")])
     selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0])
-    assert tested(selection) == (
+    assert selected.tested(selection) == (
         "a paired t-test, fdr_bh, 6 against 6 sentences from 4 templates, of which each counts once"
     )
     assert rows_behind(selection) == [
