@@ -12,8 +12,11 @@ from functools import partial
 from typing import Any
 
 import jaxtyping
+from beartype import BeartypeConf, beartype
 
 with_shapes = jaxtyping.jaxtyped
+_AS_JAXTYPING = beartype(conf=BeartypeConf(violation_type=TypeError))
+"""beartype, with the kind of error that jaxtyping raises."""
 
 
 def jaxtyped(*given: Any, **options: Any) -> Any:
@@ -22,7 +25,7 @@ def jaxtyped(*given: Any, **options: Any) -> Any:
         return partial(jaxtyped, **options)
     check: Callable[..., Any] | None = options.get("typechecker")
     if check is not None and inspect.isfunction(given[0]) and not may_state_a_shape(given[0]):
-        return given[0] if jaxtyping.config.jaxtyping_disable else check(given[0])
+        return given[0] if jaxtyping.config.jaxtyping_disable else _AS_JAXTYPING(given[0])
     return with_shapes(*given, **options)
 
 

@@ -11,7 +11,7 @@ from tlesion import Contrast, Prompt
 from tlesion import interventions as iv
 from tlesion.undisturbed import undisturbed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:the controls of mask")]
 
 WORDS = ("him", "her")
 CONTRAST = Contrast.from_pairs(

@@ -74,6 +74,7 @@ COPIES_OF_PROMPTS = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:the controls of mask")
 def test_copies_of_prompts_are_measured_and_count_once(toy_bert):
     mask = torch.zeros(toy_bert.cfg.n_layers, toy_bert.cfg.d_mlp, dtype=torch.bool)
     mask[9:, ::2] = True

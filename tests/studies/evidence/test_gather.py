@@ -11,7 +11,7 @@ from tlesion.keep.hashing import tensor_hash
 from tlesion.studies.evidence.beside import compare_in_context, strongest_layers
 from tlesion.tokens import is_masked
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:the controls of mask")]
 
 N_LAYERS, PLANTED_IN = 4, 3
 KINDS = ("selection", "profile", "histogram", "verdict", "dose", "cumulative", "decomposition")

@@ -59,7 +59,7 @@ def smallest_effect(
         >>> model = tlesion.load_model("toy-bert")
         >>> found = tlesion.smallest_effect(model, tlesion.contrasts.him_her_in_context())
         >>> found.origin
-        '10 % of the median clean margin on the 40 pairs of the selection'
+        '10 % of the median clean margin on the 54 pairs of the selection'
     """
     if isinstance(source, Contrast):
         causal = not is_masked(model)

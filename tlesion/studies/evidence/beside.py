@@ -1,6 +1,7 @@
 """What stands beside a profile before its effects are believed: another question, a verdict, doses, layers at once."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tlesion.studies.dose.study import dose_response
 from tlesion.studies.laminar.study import LaminarProfile
 from tlesion.studies.selecting.positions import SelectionComparison, compare_selections
 from tlesion.studies.verdict.result import Verdict
+from tlesion.studies.verdict.setting import WideSetWarning
 from tlesion.studies.verdict.study import verdict
 from tlesion.tokens import is_masked
 
@@ -88,7 +90,9 @@ def evidence_on(
     """
     if not profile.n_controls:
         return {}, {}
-    judged = verdict(profile)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WideSetWarning)  # the page says it
+        judged = verdict(profile)
 
     def kept(name: str) -> Path | None:
         return None if checkpoint is None else Path(checkpoint) / name

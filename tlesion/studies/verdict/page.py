@@ -24,8 +24,7 @@ def verdict_section(verdict: Verdict, profile: LaminarProfile) -> Section:
         "within the smallest effect of interest. Effects are means over the prompts in which the word is right.",
         *words.chance(verdict),
         words.about(verdict),
-        *[words.judged(verdict, mask) for mask in verdict.masks],
-        *words.dissociated(verdict),
+        *words.found(verdict),
     ]
     drawings = [
         Drawing(

@@ -51,6 +51,10 @@ def overlap_of(profile: LaminarProfile) -> Float64[Tensor, "mask layer"]:
     return profile.control_overlap.where(~profile.control_overlap.isnan(), share)
 
 
+class WideSetWarning(UserWarning):
+    """A set of neurons of which its controls hold much."""
+
+
 def warn_of_wide(profile: LaminarProfile, overlap: Float64[Tensor, "mask layer"]) -> None:
     """Say of a mask that its controls hold much of it."""
     for mask, row in zip(profile.masks, overlap, strict=True):
@@ -61,5 +65,6 @@ def warn_of_wide(profile: LaminarProfile, overlap: Float64[Tensor, "mask layer"]
                 f"the controls of mask {mask!r} hold {100 * widest:.0f} % of its neurons in layer {layer}, as random "
                 "sets of its size and activity must: if k neurons carry the effect, all of them in the mask, it lies "
                 f"at most {z:.2f} √k standard deviations from the controls; smaller masks can tell more: "
-                "tlesion.select_neurons(..., top_k=...)"
+                "tlesion.select_neurons(..., top_k=...)",
+                WideSetWarning,
             )

@@ -1,6 +1,7 @@
 """A verdict in sentences: every number in them is computed from the result."""
 
 from tlesion.paper.prose import interval, layer_list, listed, p_value, percent, signed
+from tlesion.studies.verdict.decide import WIDE_FROM
 from tlesion.studies.verdict.result import (
     AT_CHANCE,
     DAMAGE,
@@ -113,6 +114,21 @@ def dissociated(verdict: Verdict) -> list[str]:
     ]
 
 
+def wide(verdict: Verdict) -> list[str]:
+    """Which sets are so wide that random ones hold much of them."""
+    said = []
+    for mask, shares in zip(verdict.masks, verdict.control_overlap, strict=True):
+        held = [(layer, float(one)) for layer, one in zip(verdict.layers, shares, strict=True) if one > WIDE_FROM]
+        if held:
+            most = max(share for _, share in held)
+            said.append(
+                f"Random sets of the same size and activity hold up to {percent(most)} of the {mask}-neurons in "
+                f"{layer_list([layer for layer, _ in held])}, and can hardly be told from them there; fewer neurons "
+                "(top_k) would stand out more."
+            )
+    return said
+
+
 def found(verdict: Verdict) -> list[str]:
     """What is said of every mask, and of both together."""
-    return [*(judged(verdict, mask) for mask in verdict.masks), *dissociated(verdict)]
+    return [*(judged(verdict, mask) for mask in verdict.masks), *wide(verdict), *dissociated(verdict)]
