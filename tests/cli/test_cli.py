@@ -82,7 +82,11 @@ def test_a_run_holds_what_the_library_computes(study, finished):
     selection = tlesion.select_neurons(model, read_pairs(study["pairs"]), test="paired", alpha=0.5)
     masks = {name: selection.mask(name) for name in selection.conditions}
     profile = tlesion.laminar_profile(
-        model, masks, read_prompts(study["prompts"]), n_controls=50, selected_on=selection
+        model,
+        masks,
+        read_prompts(study["prompts"]),
+        smallest=tlesion.smallest_effect(model, read_pairs(study["pairs"])),
+        selected_on=selection,
     )
     saved = tlesion.load_result(out / "selection")
     assert saved.content_hash == selection.content_hash
@@ -159,7 +163,7 @@ def test_json_is_for_machines(study, tlesion_command, tmp_path):
     assert {row["mask"] for row in record["effects"]} == {"him", "her", "nothing", "whole MLP"}
     assert {row["target"] for row in record["effects"]} == {"him", "her"}
     assert Path(record["files"]["report"]).is_file()
-    assert len(record["summary"]) == 6
+    assert any("inconclusive" in said for said in record["summary"])
     assert [row["mask"] for row in record["verdicts"]] == ["him"] * 3 + ["her"] * 3
 
 

@@ -79,13 +79,13 @@ def run_cumulative(model, **options):
 
 
 def run_sufficiency(model, **options):
-    few = torch.arange(512) < 20
-    return tlesion.sufficiency(model, {"him": few.expand(12, -1)}, prompts(), **{"n_controls": 2} | options)
+    few = torch.arange(D_MLP) < 20
+    return tlesion.sufficiency(model, {"him": few.expand(N_LAYERS, -1)}, prompts(), **{"n_controls": 2} | options)
 
 
 def run_minimality(model, **options):
-    few = torch.arange(512) < 20
-    return tlesion.minimality(model, {"him": few.expand(12, -1)}, prompts(), **{"n_halves": 4} | options)
+    few = torch.arange(D_MLP) < 20
+    return tlesion.minimality(model, {"him": few.expand(N_LAYERS, -1)}, prompts(), **{"n_halves": 4} | options)
 
 
 def run_decomposition(model, **options):

@@ -48,7 +48,7 @@ def means(values, labels):
 
 
 def select(planted, contrast, **options):
-    given: dict[str, Any] = {"position": "mask", "batch_size": 6, "correction": "none"} | options
+    given: dict[str, Any] = {"position": "mask", "batch_size": 6, "correction": "none", "groups": "detect"} | options
     return tlesion.select_neurons(planted.model, contrast, **given)
 
 
@@ -123,7 +123,7 @@ def templated(noun_pairs):
 
 def test_templates_are_found_in_the_words_and_recorded(toy_bert, recwarn, tmp_path):
     contrast = templated([("map", "school"), ("lamp", "school"), ("map", "park"), ("letter", "office")])
-    selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0, 1])
+    selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0, 1], groups="detect")
     assert (selection.n_templates, selection.n_a, selection.n_rows) == (4, 7, (4, 4))
     assert set(selection.dof.flatten().tolist()) == {3.0}
     assert "templates=4" in repr(selection)
@@ -139,7 +139,7 @@ def test_templates_are_found_in_the_words_and_recorded(toy_bert, recwarn, tmp_pa
 
 def test_the_summary_says_how_many_templates_there_are(toy_bert):
     contrast = templated([("map", "school"), ("lamp", "school"), ("map", "park")])
-    selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0])
+    selection = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0], groups="detect")
     assert selected.tested(selection) == (
         "a paired t-test, fdr_bh, 6 against 6 sentences from 4 templates, of which each counts once"
     )
@@ -241,3 +241,22 @@ def test_null_neurons_are_selected_as_often_as_alpha_says(test):
 
     assert share(None) > 0.3, "each sentence by itself: what varies between templates is taken for an effect"
     assert abs(share(labels) - 0.05) < 4 * (0.05 * 0.95 / n_units) ** 0.5
+
+
+def test_by_default_labels_are_taken_and_what_the_words_show_is_said(toy_bert):
+    """Two templates of three pairs each, told by nobody: tested as they stand, and said to be two."""
+    texts = [f"{name} helped Lucy with the {noun}, so she thanked {{}}." for name, noun in
+             (("Robert", "ladder"), ("Karl", "map"), ("Otto", "horse"))]  # fmt: skip
+    texts += [f"In the {place} nobody in the village knew {{}} by name." for place in ("morning", "evening", "winter")]
+    pairs = [(text.format("him"), text.format("her")) for text in texts]
+    contrast = tlesion.Contrast.from_pairs(pairs, words=("him", "her"))
+    found = tlesion.select_neurons(toy_bert, contrast, test="paired", layers=[0])
+    assert (found.n_rows, found.n_templates, found.n_alike) == ((6, 6), 6, 2)
+    assert "come from 2 templates, as their words show" in selected.tested(found)
+    labelled = tlesion.Contrast.from_pairs(pairs, words=("him", "her"), groups=["a", "a", "a", "b", "b", "b"])
+    given, detected = (
+        tlesion.select_neurons(toy_bert, one, test="paired", layers=[0], groups=how)
+        for one, how in ((labelled, "given"), (contrast, "detect"))
+    )
+    assert given.n_rows == detected.n_rows == (2, 2)
+    torch.testing.assert_close(given.t, detected.t, equal_nan=True)

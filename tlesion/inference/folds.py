@@ -63,7 +63,7 @@ def with_groups(contrast: Contrast, groups: Any) -> Contrast:
         ValueError: Not one label for each pair, or a word that stands for none.
     """
     settled = "detect" if groups is None else settled_groups(groups)
-    if settled == "detect":
+    if settled in ("detect", "given"):
         return contrast
     n_pairs = len(contrast.a)
     labels = tuple(map(str, range(n_pairs) if settled == "none" else settled))

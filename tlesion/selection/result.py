@@ -79,6 +79,14 @@ class NeuronSelection(Result):
         return int(self.provenance.settings.get("templates", unknown))
 
     @property
+    def n_alike(self) -> int:
+        """How many templates the sentences are made from as their words show, whatever the test took for a row.
+
+        Fewer than the rows of the test: these are not independent. ``groups="detect"`` tests templates instead.
+        """
+        return int(self.provenance.settings.get("templates_by_words", self.n_templates))
+
+    @property
     def n_identical_pairs(self) -> int:
         """In how many pairs the model had read the same tokens by the tested position, so that nothing can differ."""
         return int(self.provenance.settings.get("identical_pairs", 0))

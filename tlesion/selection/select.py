@@ -29,7 +29,7 @@ def select_neurons(
     alpha: float | int = 0.05,
     min_effect: float | int = 0.0,
     top_k: int | None = None,
-    groups: Any = "detect",
+    groups: Any = "given",
     n_permutations: int = 10_000,
     seed: int = 0,
     layers: Layers = "all",
@@ -71,9 +71,10 @@ def select_neurons(
         alpha: Level of the adjusted p-values.
         min_effect: Smallest effect size (d, or d_z for pairs) that counts; 0 for the ordinary test.
         top_k: The most neurons to select per layer and direction, the largest |t| first; None: no limit.
-        groups: ``"detect"``: the contrast's own ``groups``, and for sentences without a label the templates that their
-            words show (:func:`tlesion.inference.detected_groups`). None or ``"none"``: every sentence by itself, which
-            is right only if each is a new draw. Or a label for each pair; without pairs for each sentence, a's first.
+        groups: ``"given"``: the contrast's own ``groups``; a sentence without a label stands by itself. ``"detect"``:
+            for these the templates that their words show (:func:`tlesion.inference.detected_groups`). None or
+            ``"none"``: every sentence by itself, which is right only if each is a new draw. Or a label for each pair;
+            without pairs for each sentence, a's first. ``n_alike`` says how many templates the words show.
         n_permutations: Relabellings that ``"permutation"`` draws (all of them, where fewer exist).
         seed: Of those.
         layers: ``"all"`` or layer indices.

@@ -22,8 +22,8 @@ from tlesion.stats.moments import float64_device
 from tlesion.stimuli import Contrast
 from tlesion.stimuli.templates import templates_of
 
-GROUPS = ("detect", "none")
-"""Words that stand for labels of groups: those that are found, or each sentence by itself."""
+GROUPS = ("given", "detect", "none")
+"""Words that stand for labels of groups: a contrast's own, those that are found, or each sentence by itself."""
 
 
 def settled_groups(groups: Any) -> Any:
@@ -54,11 +54,13 @@ class Templates:
     Attributes:
         a, b: Of the sentences of both conditions.
         how: Where they are from, for the record: ``"given"``, ``"detect"`` or ``"none"``.
+        n_alike: How many templates there are as the sentences' words show; None where no words are known.
     """
 
     a: tuple[int, ...]
     b: tuple[int, ...]
     how: str
+    n_alike: int | None = None
 
     @property
     def n(self) -> int:
@@ -79,7 +81,8 @@ class Templates:
     def settings(self) -> dict[str, Any]:
         """For provenance."""
         rows = {"template_rows": list(self.n_rows), "sentences": [len(self.a), len(self.b)]} if self.several else {}
-        return {"templates": self.n, "groups": self.how} | rows
+        alike = {} if self.n_alike is None else {"templates_by_words": self.n_alike}
+        return {"templates": self.n, "groups": self.how} | alike | rows
 
     def means(
         self, sinks: Mapping[str, Streamed | Kept], order: Sequence[tuple[Sequence[int], Sequence[int]]]
@@ -108,15 +111,24 @@ def templates_in(contrast: Contrast, rows: Rows, groups: Any) -> Templates:
         ValueError: Not one label for each pair, or sentence; a condition whose sentences are all from one template.
     """
     sizes, places = (len(contrast.a), len(contrast.b)), (rows.places_a, rows.places_b)
-    if groups == "none":
-        how, labels = "none", None
+    alike = templates_of(contrast)
+    given = [label or f"\0{i}" for i, label in enumerate(contrast.groups)]
+    how, labels = str(groups), None
+    if groups == "given" and given:
+        labels = given if contrast.paired or len(given) == sum(sizes) else [*given, *_of_b(given, sizes)]
     elif groups == "detect":
-        how, labels = "given" if contrast.groups and all(contrast.groups) else "detect", templates_of(contrast)
-    else:
+        labels = alike
+    elif not isinstance(groups, str):
         _require_labels(groups, sizes[0] if contrast.paired else sum(sizes), pairs=contrast.paired)
         how, labels = "given", templates_of(contrast, groups)
     found = labelled(labels, sizes, places, contrast.conditions, pairs=contrast.paired)
-    return replace(found, how=how)
+    return replace(found, how=how, n_alike=len(set(alike)))
+
+
+def _of_b(given: Sequence[str], sizes: tuple[int, int]) -> list[str]:
+    """Labels of b's sentences, of a contrast without pairs: those of a's where there are as many, else each its own."""
+    n_a, n_b = sizes
+    return list(given) if n_a == n_b else [f"\0{n_a + i}" for i in range(n_b)]
 
 
 def labelled(

@@ -46,13 +46,14 @@ def gathered(planted, contrast, prompts, out):
     return tlesion.report.laminar(planted.model, contrast, prompts, selection=selection, n_controls=19, out=out)
 
 
-def test_what_is_gathered_is_what_the_parts_give(planted, prompts, gathered):
+def test_what_is_gathered_is_what_the_parts_give(planted, contrast, prompts, gathered):
     model, results = planted.model, gathered.results
     assert tuple(results) == KINDS
     assert gathered.left_out == {}
     selection = results["selection"]
     masks = {name: selection.mask(name) for name in selection.conditions}
-    profile = tlesion.laminar_profile(model, masks, prompts, n_controls=19, selected_on=selection)
+    smallest = tlesion.smallest_effect(model, contrast)
+    profile = tlesion.laminar_profile(model, masks, prompts, n_controls=19, smallest=smallest, selected_on=selection)
     layers = results["dose"].layers
     by_hand = {
         "profile": profile,

@@ -220,7 +220,7 @@ def test_a_verdict_is_saved_and_tidy(by_hand, tmp_path):
         ({"correction": "bonferoni"}, r"correction 'bonferoni' is unknown; .*did you mean 'bonferroni'"),
         ({"interval": "bcA"}, r"interval 'bcA' is unknown; allowed: 'bca', 'percentile', 't'"),
         ({"alpha": 0}, r"alpha must lie between 0 and 0\.5, got 0\.0"),
-        ({"groups": "found"}, r"groups 'found' is unknown; allowed: 'detect', 'none'"),
+        ({"groups": "found"}, r"groups 'found' is unknown; allowed: 'given', 'detect', 'none'"),
         ({"power": 0.01}, r"power must lie between alpha and 1, got 0\.01"),
         ({"smallest": -1.0}, r"the smallest effect of interest is -1\.0 logits; give a number above zero"),
         ({"share": 0}, r"share 0 defines the smallest effect of interest; give a number above zero"),

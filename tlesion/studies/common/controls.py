@@ -49,7 +49,7 @@ class Controls:
         """The same with the activity measured, if controls are to be alike in it; without controls nothing is."""
         if not isinstance(self.match, str):
             return self
-        names, readings = frame.point.names, frame.readings
+        names, readings = frame.point.names, list({_read(one): one for one in frame.readings}.values())
         return replace(
             self,
             match=measure_activity(frame.model, names, readings, position=frame.position) if self.n else None,
@@ -83,6 +83,11 @@ class Controls:
         """Which share of a mask's units its controls hold on average; NaN where it has none."""
         assert not isinstance(self.match, str), "the activity is measured before controls are drawn"
         return torch.stack([expected_overlap(mask, match=self.match) for mask in masks])
+
+
+def _read(reading: Reading) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What tells two prompts apart to the model: their tokens, and where they are read. Copies count once."""
+    return tuple(reading.ids.tolist()), tuple(reading.readout.flatten().tolist())
 
 
 def stream_of(name: str) -> bytes:

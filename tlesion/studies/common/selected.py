@@ -38,5 +38,6 @@ def tested(selection: NeuronSelection) -> str:
     test = summary or f"the test {selection.test!r}"
     text = f"{test}, {selection.correction}, {selection.n_a} against {selection.n_b} sentences"
     if selection.n_rows == (selection.n_a, selection.n_b):
-        return text
+        alike = selection.n_alike < min(selection.n_rows)
+        return f"{text} that come from {selection.n_alike} templates, as their words show" if alike else text
     return f"{text} from {selection.n_templates} templates, of which each counts once"

@@ -32,9 +32,14 @@ def copies(selection: NeuronSelection) -> str:
 
 def templates(selection: NeuronSelection) -> str:
     """How many independent rows the test had; "" where every sentence, or pair, is one."""
-    if selection.n_rows == (selection.n_a, selection.n_b):
-        return ""
     a, b = selection.n_rows
+    if selection.n_rows == (selection.n_a, selection.n_b):
+        if selection.n_alike >= min(a, b):
+            return ""
+        return (
+            f"Their words show that the sentences are made from {selection.n_alike} templates, and the test takes each "
+            'for a new draw, so that its p are too small; groups="detect" takes the mean over each template.'
+        )
     rows = f"{a} rows" if a == b else f"{a} and {b} rows"
     return (
         f"The sentences are made from {selection.n_templates} templates. The test is of the mean over each template's "

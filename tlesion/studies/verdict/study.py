@@ -86,8 +86,8 @@ def verdict(
             it never is). ``"all"``: on all prompts that have the target. A mean or median in place of activations
             costs a word where it is right and helps it where it is wrong, so that both cancel under ``"all"``.
         groups: ``"detect"``: prompts with the same label belong together, and so do prompts that are made from one
-            template, as their texts show (:func:`tlesion.inference.detected_groups`). ``"none"``: every prompt stands
-            alone. Or a label for each prompt of the profile.
+            template, as their texts show (:func:`tlesion.inference.detected_groups`). ``"given"``: labels alone.
+            ``"none"``: every prompt stands alone. Or a label for each prompt of the profile.
         alpha: Level of every test.
         power: Probability with which `minimal_effect` and `detectable_effect` are found.
         correction: Over masks and layers. ``"max"``: the maximum statistic over sign flips, and over controls.

@@ -13,7 +13,7 @@ def unit_labels(texts: Sequence[str], given: Sequence[str], groups: Any) -> list
     Args:
         texts: The prompts' texts.
         given: Their own labels, "" where they have none.
-        groups: ``"detect"``, ``"none"``, or labels in place of their own; see :func:`tlesion.verdict`.
+        groups: ``"detect"``, ``"given"``, ``"none"``, or labels in place of their own; see :func:`tlesion.verdict`.
 
     Raises:
         ValueError: Another word, or not one label for each prompt.
@@ -28,9 +28,9 @@ def unit_labels(texts: Sequence[str], given: Sequence[str], groups: Any) -> list
     alone = [f"\0{i}" for i in range(len(texts))]
     if groups == "none":
         return alone
-    if groups != "detect" and len(groups) != len(alone):
+    if not isinstance(groups, str) and len(groups) != len(alone):
         raise ValueError(f"{len(groups)} group labels for {len(alone)} prompts; give one for each prompt")
-    known = detected_groups(texts, given) if groups == "detect" else groups
+    known = detected_groups(texts, given) if groups == "detect" else given if groups == "given" else groups
     return [label or own for label, own in zip(known, alone, strict=True)]
 
 
