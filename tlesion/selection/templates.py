@@ -113,7 +113,8 @@ def templates_in(contrast: Contrast, rows: Rows, groups: Any) -> Templates:
     sizes, places = (len(contrast.a), len(contrast.b)), (rows.places_a, rows.places_b)
     alike = templates_of(contrast)
     given = [label or f"\0{i}" for i, label in enumerate(contrast.groups)]
-    how, labels = str(groups), None
+    how = groups if isinstance(groups, str) else "given"
+    labels: Sequence[str] | None = None
     if groups == "given" and given:
         labels = given if contrast.paired or len(given) == sum(sizes) else [*given, *_of_b(given, sizes)]
     elif groups == "detect":

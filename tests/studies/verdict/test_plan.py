@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,7 +248,7 @@ def test_the_safe_rank_is_as_safe_as_it_says():
 
 def spread_by_hand(*, deviation=0.0, **numbers):
     names = ("centre", "spread", "share_centre", "share_spread", "scale")
-    values = {name: torch.tensor([[numbers.get(name, 0.0)]], dtype=torch.float64) for name in names}
+    values: dict[str, Any] = {name: torch.tensor([[numbers.get(name, 0.0)]], dtype=torch.float64) for name in names}
     rest = {name: value for name, value in numbers.items() if name not in names}
     return Spread(deviation=torch.tensor([[deviation]], dtype=torch.float64), **values, **rest)
 

@@ -1,6 +1,7 @@
 """The verdict's numbers against the functions they come from, its table, and every way to ask wrongly."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,8 @@ def test_the_smallest_effect_of_interest_says_where_it_comes_from(by_hand):
     result = verdict(profile)
     assert result.smallest_effect.item() == pytest.approx(0.4)
     assert result.smallest_origin == ("not set beforehand: 10 % of the median clean margin on these prompts",)
-    assert verdict(profile, smallest=np.float32(0.5)).smallest_origin == ("given",)
+    anyones: Any = np.float32(0.5)
+    assert verdict(profile, smallest=anyones).smallest_origin == ("given",)
     before = dataclasses.replace(
         profile,
         provenance=dataclasses.replace(

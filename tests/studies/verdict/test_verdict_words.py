@@ -55,9 +55,9 @@ def test_a_dissociation_is_said_only_of_two_specific_lesions(by_hand, pair):
     from tlesion.studies.verdict.units import unit_labels
 
     labels = unit_labels(profile.prompts, profile.groups, "detect")
-    both = [mask_of(profile, mask, labels, measure="margin", prompts="right") for mask in profile.masks]
+    first, second = (mask_of(profile, mask, labels, measure="margin", prompts="right") for mask in profile.masks)
     verdicts = [(NEGLIGIBLE, word, NEGLIGIBLE) for word in pair]
-    found = dissociation_of(*both, verdicts, alpha=0.05, level=0.95)
+    found = dissociation_of(first, second, verdicts, alpha=0.05, level=0.95)
     assert found["dissociation_p"][1] <= 0.05
     claimed = bool(found["dissociates"][1])
     assert claimed is (pair == (SPECIFIC, SPECIFIC))
