@@ -52,7 +52,7 @@ def example(annotation: Any, sizes: dict[str, int], rng: np.random.Generator) ->
     """A value of a field's type, with awkward ones among them: NaN, infinity, −0, letters that are not ASCII."""
     if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
         dims: Any = annotation.dims  # named ones, all of them
-        shape = [sizes.setdefault(dim.name, 1 + len(sizes) % 3) for dim in dims]
+        shape = [sizes.setdefault(dim.name, (4, 1, 2)[len(sizes) % 3]) for dim in dims]
         kind = annotation.dtypes[0] if annotation.dtypes else "float32"
         if kind.startswith("bool"):
             return torch.from_numpy(rng.integers(2, size=shape)).bool()
