@@ -19,7 +19,7 @@ def matched_controls(
     n_controls: int,
     seed: int,
     match: Any = None,
-    n_bins: int = 20,
+    n_bins: int = 10,
 ) -> Bool[Tensor, "control layer unit"]:
     r"""Random masks with as many units in every layer as a given one has, and equally active ones if asked for.
 
@@ -71,7 +71,7 @@ def joint_controls(
     n_controls: int,
     seed: int,
     match: Any = None,
-    n_bins: int = 20,
+    n_bins: int = 10,
 ) -> Bool[Tensor, "control mask layer unit"]:
     """Matched controls of several masks at once, which overlap as the masks do.
 
@@ -116,7 +116,7 @@ def joint_controls(
 
 
 @public
-def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 20) -> Float64[Tensor, " layer"]:
+def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 10) -> Float64[Tensor, " layer"]:
     """Natural logarithm of how many different masks a layer's matched controls are drawn from.
 
     0 where there is only the mask itself (an empty layer, a whole one): its p is then 1 whatever its effect. The
@@ -149,7 +149,7 @@ def log_n_controls(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: in
     return found
 
 
-def expected_overlap(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 20) -> Float64[Tensor, " layer"]:
+def expected_overlap(mask: Shaped[Tensor, "..."], *, match: Any = None, n_bins: int = 10) -> Float64[Tensor, " layer"]:
     r"""Which share of a mask's units its matched controls hold on average.
 
     .. math:: \frac{1}{n} \sum_b n_b^2 / N_b

@@ -78,7 +78,7 @@ def verdict(
     figure.update_xaxes(title_text="lesioned layer", dtick=max(1, -(-len(verdict.layers) // 12)))
     what = "margin drop" if settings["measure"] == "margin" else "logit drop"
     about = verdict.about[row]
-    figure.update_yaxes(title_text=f"{what} of {about} (logits)<br>positive: the lesion cost it, negative: helped it")
+    figure.update_yaxes(title_text=f"{what} of {about} (logits)<br>above 0: the lesion cost it, below: helped")
     return finish(figure, template, title=f"{name}-neurons lesioned, and random ones", height=460)
 
 
