@@ -86,7 +86,9 @@ def test_matching_brings_the_controls_as_near_as_the_bins_are_narrow():
         stats.ks_2samp(values[mask], values[one]).statistic
         for one in matched_controls(mask, n_controls=20, seed=0, match=values)
     ]
-    assert max(ks) < 0.1, "quantiles of 20 bins differ by 5 % of the distribution at most, and its own steps"
+    assert max(ks) < 0.1, (
+        "quantiles of ten bins differ by 10 % of the distribution at most, and are half as far on average"
+    )
 
 
 def p_of_random_masks(weights, match, draw, n_studies=400, n_controls=19):

@@ -95,7 +95,8 @@ def test_batches_do_not_matter(planted, contrast):
 
 @pytest.mark.parametrize("test", [*TESTS, "permutation"])
 def test_a_template_for_each_pair_changes_no_bit(planted, contrast, test):
-    alone = select(planted, dataclasses.replace(contrast, groups=range(12)), test=test, correction=None)
+    labelled = dataclasses.replace(contrast, groups=range(12))
+    alone = select(planted, labelled, groups="given", test=test, correction=None)
     none = select(planted, contrast, groups=None, test=test, correction=None)
     detected = select(planted, dataclasses.replace(contrast, groups=()), test=test, correction=None)
     for other in (none, detected, select(planted, contrast, groups="none", test=test, correction=None)):
