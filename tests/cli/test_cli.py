@@ -76,6 +76,7 @@ def finished(study, tmp_path_factory) -> tuple[Path, str]:
 # ---- laminar
 
 
+@pytest.mark.filterwarnings("ignore:the controls of mask")
 def test_a_run_holds_what_the_library_computes(study, finished):
     out, _ = finished
     model = tlesion.load_model(study["model"])
@@ -85,7 +86,6 @@ def test_a_run_holds_what_the_library_computes(study, finished):
         model,
         masks,
         read_prompts(study["prompts"]),
-        smallest=tlesion.smallest_effect(model, read_pairs(study["pairs"])),
         selected_on=selection,
     )
     saved = tlesion.load_result(out / "selection")

@@ -67,6 +67,11 @@ def smallest_effect(
         where = f"the {len(source.a)} pairs of the selection"
     else:
         prompts, where = source, f"{len(source)} other prompts"
+    if all(prompt.correct is None for prompt in prompts):
+        raise ValueError(
+            f"on {where} no right answer is known (a pair that reads alike up to its word asks for neither), so that "
+            "there is no clean margin; give prompts with correct=..., or smallest=... in logits"
+        )
     read = sweep(model, prompts, [[]], global_change=False, prepend_bos=prepend_bos)
     own = own_targets("", read.targets, [prompt.correct for prompt in prompts], about="")
     margin = float(own_effect(read.clean_logits, own).abs().median())
