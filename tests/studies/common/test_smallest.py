@@ -1,5 +1,7 @@
 """The smallest effect of interest, set before a study runs."""
 
+from typing import Any
+
 import pytest
 
 import tlesion
@@ -34,8 +36,9 @@ def test_a_profile_records_it_as_set_beforehand_and_the_verdict_takes_it(toy_ber
 def test_what_cannot_be_meant_is_refused(toy_bert):
     with pytest.raises(ValueError, match=r"smallest effect of interest is 0\.0 logits; give a number above zero"):
         SmallestEffect(0.0)
+    word: Any = "small"
     with pytest.raises(TypeError, match=r"give logits, or what tlesion\.smallest_effect returns"):
-        tlesion.laminar_profile(toy_bert, {}, PROMPTS[:2], smallest="small")
+        tlesion.laminar_profile(toy_bert, {}, PROMPTS[:2], smallest=word)
     same = Contrast.from_pairs([("They saw him.", "They saw her."), ("We like him.", "We like her.")], ("him", "her"))
     with pytest.raises(ValueError, match=r"on the 2 pairs of the selection no right answer is known.*correct="):
         tlesion.smallest_effect(toy_bert, same)
