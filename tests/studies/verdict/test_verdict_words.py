@@ -50,9 +50,9 @@ def test_a_dissociation_is_said_only_of_two_specific_lesions(by_hand, pair):
     profile = by_hand.two_masks(by_hand.effects(by_hand.SILENT, by_hand.drops(2.0, 0.0), by_hand.SILENT))
     whole = verdict(profile)
     assert whole.dissociates.tolist() == [False, True, False]
+    from tlesion.studies.common.units import unit_labels
     from tlesion.studies.verdict.dissociation import dissociation_of
     from tlesion.studies.verdict.setting import mask_of
-    from tlesion.studies.verdict.units import unit_labels
 
     labels = unit_labels(profile.prompts, profile.groups, "detect")
     first, second = (mask_of(profile, mask, labels, measure="margin", prompts="right") for mask in profile.masks)

@@ -47,7 +47,6 @@ class MaskEffect:
         controls: The same of every matched control.
         change: Standard deviation over the vocabulary of (lesioned − clean) logits.
         control_change: Likewise.
-        target_change: Root mean square over the targets of (lesioned − clean) logits.
         clean: The same measure of the clean logits: how far the word is ahead.
     """
 
@@ -56,7 +55,6 @@ class MaskEffect:
     controls: Float64[Tensor, "control layer prompt"]
     change: Float64[Tensor, "layer prompt"]
     control_change: Float64[Tensor, "control layer prompt"]
-    target_change: Float64[Tensor, "layer prompt"]
     clean: Float64[Tensor, " prompt"]
 
 
@@ -217,3 +215,13 @@ def own_effect(
     if measure == "drop" or drop.shape[-1] == 1:
         return mine
     return mine - (drop.sum(dim=-1) - mine) / (drop.shape[-1] - 1)
+
+
+def spacing_of_logits(clean: Float64[Tensor, "prompt target"], dtype: str) -> float:
+    """The distance between neighbouring numbers of a model's dtype at its largest clean logit.
+
+    Args:
+        clean: The clean logits.
+        dtype: Of the model, as its provenance has it.
+    """
+    return torch.finfo(getattr(torch, dtype, torch.float32)).eps * float(clean.abs().max())

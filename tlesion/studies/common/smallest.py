@@ -83,6 +83,32 @@ def smallest_effect(
     return SmallestEffect(float(share) * margin, f"{100 * share:g} % of the median clean margin on {where}")
 
 
+def given_or_recorded(given: Any, profile: Any) -> SmallestEffect | None:
+    """The smallest effect that was given, or else the one that a profile recorded before it ran; None: neither.
+
+    Args:
+        given: A number of logits, a `SmallestEffect`, or None.
+        profile: A result that may have recorded one, or None.
+    """
+    if given is not None:
+        return settled_smallest("smallest", given)
+    recorded = None if profile is None else profile.provenance.settings.get("smallest")
+    return None if recorded is None else SmallestEffect(**recorded)
+
+
+def share_on_these_prompts(scale: float, what: str, share: float) -> SmallestEffect:
+    """A share of what was measured on a study's own prompts: no choice made beforehand, and its origin says so.
+
+    Raises:
+        ValueError: It is zero.
+    """
+    if not scale > 0:
+        raise ValueError(
+            f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
+        )
+    return SmallestEffect(share * scale, f"not set beforehand: {100 * share:g} % of {what} on these prompts")
+
+
 def settled_smallest(name: str, value: Any) -> SmallestEffect:
     """A number of logits, or what :func:`smallest_effect` returned.
 

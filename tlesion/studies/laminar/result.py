@@ -150,7 +150,6 @@ class LaminarProfile(Result):
             controls=own_effect(self.control_logit_drop[row], own, measure=measure),
             change=self.global_change[row][:, own.prompts],
             control_change=self.control_global_change[row][..., own.prompts],
-            target_change=drop.square().mean(dim=-1).sqrt()[:, own.prompts],
             clean=own_effect(self.clean_logits, own, measure="margin"),
         )
 

@@ -17,6 +17,7 @@ from tlesion.studies.common.effects import MEASURES, OwnTargets, own_effect, own
 from tlesion.studies.common.frame import LesionFrame, Run, lesion_frame
 from tlesion.studies.common.labels import without_copies
 from tlesion.studies.common.source import source_of
+from tlesion.studies.common.units import unit_labels
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,8 +63,8 @@ class Asked:
 
     def groups(self, mask: str) -> list[str]:
         """The independent unit that each prompt of a mask belongs to: its group, or the prompt itself."""
-        # A group may be called "3": a prompt without one gets a label that no group can have.
-        return [self.frame.labels.groups[i] or f"\0{i}" for i in self.own[mask].prompts.tolist()]
+        labels = unit_labels(self.frame.labels.prompts, self.frame.labels.groups, "given")
+        return [labels[i] for i in self.own[mask].prompts.tolist()]
 
 
 def asked_of(

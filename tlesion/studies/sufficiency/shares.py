@@ -8,6 +8,7 @@ from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from tlesion.inference.ratio import ratio_of_means
+from tlesion.studies.common.effects import spacing_of_logits
 
 FEW_PROMPTS = "few prompts"
 """Fewer than two independent prompts: nothing tells how much their mean would vary."""
@@ -65,4 +66,4 @@ def least_effect(clean: Shaped[Tensor, "prompt target"], dtype: str) -> float:
         clean: The clean logits.
         dtype: Of the model, as its provenance has it.
     """
-    return ROUNDING * torch.finfo(getattr(torch, dtype, torch.float32)).eps * float(clean.abs().max())
+    return ROUNDING * spacing_of_logits(clean, dtype)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from tlesion.inference.control_maximum import monte_carlo_error
 from tlesion.studies.verdict.evidence import Evidence
 from tlesion.studies.verdict.result import (
     AT_CHANCE,
@@ -95,8 +96,7 @@ def _could_be_small(found: Evidence, study: Study, alpha: float) -> Where:
     least = 1 / (1 + study.n_controls)
     near = torch.ones_like(study.active)
     for p in (found.control_p_corrected, found.selective_p):
-        error = (p * (1 - p) / study.n_controls).sqrt()
-        near &= (p - 2 * error <= alpha) | (p <= least + 1e-12)
+        near &= (p - 2 * monte_carlo_error(p, study.n_controls) <= alpha) | (p <= least + 1e-12)
     return near & ~((found.control_p_corrected <= alpha) & (found.selective_p <= alpha))
 
 

@@ -18,12 +18,12 @@ from tlesion.selection.reference import reference_for
 from tlesion.selection.templates import settled_groups
 from tlesion.stimuli import Contrast
 from tlesion.studies.common.smallest import SmallestEffect
+from tlesion.studies.common.units import unit_labels
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.study import laminar_profile
 from tlesion.studies.verdict.grid_result import NUMBERS, VerdictGrid
 from tlesion.studies.verdict.result import Verdict
 from tlesion.studies.verdict.study import verdict
-from tlesion.studies.verdict.units import unit_labels
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

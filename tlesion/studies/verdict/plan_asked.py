@@ -12,11 +12,11 @@ from tlesion.studies.common.effects import own_effect, own_targets
 from tlesion.studies.common.frame import LesionFrame, lesion_frame
 from tlesion.studies.common.labels import without_copies
 from tlesion.studies.common.point import Point, point_of
-from tlesion.studies.common.smallest import SmallestEffect
+from tlesion.studies.common.smallest import SmallestEffect, given_or_recorded, share_on_these_prompts
+from tlesion.studies.common.units import unit_labels
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.plan_pilot import OwnPilot
 from tlesion.studies.verdict.plan_problems import Sizes
-from tlesion.studies.verdict.units import unit_labels
 
 N_LAYERS = 4
 """In how many layers the plan's own pilot cuts."""
@@ -53,23 +53,15 @@ class Asked:
         Raises:
             ValueError: That margin is zero.
         """
-        if given is not None:
-            return (given if isinstance(given, SmallestEffect) else SmallestEffect(float(given), "given")).beforehand()
-        if pilot is not None and (recorded := pilot.provenance.settings.get("smallest")) is not None:
-            return SmallestEffect(**recorded)
+        if (known := given_or_recorded(given, pilot)) is not None:
+            return known.beforehand()
         if own.clean_logits.shape[1] == 1:
             scale, what = float(own.whole_drop.mean(dim=1).abs().max()), "what cutting whole layers costs"
         else:
             chosen = [own_targets(word, own.targets, own.correct, about=word) for word in self.words]
             scale = min(float(own_effect(own.clean_logits, one).abs().median()) for one in chosen)
             what = "the median clean margin"
-        if not scale > 0:
-            raise ValueError(
-                f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in "
-                "logits"
-            )
-        share = f"{100 * SHARE_OF_MARGIN:g} %"
-        return SmallestEffect(SHARE_OF_MARGIN * scale, f"not set beforehand: {share} of {what} on these prompts")
+        return share_on_these_prompts(scale, what, SHARE_OF_MARGIN)
 
 
 def asked_of(

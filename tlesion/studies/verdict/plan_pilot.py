@@ -14,11 +14,11 @@ from tlesion.inference.groups import group_index, group_totals
 from tlesion.studies.common.effects import own_effect, own_targets
 from tlesion.studies.common.frame import LesionFrame, Run
 from tlesion.studies.common.labels import without_copies
+from tlesion.studies.common.units import unit_labels
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.laminar.sweeps import LayerEffects, measure_layers
 from tlesion.studies.verdict import plan_power
 from tlesion.studies.verdict.evidence import per_unit
-from tlesion.studies.verdict.units import unit_labels
 
 CONFIDENCE = 0.9
 """Of the bounds of standard deviations that a pilot has estimated."""

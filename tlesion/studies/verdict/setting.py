@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from tlesion.checks import warn
-from tlesion.studies.common.effects import MaskEffect
-from tlesion.studies.common.smallest import SmallestEffect
+from tlesion.studies.common.effects import MaskEffect, spacing_of_logits
+from tlesion.studies.common.smallest import SmallestEffect, given_or_recorded, share_on_these_prompts
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.decide import WIDE_FROM
 from tlesion.studies.verdict.rules import OneMask
@@ -24,25 +23,18 @@ def smallest_of(
     profile: LaminarProfile, one: MaskEffect, smallest: float | int | SmallestEffect | None, share: float
 ) -> SmallestEffect:
     """The smallest effect of interest of a mask."""
-    if smallest is not None:
-        return smallest if isinstance(smallest, SmallestEffect) else SmallestEffect(float(smallest), "given")
-    if (recorded := profile.provenance.settings.get("smallest")) is not None:
-        return SmallestEffect(**recorded)
+    if (known := given_or_recorded(smallest, profile)) is not None:
+        return known
     if profile.clean_logits.shape[1] == 1:
         scale, what = float(profile.reference_logit_drop[1].mean(dim=1).abs().max()), "what cutting whole layers costs"
     else:
         scale, what = float(one.clean.abs().median()), "the median clean margin"
-    if not scale > 0:
-        raise ValueError(
-            f"{what} is 0 on these prompts, and a share of it is no effect of interest; give smallest=..., in logits"
-        )
-    return SmallestEffect(share * scale, f"not set beforehand: {100 * share:g} % of {what} on these prompts")
+    return share_on_these_prompts(scale, what, share)
 
 
 def rounding_of(profile: LaminarProfile) -> float:
     """The distance between neighbouring numbers of the model's dtype at its largest logit."""
-    dtype = getattr(torch, str(profile.provenance.model.get("dtype", "float32")), torch.float32)
-    return torch.finfo(dtype).eps * float(profile.clean_logits.abs().max())
+    return spacing_of_logits(profile.clean_logits, str(profile.provenance.model.get("dtype", "float32")))
 
 
 def overlap_of(profile: LaminarProfile) -> Float64[Tensor, "mask layer"]:

@@ -16,6 +16,7 @@ from tlesion.stats.correction import METHODS
 from tlesion.studies.common.effects import MEASURES, PROMPTS
 from tlesion.studies.common.labels import without_copies
 from tlesion.studies.common.smallest import SmallestEffect
+from tlesion.studies.common.units import how_grouped, unit_labels
 from tlesion.studies.laminar.result import LaminarProfile
 from tlesion.studies.verdict.chance import Chance, chance_of
 from tlesion.studies.verdict.decide import Study, words_of
@@ -30,7 +31,6 @@ from tlesion.studies.verdict.setting import (
     smallest_of,
     warn_of_wide,
 )
-from tlesion.studies.verdict.units import how_grouped, unit_labels
 
 
 @public

@@ -1,4 +1,4 @@
-"""Which prompts are one unit of evidence: the choice that a verdict and the plan of a study share."""
+"""Which prompts are one unit of evidence: the choice that studies share."""
 
 from collections.abc import Sequence
 from typing import Any
